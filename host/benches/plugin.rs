@@ -1,0 +1,143 @@
+//! What a plugin's decision costs: one routing call, and a chain of the three roles, with the
+//! reference plugins as `cargo xtask plugins` builds them. Run `cargo bench -p witgate`.
+
+use std::{hint::black_box, path::PathBuf, sync::Arc, time::Duration};
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use http::uri::Authority;
+use witgate::{
+    config::{OnError, PluginLimits, Sidecar},
+    metrics::PerWorker,
+    plugin::{
+        Connection, Digest, Lendable, LocalPlugin, PluginEngine, PoolFacts, Request, RequestId,
+        Response, Source, TlsSession, Version,
+    },
+};
+
+const ROUTES: &str = r#"
+[config]
+rules = [
+  { paths = ["/images/*"], pool = "images" },
+  { paths = ["/api/*"], pool = "api" },
+]
+"#;
+
+fn plugin_file(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| PathBuf::from("../target"), PathBuf::from);
+    target.join("plugins").join(name).with_extension("wasm")
+}
+
+async fn load(engine: &PluginEngine, name: &str, sidecar: &str) -> LocalPlugin {
+    let path = plugin_file(name);
+    let bytes = std::fs::read(&path).unwrap_or_else(|error| {
+        panic!(
+            "{}: {error}; run `cargo xtask plugins` first",
+            path.display()
+        )
+    });
+    let defaults = PluginLimits {
+        deadline: Duration::from_millis(50),
+        memory: 32 << 20,
+        on_error: OnError::FailClosed,
+    };
+    let source = Source {
+        name: name.into(),
+        path,
+        digest: Digest::of(&bytes),
+        bytes,
+        sidecar: Sidecar::parse(sidecar, "bench.toml".as_ref(), &defaults).expect("a good sidecar"),
+    };
+    let version = Version::load(engine, source, None, Arc::new(PerWorker::new(1)))
+        .await
+        .expect("a good plugin");
+    LocalPlugin::new(version, 0)
+}
+
+fn request() -> Lendable<Request> {
+    let (head, ()) = http::Request::get("/api/v1/carts/7?expand=items")
+        .header("user-agent", "bench")
+        .header("accept", "*/*")
+        .header(
+            "cookie",
+            "theme=dark; ApplicationGatewayAffinity=0123456789abcdef0123456789abcdef",
+        )
+        .body(())
+        .expect("a legal request")
+        .into_parts();
+    let session = TlsSession {
+        version: "TLSv1.3",
+        cipher: "TLS_AES_128_GCM_SHA256",
+        server_name: Some("shop.example".into()),
+        alpn: Some("h2"),
+    };
+    let connection = Connection {
+        listener: "public".into(),
+        peer: ([192, 0, 2, 7], 50000).into(),
+        local: ([192, 0, 2, 1], 443).into(),
+        tls: Some(session),
+    };
+    let authority = Authority::from_static("shop.example");
+    Lendable::new(Request {
+        id: RequestId(7),
+        head,
+        authority,
+        connection: Arc::new(connection),
+    })
+}
+
+fn response() -> Lendable<Response> {
+    let (head, ()) = http::Response::builder()
+        .header("content-type", "text/html")
+        .body(())
+        .expect("legal")
+        .into_parts();
+    Lendable::new(Response { head })
+}
+
+fn calls(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let engine = PluginEngine::new().expect("an engine");
+    let (router, sticky, rewriter) = runtime.block_on(async {
+        (
+            load(&engine, "path-router", ROUTES).await,
+            load(&engine, "cookie-affinity", "").await,
+            load(&engine, "forwarded-headers", "").await,
+        )
+    });
+    let pool = Arc::new(PoolFacts {
+        name: "api".into(),
+        generation: 1,
+        endpoints: vec!["a".into(), "b".into()],
+    });
+    let mut request = request();
+    let mut response = response();
+    criterion.bench_function("route", |bench| {
+        bench.iter(|| runtime.block_on(async { black_box(router.route(&mut request).await) }));
+    });
+    criterion.bench_function("route, prefer, rewrite-request", |bench| {
+        bench.iter(|| {
+            runtime.block_on(async {
+                black_box(router.route(&mut request).await);
+                black_box(sticky.prefer(&mut request, &pool).await);
+                black_box(rewriter.rewrite_request(&mut request).await);
+            });
+        });
+    });
+    criterion.bench_function("rewrite-response", |bench| {
+        bench.iter(|| {
+            runtime.block_on(async {
+                black_box(rewriter.rewrite_response(&mut request, &mut response).await)
+            })
+        });
+    });
+    criterion.bench_function("an empty block_on, for subtraction", |bench| {
+        bench.iter(|| runtime.block_on(async { black_box(&mut request) }).id);
+    });
+}
+
+criterion_group!(benches, calls);
+criterion_main!(benches);

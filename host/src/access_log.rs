@@ -1,0 +1,197 @@
+//! The access log: one JSON line per request, written by a thread of its own. A worker
+//! collects lines in a buffer and hands it over; when the writer falls behind, or cannot
+//! write, lines are dropped and counted, and requests go on.
+
+use std::{
+    cell::{Cell, RefCell},
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, Receiver, SyncSender},
+    },
+    thread::JoinHandle,
+};
+
+use serde::Serialize;
+
+use crate::{config, plugin::RequestId};
+
+/// A worker's buffer is handed over when it is this full.
+const BUFFER: usize = 32 << 10;
+/// Buffers that may wait for the writer: 16 MiB.
+const QUEUE: usize = 512;
+
+/// Hands buffers to the writer. The writer ends when the last sender is gone.
+#[derive(Debug, Clone)]
+pub struct Sender {
+    queue: Option<SyncSender<Lines>>,
+    lost: Arc<AtomicU64>,
+}
+
+/// Whole lines, and how many.
+#[derive(Debug)]
+struct Lines {
+    bytes: Vec<u8>,
+    count: u64,
+}
+
+/// Opens the log and starts its writer. Fails when the file cannot be opened for appending.
+pub fn start(config: &config::AccessLog) -> io::Result<(Sender, Option<JoinHandle<()>>)> {
+    let lost = Arc::new(AtomicU64::new(0));
+    let output: Box<dyn Write + Send> = match config {
+        config::AccessLog::Off => return Ok((Sender { queue: None, lost }, None)),
+        config::AccessLog::Stdout => Box::new(io::stdout()),
+        config::AccessLog::File(path) => Box::new(append(path)?),
+    };
+    let (queue, lines) = mpsc::sync_channel(QUEUE);
+    let counter = Arc::clone(&lost);
+    let writer = std::thread::Builder::new()
+        .name("access-log".to_owned())
+        .spawn(move || write_all(&lines, output, &counter))?;
+    Ok((
+        Sender {
+            queue: Some(queue),
+            lost,
+        },
+        Some(writer),
+    ))
+}
+
+fn append(path: &std::path::Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+fn write_all(lines: &Receiver<Lines>, mut output: Box<dyn Write + Send>, lost: &AtomicU64) {
+    for lines in lines {
+        let written = output.write_all(&lines.bytes).and_then(|()| output.flush());
+        if let Err(error) = written
+            && lost.fetch_add(lines.count, Ordering::Relaxed) == 0
+        {
+            tracing::error!(%error, "access-log lines are lost; the metric counts them");
+        }
+    }
+}
+
+impl Sender {
+    /// Lines that could not be written since the start.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// One worker's lines.
+#[derive(Debug)]
+pub struct AccessLog {
+    sender: Sender,
+    buffer: RefCell<Vec<u8>>,
+    count: Cell<u64>,
+}
+
+impl AccessLog {
+    /// An empty buffer in front of the writer.
+    pub fn new(sender: Sender) -> Self {
+        Self {
+            sender,
+            buffer: RefCell::default(),
+            count: Cell::new(0),
+        }
+    }
+
+    /// Whether lines go anywhere.
+    pub fn is_on(&self) -> bool {
+        self.sender.queue.is_some()
+    }
+
+    /// Adds a line.
+    pub fn write(&self, entry: &Entry<'_>) {
+        let mut buffer = self.buffer.borrow_mut();
+        let start = buffer.len();
+        if serde_json::to_writer(&mut *buffer, entry).is_err() {
+            buffer.truncate(start);
+            return;
+        }
+        buffer.push(b'\n');
+        self.count.set(self.count.get() + 1);
+        let full = buffer.len() >= BUFFER;
+        drop(buffer);
+        if full {
+            self.flush();
+        }
+    }
+
+    /// Hands the buffer over; never waits.
+    pub fn flush(&self) {
+        let bytes = std::mem::take(&mut *self.buffer.borrow_mut());
+        let lines = Lines {
+            bytes,
+            count: self.count.take(),
+        };
+        if let Some(queue) = self.sender.queue.as_ref().filter(|_| lines.count > 0)
+            && let Err(error) = queue.try_send(lines)
+        {
+            let (mpsc::TrySendError::Full(lines) | mpsc::TrySendError::Disconnected(lines)) = error;
+            self.sender.lost.fetch_add(lines.count, Ordering::Relaxed);
+        }
+    }
+}
+
+/// One line. Fields that do not apply are absent.
+#[derive(Debug, Serialize)]
+#[allow(
+    missing_docs,
+    reason = "the configuration reference lists the fields for readers of the log"
+)]
+pub struct Entry<'a> {
+    #[serde(serialize_with = "display")]
+    pub time: humantime::Rfc3339Timestamp,
+    #[serde(serialize_with = "display")]
+    pub id: RequestId,
+    pub listener: &'a str,
+    pub peer: std::net::SocketAddr,
+    pub method: &'a str,
+    pub authority: &'a str,
+    pub path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<&'a str>,
+    pub version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<&'a str>,
+    pub attempts: u32,
+    pub plugins: Vec<PluginEntry<'a>>,
+    pub duration_us: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_us: Option<u64>,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<&'a str>,
+}
+
+/// One call of a plugin.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "as above")]
+pub struct PluginEntry<'a> {
+    pub name: &'a str,
+    pub version: &'a str,
+    pub role: &'a str,
+    pub us: f64,
+}
+
+fn display<T: std::fmt::Display, S: serde::Serializer>(
+    value: &T,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}

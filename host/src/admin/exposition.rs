@@ -1,0 +1,328 @@
+//! The process's numbers in the OpenMetrics text format, collected from the snapshot in
+//! service at the time of a scrape.
+
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text::encode},
+    metrics::MetricType,
+    registry::Registry,
+};
+
+use super::State;
+use crate::{
+    error::Cause,
+    metrics::{BUCKETS, Counter, ListenerCounters, PLUGIN_FAILURES, PerWorker},
+    plugin::Version,
+    pool::Endpoint,
+    snapshot::Snapshot,
+};
+
+/// All numbers as text.
+pub(super) fn text(snapshot: &Arc<Snapshot>, state: &State) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("witgate");
+    registry.register_collector(Box::new(Scrape {
+        snapshot: Arc::clone(snapshot),
+        state: state.clone(),
+    }));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+struct Scrape {
+    snapshot: Arc<Snapshot>,
+    state: State,
+}
+
+impl fmt::Debug for Scrape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scrape")
+    }
+}
+
+impl Collector for Scrape {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        self.process(&mut encoder)?;
+        self.listeners(&mut encoder)?;
+        self.endpoints(&mut encoder)?;
+        self.plugins(&mut encoder)
+    }
+}
+
+type Labels<'a, const N: usize> = [(&'a str, &'a str); N];
+
+impl Scrape {
+    fn process(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let reloads = &self.state.reloads;
+        let mut results = counter(encoder, "reloads", "Changes of configuration or plugins")?;
+        count(
+            &mut results,
+            [("result", "applied")],
+            reloads.applied.load(Ordering::Relaxed),
+        )?;
+        count(
+            &mut results,
+            [("result", "refused")],
+            reloads.refused.load(Ordering::Relaxed),
+        )?;
+        let last_ok = u64::from(!reloads.last_refused.load(Ordering::Relaxed));
+        gauge(
+            encoder,
+            "last_reload_ok",
+            "1 when the last change was applied, 0 when it was refused",
+        )?
+        .encode_gauge(&last_ok)?;
+        counter(
+            encoder,
+            "plugins_rejected",
+            "Plugin files that were not taken into service",
+        )?
+        .encode_counter::<NoLabelSet, _, u64>(
+            &reloads.plugins_rejected.load(Ordering::Relaxed),
+            None,
+        )?;
+        gauge(
+            encoder,
+            "plugin_versions_alive",
+            "Plugin versions that are held in memory",
+        )?
+        .encode_gauge(&(Version::alive() as u64))?;
+        counter(
+            encoder,
+            "access_log_lost_lines",
+            "Access-log lines that could not be written",
+        )?
+        .encode_counter::<NoLabelSet, _, u64>(&self.state.access_log.lost(), None)
+    }
+
+    fn listeners(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let listeners = &self.snapshot.listeners;
+        let mut accepted = counter(encoder, "connections", "Client connections accepted")?;
+        for listener in listeners {
+            count(
+                &mut accepted,
+                [("listener", &listener.name)],
+                listener.counters.sum(|each| each.accepted.get()),
+            )?;
+        }
+        let mut open = gauge(encoder, "connections_open", "Client connections open now")?;
+        for listener in listeners {
+            let value = listener.counters.sum(|each| each.open.get());
+            open.encode_family(&[("listener", &*listener.name)])?
+                .encode_gauge(&value)?;
+        }
+        let mut failed = counter(
+            encoder,
+            "handshakes_failed",
+            "TLS handshakes of clients that failed or took too long",
+        )?;
+        for listener in listeners {
+            let value = listener.counters.sum(|each| each.failed_handshakes.get());
+            count(&mut failed, [("listener", &listener.name)], value)?;
+        }
+        let mut requests = counter(
+            encoder,
+            "requests",
+            "Requests by the class of their status; none: the client left",
+        )?;
+        for listener in listeners {
+            for (class, label) in ["none", "1xx", "2xx", "3xx", "4xx", "5xx"]
+                .into_iter()
+                .enumerate()
+            {
+                let of_class =
+                    |each: &ListenerCounters| each.responses.get(class).map_or(0, Counter::get);
+                let value = listener.counters.sum(of_class);
+                count(
+                    &mut requests,
+                    [("listener", &listener.name), ("class", label)],
+                    value,
+                )?;
+            }
+        }
+        let help = "Time from a request's head to the last byte of its answer";
+        let mut durations = family(
+            encoder,
+            "request_duration_seconds",
+            help,
+            MetricType::Histogram,
+        )?;
+        for listener in listeners {
+            histogram(&mut durations, &listener.name, &listener.counters)?;
+        }
+        Ok(())
+    }
+
+    fn endpoints(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let endpoints: Vec<&Endpoint> = self
+            .snapshot
+            .pools
+            .iter()
+            .flat_map(|pool| &pool.pool.endpoints)
+            .map(Arc::as_ref)
+            .collect();
+        let mut requests = counter(encoder, "upstream_requests", "Requests sent to an endpoint")?;
+        for endpoint in &endpoints {
+            count(
+                &mut requests,
+                labels(endpoint),
+                endpoint.counters.sum(|each| each.requests.get()),
+            )?;
+        }
+        let mut connections = counter(
+            encoder,
+            "upstream_connections",
+            "Connections opened to an endpoint",
+        )?;
+        for endpoint in &endpoints {
+            count(
+                &mut connections,
+                labels(endpoint),
+                endpoint.counters.sum(|each| each.connections.get()),
+            )?;
+        }
+        let mut available = gauge(
+            encoder,
+            "upstream_available",
+            "1 while an endpoint may be chosen, 0 while it is passed over",
+        )?;
+        for endpoint in &endpoints {
+            let value = u64::from(endpoint.is_available(Instant::now()));
+            available
+                .encode_family(&labels(endpoint))?
+                .encode_gauge(&value)?;
+        }
+        let mut errors = counter(encoder, "upstream_errors", "Failed attempts, by cause")?;
+        for endpoint in &endpoints {
+            for cause in Cause::ALL {
+                let value = endpoint.counters.sum(|each| each.failures(cause));
+                let [pool, id] = labels(endpoint);
+                if value > 0 {
+                    count(&mut errors, [pool, id, ("cause", cause.token())], value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn plugins(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let plugins = &self.snapshot.plugins;
+        let mut versions = gauge(
+            encoder,
+            "plugin_live",
+            "The version of each plugin in service",
+        )?;
+        for plugin in plugins {
+            versions
+                .encode_family(&[("plugin", &*plugin.name), ("version", &*plugin.label)])?
+                .encode_gauge(&1_u64)?;
+        }
+        let mut calls = counter(
+            encoder,
+            "plugin_calls",
+            "Calls of a plugin, all roles together",
+        )?;
+        for plugin in plugins {
+            count(
+                &mut calls,
+                [("plugin", &plugin.name)],
+                plugin.counters.sum(|each| each.calls.get()),
+            )?;
+        }
+        let mut time = counter(
+            encoder,
+            "plugin_call_seconds",
+            "Time spent in calls of a plugin",
+        )?;
+        for plugin in plugins {
+            let seconds = plugin.counters.sum(|each| each.nanoseconds.get()) as f64 / 1e9;
+            time.encode_family(&[("plugin", &*plugin.name)])?
+                .encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
+        }
+        let mut errors = counter(
+            encoder,
+            "plugin_errors",
+            "Calls that failed, and decisions that were refused",
+        )?;
+        for plugin in plugins {
+            for (kind, label) in PLUGIN_FAILURES.into_iter().enumerate() {
+                let value = plugin.counters.sum(|each| each.failures(kind));
+                count(
+                    &mut errors,
+                    [("plugin", &plugin.name), ("kind", label)],
+                    value,
+                )?;
+            }
+            let refused = plugin.counters.sum(|each| each.refused.get());
+            count(
+                &mut errors,
+                [("plugin", &plugin.name), ("kind", "decision-refused")],
+                refused,
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn labels(endpoint: &Endpoint) -> Labels<'_, 2> {
+    [("pool", &endpoint.key.pool), ("endpoint", &endpoint.key.id)]
+}
+
+fn family<'s>(
+    encoder: &'s mut DescriptorEncoder<'_>,
+    name: &'s str,
+    help: &str,
+    kind: MetricType,
+) -> Result<MetricEncoder<'s>, fmt::Error> {
+    encoder.encode_descriptor(name, help, None, kind)
+}
+
+fn counter<'s>(
+    encoder: &'s mut DescriptorEncoder<'_>,
+    name: &'s str,
+    help: &str,
+) -> Result<MetricEncoder<'s>, fmt::Error> {
+    family(encoder, name, help, MetricType::Counter)
+}
+
+fn gauge<'s>(
+    encoder: &'s mut DescriptorEncoder<'_>,
+    name: &'s str,
+    help: &str,
+) -> Result<MetricEncoder<'s>, fmt::Error> {
+    family(encoder, name, help, MetricType::Gauge)
+}
+
+fn count<const N: usize>(
+    family: &mut MetricEncoder<'_>,
+    labels: Labels<'_, N>,
+    value: u64,
+) -> fmt::Result {
+    family
+        .encode_family(&labels)?
+        .encode_counter::<NoLabelSet, _, u64>(&value, None)
+}
+
+fn histogram(
+    family: &mut MetricEncoder<'_>,
+    listener: &str,
+    counters: &PerWorker<ListenerCounters>,
+) -> fmt::Result {
+    let bucket = |index: usize| counters.sum(|each| each.durations.bucket(index));
+    let buckets: Vec<_> = BUCKETS
+        .iter()
+        .enumerate()
+        .map(|(index, bound)| (*bound, bucket(index)))
+        .collect();
+    let total = buckets.iter().map(|(_, count)| count).sum();
+    let seconds = counters.sum(|each| each.durations.microseconds()) as f64 / 1e6;
+    family
+        .encode_family(&[("listener", listener)])?
+        .encode_histogram::<NoLabelSet>(seconds, total, &buckets, None)
+}

@@ -1,0 +1,188 @@
+//! The command line: what can be asked of `witgate`, and what it prints.
+
+mod plugin_build;
+mod plugin_check;
+mod plugin_new;
+mod toolchain;
+
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::{
+    config::{Config, LogFormat},
+    run,
+};
+
+/// A TLS gateway whose decisions are hot-reloadable Wasm plugins.
+#[derive(Debug, Parser)]
+#[command(
+    name = "witgate",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway
+    ///
+    /// Follows the configuration file, the certificates and the plugin folder while it runs. SIGHUP
+    /// reloads at once, SIGTERM finishes what runs and exits, a second SIGTERM exits at once.
+    Run(ConfigFile),
+    /// Load everything that `run` would and say what is wrong with it
+    ///
+    /// Reads configuration, certificates and plugins, tries the listening addresses, and serves
+    /// nothing. Exits with 0 when the gateway would start.
+    Check(ConfigFile),
+    /// Make, build and check plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration file (TOML)
+    #[arg(short, long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum PluginCommand {
+    /// Make a new plugin project
+    New {
+        /// The project's name, and its folder's
+        name: String,
+        /// The folder of witgate-sdk, when it is not the one that this program was built with
+        #[arg(long, value_name = "DIR")]
+        sdk: Option<PathBuf>,
+    },
+    /// Compile a plugin project into a component
+    Build {
+        /// The project's folder
+        #[arg(default_value = ".")]
+        dir: PathBuf,
+        /// The file to write; a folder (or a name that ends with /) takes one file per plugin
+        #[arg(short, long, value_name = "OUT")]
+        output: PathBuf,
+        /// Options for cargo, behind `--`
+        #[arg(last = true, value_name = "CARGO_ARGS")]
+        cargo_args: Vec<String>,
+    },
+    /// Say whether the gateway would take a file into service
+    ///
+    /// Does what the gateway does when a file appears in the plugin folder, up to the plugin's own
+    /// configuration: shows size, version, roles and imports, or why the file is refused.
+    Check {
+        /// Plugin files: components, or core modules as cargo writes them
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}
+
+impl Cli {
+    /// Does what was asked; errors go to stderr.
+    pub fn run(self) -> ExitCode {
+        let done = match self.command {
+            Command::Run(file) => run_gateway(&file.config),
+            Command::Check(file) => check(&file.config),
+            Command::Plugin(PluginCommand::New { name, sdk }) => {
+                plugin_new::run(&name, Path::new("."), sdk.as_deref())
+                    .map(drop)
+                    .map_err(|error| describe(&error))
+            }
+            Command::Plugin(PluginCommand::Build {
+                dir,
+                output,
+                cargo_args,
+            }) => plugin_build::run(&dir, &output, &cargo_args).map_err(|error| describe(&error)),
+            Command::Plugin(PluginCommand::Check { files }) => plugin_check::run(&files),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(message) => {
+                eprintln!("{message}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn run_gateway(path: &Path) -> Result<(), String> {
+    run::run(path, set_up_log).map_err(|error| render(&error))
+}
+
+fn check(path: &Path) -> Result<(), String> {
+    let snapshot = run::check(path).map_err(|error| render(&error))?;
+    let listeners = snapshot.listeners.len();
+    println!(
+        "{}: ok: {listeners} listener{}, {} pool{}, {} plugin{}",
+        path.display(),
+        plural(listeners),
+        snapshot.pools.len(),
+        plural(snapshot.pools.len()),
+        snapshot.plugins.len(),
+        plural(snapshot.plugins.len()),
+    );
+    for plugin in &snapshot.plugins {
+        let roles: Vec<_> = plugin.roles.iter().map(ToString::to_string).collect();
+        println!(
+            "  plugin {} version {} ({})",
+            plugin.name,
+            plugin.label,
+            roles.join(", ")
+        );
+    }
+    Ok(())
+}
+
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// Problems of a configuration with their source lines, in colour on a terminal.
+fn render(error: &run::RunError) -> String {
+    use crate::reload::StartError;
+    match error {
+        run::RunError::Config(error) | run::RunError::Start(StartError::Config(error)) => {
+            error.render(std::io::stderr().is_terminal())
+        }
+        run::RunError::Start(StartError::Plugins(_)) => error.to_string(),
+        error => describe(error),
+    }
+}
+
+/// An error with its causes, one per line.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = format!("error: {error}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!("\n  because: {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+/// The log goes to stderr, as the configuration says; `RUST_LOG` overrides the level.
+fn set_up_log(config: &Config) {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(config.log.level.as_str().to_lowercase()));
+    let log = fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(filter)
+        .with_target(false);
+    // A log that is already there belongs to whoever embeds the gateway.
+    drop(match config.log.format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    });
+}

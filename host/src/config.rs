@@ -1,0 +1,279 @@
+//! The configuration as the gateway uses it: typed, complete, every default filled in.
+//!
+//! `parse` reads TOML into `raw` structs and checks them; what needs files (certificates,
+//! plugins) or other parts (the affinity plugin of a pool) is resolved by `snapshot`, which
+//! reports through [`Config::error`], so that every problem names file, line and key.
+
+mod check;
+mod error;
+mod hosts;
+mod keys;
+mod parse;
+mod pins;
+mod pools;
+mod raw;
+mod sidecar;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt::Display, net::SocketAddr, num::NonZeroUsize, path::Path, path::PathBuf, time::Duration,
+};
+
+pub use error::{ConfigError, Problem};
+pub use sidecar::{Role, Sidecar};
+
+use error::Source;
+use keys::{KeyPath, Mark};
+
+/// One configuration file, parsed and checked.
+#[derive(Debug)]
+pub struct Config {
+    source: Source,
+    /// Worker threads. Default: one for each core.
+    pub workers: NonZeroUsize,
+    /// Where plugins are and what they may use.
+    pub plugins: Option<Plugins>,
+    /// The loopback listener for health, readiness and metrics; none when absent.
+    pub admin: Option<SocketAddr>,
+    /// What the gateway's own log shows.
+    pub log: Log,
+    /// Where access-log lines go.
+    pub access_log: AccessLog,
+    /// Deadlines towards clients.
+    pub timeouts: Timeouts,
+    /// Sizes that clients must keep to.
+    pub limits: Limits,
+    /// At least one, names unique, in file order.
+    pub listeners: Vec<Listener>,
+    /// At least one, sorted by name.
+    pub pools: Vec<Pool>,
+}
+
+impl Config {
+    /// Reads a file. Blocks.
+    ///
+    /// # Errors
+    /// The file cannot be read, or as [`Config::parse`].
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        parse::config(Source::read(path)?)
+    }
+
+    /// Reads `text`, the contents of `path`; relative paths in it start at the folder of
+    /// `path`. Files that it names are not opened.
+    ///
+    /// # Errors
+    /// All that is wrong with it, at once where possible.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        parse::config(Source::new(path, text))
+    }
+
+    /// The file, as it was given.
+    pub fn path(&self) -> &Path {
+        self.source.path()
+    }
+
+    /// A problem with the value of `key`, as `listeners[0].tls.certificates[1].key` or
+    /// `pools.web.affinity`; it points at the nearest parent that is in the file.
+    pub fn error(&self, key: &str, problem: impl Display) -> ConfigError {
+        let key = KeyPath::parse(key);
+        let problem = self.source.problem(&key, Mark::Value, problem.to_string());
+        ConfigError::of(&self.source, vec![problem])
+    }
+}
+
+/// `[plugins]`: the watched folder and the defaults for all plugins in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plugins {
+    /// Absolute. It need not exist before the gateway starts with `watch`, but must exist.
+    pub dir: PathBuf,
+    /// What a plugin's sidecar may override.
+    pub limits: PluginLimits,
+}
+
+/// What one call of a plugin may cost, and what happens when it costs more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// Wall time of one call. 1 ms to 60 s; default 50 ms.
+    pub deadline: Duration,
+    /// Linear memory of one instance, bytes. 64 KiB to 1 GiB; default 32 MiB.
+    pub memory: usize,
+    /// What a failed call means for the request. Default fail-closed.
+    pub on_error: OnError,
+}
+
+/// What a failed call means for the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnError {
+    /// The client gets 500 with a cause.
+    FailClosed,
+    /// The plugin counts as having had no opinion.
+    FailOpen,
+}
+
+/// `[log]`: the gateway's own log, on stderr.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Default info.
+    pub level: tracing::Level,
+    /// Default text.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// `[access_log]`: one JSON line per request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    /// `path = "-"`, the default.
+    Stdout,
+    /// Appended to; absolute.
+    File(PathBuf),
+    /// `path = "off"`.
+    Off,
+}
+
+/// `[timeouts]`: deadlines towards clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From accept to the end of the TLS handshake. Default 10 s.
+    pub tls_handshake: Duration,
+    /// From a request's first wait to the end of its head; also how long a connection may
+    /// idle between requests. Default 60 s.
+    pub request_head: Duration,
+    /// Between two reads of a body, either way. Default 60 s.
+    pub body_idle: Duration,
+    /// How long running requests may take after SIGTERM. Default 30 s.
+    pub shutdown_grace: Duration,
+}
+
+/// `[limits]`: sizes that clients must keep to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Request line and header fields together, bytes; 431 above. 8 KiB to 1 MiB, default 64 KiB.
+    pub head_bytes: usize,
+    /// Header fields of one request; 431 above. 1 to 1000, default 100.
+    pub head_fields: usize,
+    /// Streams that one HTTP/2 connection may have open. 1 to 10000, default 100.
+    pub h2_streams: u32,
+    /// Client connections of one worker; accepting pauses above. Default 10000.
+    pub connections_per_worker: usize,
+}
+
+/// One `[[listeners]]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Where it stands in the file: `listeners[0]`.
+    pub key: String,
+    /// Unique.
+    pub name: String,
+    /// Port 0 takes any free port; the log names it.
+    pub address: SocketAddr,
+    /// At least one; the first serves clients whose server name fits none.
+    pub certificates: Vec<CertificateFiles>,
+    /// Serves what no routing plugin claims; a declared pool.
+    pub default_pool: Option<String>,
+}
+
+/// A certificate chain and its private key, PEM; absolute paths.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CertificateFiles {
+    /// Leaf first.
+    pub chain: PathBuf,
+    /// PKCS#8, SEC1 or PKCS#1.
+    pub key: PathBuf,
+}
+
+/// One `[pools.NAME]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pool {
+    /// Where it stands in the file: `pools.web`.
+    pub key: String,
+    /// Unique.
+    pub name: String,
+    /// How its endpoints are spoken to.
+    pub protocol: Protocol,
+    /// At least one; ids and addresses unique.
+    pub endpoints: Vec<Endpoint>,
+    /// The name sent as SNI and verified; an endpoint's own host when absent.
+    pub server_name: Option<String>,
+    /// What upstreams get as `Host` instead of what the client asked for.
+    pub authority: Option<String>,
+    /// The plugin that makes sessions stick.
+    pub affinity: Option<String>,
+    /// Deadlines towards endpoints.
+    pub timeouts: PoolTimeouts,
+    /// Connections kept idle per endpoint and worker. 0 to 10000, default 64.
+    pub max_idle: usize,
+    /// How long an endpoint is passed over after a connection to it failed, while others
+    /// are there. Default 5 s.
+    pub eject_for: Duration,
+}
+
+/// How a pool's endpoints are spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Protocol {
+    /// TLS, to certificates that this trust accepts.
+    Https(Trust),
+    /// Plain; `protocol = "http"` in the file, and no `trust`.
+    Http,
+}
+
+/// One server of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Default: the address as written.
+    pub id: String,
+    /// A DNS name or IP address.
+    pub host: String,
+    /// 1 to 65535.
+    pub port: u16,
+    /// Share of new sessions, 0 to 1000; default 1. With 0 only sessions that stick to it
+    /// still reach it.
+    pub weight: u16,
+}
+
+/// `pools.NAME.timeouts`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolTimeouts {
+    /// Name lookup and TCP connect. Default 5 s.
+    pub connect: Duration,
+    /// TLS handshake. Default 5 s.
+    pub tls_handshake: Duration,
+    /// From the request's end to the response's head. Default 30 s.
+    pub first_byte: Duration,
+    /// How long an unused connection is kept. Default 60 s.
+    pub idle: Duration,
+}
+
+/// What upstream certificates a pool accepts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Trust {
+    /// Exactly these leaf certificates; the name does not matter. At least one.
+    Certificates(Vec<PinnedCertificate>),
+    /// Leaf certificates with one of these keys: SHA-256 of the SubjectPublicKeyInfo
+    /// (RFC 7469 §2.4). At least one.
+    Spki(Vec<[u8; 32]>),
+    /// Chains to one of these CA files, for the right name. At least one.
+    Roots(Vec<PathBuf>),
+    /// Chains to a CA of the platform, for the right name.
+    Public,
+}
+
+/// One entry of `trust.certificates`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PinnedCertificate {
+    /// A PEM file with one or more certificates, each of which is listed; absolute.
+    File(PathBuf),
+    /// `sha256:` and 64 hexadecimal digits: SHA-256 of the DER certificate.
+    Fingerprint([u8; 32]),
+}

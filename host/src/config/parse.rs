@@ -1,0 +1,237 @@
+//! From raw to typed: fills in defaults, checks ranges, names and references. All problems of
+//! a file are collected before any is reported.
+
+use std::{
+    collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, ops::RangeInclusive, thread,
+    time::Duration,
+};
+
+use super::{
+    AccessLog, CertificateFiles, Config, Limits, Listener, Log, LogFormat, PluginLimits, Plugins,
+    Timeouts,
+    check::{Check, GRACE, RawPluginLimits, TIMEOUTS, Unique},
+    error::{ConfigError, Problems, Source},
+    hosts, raw,
+};
+
+const HEAD_BYTES: RangeInclusive<u64> = (8 << 10)..=(1 << 20);
+
+/// Each worker is a thread with listeners and connections of its own.
+const WORKERS: RangeInclusive<i64> = 1..=1024;
+
+/// Reads and checks a whole file.
+pub(super) fn config(source: Source) -> Result<Config, ConfigError> {
+    let raw: raw::File = raw::read(&source)?;
+    let mut check = Check {
+        path: source.path(),
+        problems: Problems::of(&source),
+    };
+    let has_plugins = raw.plugins.is_some();
+    let admin = check.admin(raw.admin);
+    let config = Config {
+        workers: check.workers(raw.workers),
+        plugins: raw.plugins.map(|raw| check.plugins(raw)),
+        admin,
+        log: check.log(&raw.log),
+        access_log: check.access_log(raw.access_log),
+        timeouts: check.timeouts(&raw.timeouts),
+        limits: check.limits(&raw.limits),
+        listeners: check.listeners(raw.listeners, admin, &raw.pools),
+        pools: check.pools(raw.pools, has_plugins),
+        source: source.clone(),
+    };
+    check.problems.finish()?;
+    Ok(config)
+}
+
+impl Check<'_> {
+    fn workers(&mut self, raw: Option<i64>) -> NonZeroUsize {
+        let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let workers = self.count("workers", raw, WORKERS, cores.get());
+        NonZeroUsize::new(workers).unwrap_or(cores)
+    }
+
+    fn plugins(&mut self, raw: raw::Plugins) -> Plugins {
+        let limits = RawPluginLimits {
+            deadline: raw.deadline,
+            memory: raw.memory,
+            on_error: raw.on_error,
+        };
+        Plugins {
+            dir: self.file("plugins.dir", &raw.dir),
+            limits: self.plugin_limits("plugins.", &limits, &PluginLimits::DEFAULT),
+        }
+    }
+
+    fn admin(&mut self, raw: Option<raw::Admin>) -> Option<SocketAddr> {
+        let raw = raw?;
+        let address = hosts::socket_address(&raw.address);
+        let address = self.problems.take("admin.address", address)?;
+        if !address.ip().is_loopback() {
+            self.problems.add(
+                "admin.address",
+                format!(
+                    "found {:?}, expected a loopback address such as \"127.0.0.1:9901\": \
+                     the admin listener has no authentication",
+                    raw.address
+                ),
+            );
+        }
+        Some(address)
+    }
+
+    fn log(&mut self, raw: &raw::Log) -> Log {
+        use tracing::Level;
+        let levels = [
+            ("error", Level::ERROR),
+            ("warn", Level::WARN),
+            ("info", Level::INFO),
+            ("debug", Level::DEBUG),
+            ("trace", Level::TRACE),
+        ];
+        let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+        Log {
+            level: self.choice("log.level", raw.level.as_deref(), &levels, Level::INFO),
+            format: self.choice(
+                "log.format",
+                raw.format.as_deref(),
+                &formats,
+                LogFormat::Text,
+            ),
+        }
+    }
+
+    fn access_log(&mut self, raw: raw::AccessLog) -> AccessLog {
+        match raw.path.as_deref() {
+            None | Some("-") => AccessLog::Stdout,
+            Some("off") => AccessLog::Off,
+            Some(path) => AccessLog::File(self.file("access_log.path", path)),
+        }
+    }
+
+    fn timeouts(&mut self, raw: &raw::Timeouts) -> Timeouts {
+        let mut timeout = |name: &str, raw: &Option<raw::Duration>, range, seconds| {
+            let default = Duration::from_secs(seconds);
+            self.duration(&format!("timeouts.{name}"), raw.as_ref(), range, default)
+        };
+        Timeouts {
+            tls_handshake: timeout("tls_handshake", &raw.tls_handshake, TIMEOUTS, 10),
+            request_head: timeout("request_head", &raw.request_head, TIMEOUTS, 60),
+            body_idle: timeout("body_idle", &raw.body_idle, TIMEOUTS, 60),
+            shutdown_grace: timeout("shutdown_grace", &raw.shutdown_grace, GRACE, 30),
+        }
+    }
+
+    fn limits(&mut self, raw: &raw::Limits) -> Limits {
+        let connections = raw.connections_per_worker;
+        Limits {
+            head_bytes: self.size(
+                "limits.head_bytes",
+                raw.head_bytes.as_ref(),
+                HEAD_BYTES,
+                64 << 10,
+            ),
+            head_fields: self.count("limits.head_fields", raw.head_fields, 1..=1000, 100),
+            h2_streams: self.count("limits.h2_streams", raw.h2_streams, 1..=10_000, 100),
+            connections_per_worker: self.count(
+                "limits.connections_per_worker",
+                connections,
+                1..=1_000_000,
+                10_000,
+            ),
+        }
+    }
+
+    fn listeners(
+        &mut self,
+        raw: Vec<raw::Listener>,
+        admin: Option<SocketAddr>,
+        pools: &BTreeMap<String, raw::Pool>,
+    ) -> Vec<Listener> {
+        if raw.is_empty() {
+            self.problems.add_with_help(
+                "listeners",
+                "there is no listener, expected at least one",
+                "add a `[[listeners]]` table with `name`, `address` and `tls.certificates`",
+            );
+        }
+        let mut names = Unique::default();
+        let mut addresses = Unique::default();
+        if let Some(admin) = admin {
+            addresses.claim(self, admin, "admin.address");
+        }
+        let raw = raw.into_iter().enumerate();
+        let listeners = raw.filter_map(|(index, raw)| {
+            let listener = self.listener(format!("listeners[{index}]"), raw, pools)?;
+            names.claim(
+                self,
+                listener.name.clone(),
+                &format!("{}.name", listener.key),
+            );
+            if listener.address.port() != 0 {
+                let key = format!("{}.address", listener.key);
+                addresses.claim(self, listener.address, &key);
+            }
+            Some(listener)
+        });
+        listeners.collect()
+    }
+
+    fn listener(
+        &mut self,
+        key: String,
+        raw: raw::Listener,
+        pools: &BTreeMap<String, raw::Pool>,
+    ) -> Option<Listener> {
+        self.problems
+            .take(&format!("{key}.name"), hosts::name(&raw.name));
+        let certificates =
+            self.certificates(&format!("{key}.tls.certificates"), raw.tls.certificates);
+        if let Some(pool) = raw.default_pool.as_deref() {
+            self.declared(&format!("{key}.default_pool"), pool, pools);
+        }
+        let address = hosts::socket_address(&raw.address);
+        Some(Listener {
+            address: self.problems.take(&format!("{key}.address"), address)?,
+            key,
+            name: raw.name,
+            certificates,
+            default_pool: raw.default_pool,
+        })
+    }
+
+    fn certificates(&mut self, key: &str, raw: Vec<raw::Certificate>) -> Vec<CertificateFiles> {
+        if raw.is_empty() {
+            self.problems.add(
+                key,
+                "the list is empty, expected at least one `{ chain = \"…\", key = \"…\" }`",
+            );
+        }
+        let raw = raw.into_iter().enumerate();
+        let certificates = raw.map(|(index, raw)| CertificateFiles {
+            chain: self.file(&format!("{key}[{index}].chain"), &raw.chain),
+            key: self.file(&format!("{key}[{index}].key"), &raw.key),
+        });
+        certificates.collect()
+    }
+
+    fn declared(&mut self, key: &str, pool: &str, pools: &BTreeMap<String, raw::Pool>) {
+        if pools.contains_key(pool) {
+            return;
+        }
+        let known: Vec<&str> = pools.keys().map(String::as_str).collect();
+        let expected = match known.len() {
+            0 => "a pool, but the file declares none".to_owned(),
+            1..=8 => format!("a declared pool: {}", raw::one_of(&known)),
+            many => format!("one of the {many} declared pools"),
+        };
+        let message = format!("found {pool:?}, expected {expected}");
+        match raw::closest(pool, &known) {
+            Some(meant) => {
+                let help = format!("did you mean `{meant}`?");
+                self.problems.add_with_help(key, message, &help);
+            }
+            None => self.problems.add(key, message),
+        }
+    }
+}

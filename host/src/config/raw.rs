@@ -1,0 +1,374 @@
+//! The configuration file as it is written: only shapes are checked here, and unknown keys
+//! refused. Ranges, names and references are left to `parse`.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use serde_path_to_error::Segment as SerdeSegment;
+
+use super::{
+    error::{ConfigError, Source},
+    keys::{self, KeyPath, Mark, Segment},
+    units,
+};
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty,)* })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Default, Deserialize)]
+            #[serde(deny_unknown_fields, expecting = "a table")]
+            pub(super) struct $name {
+                $($(#[$attribute])* pub(super) $field: $type,)*
+            }
+        )*
+    };
+}
+
+tables! {
+    File {
+        workers: Option<i64>,
+        plugins: Option<Plugins>,
+        admin: Option<Admin>,
+        #[serde(default)]
+        log: Log,
+        #[serde(default)]
+        access_log: AccessLog,
+        #[serde(default)]
+        timeouts: Timeouts,
+        #[serde(default)]
+        limits: Limits,
+        #[serde(default)]
+        listeners: Vec<Listener>,
+        #[serde(default)]
+        pools: BTreeMap<String, Pool>,
+    }
+    Plugins {
+        dir: String,
+        deadline: Option<Duration>,
+        memory: Option<Size>,
+        on_error: Option<String>,
+    }
+    Admin {
+        address: String,
+    }
+    Log {
+        level: Option<String>,
+        format: Option<String>,
+    }
+    AccessLog {
+        path: Option<String>,
+    }
+    Timeouts {
+        tls_handshake: Option<Duration>,
+        request_head: Option<Duration>,
+        body_idle: Option<Duration>,
+        shutdown_grace: Option<Duration>,
+    }
+    Limits {
+        head_bytes: Option<Size>,
+        head_fields: Option<i64>,
+        h2_streams: Option<i64>,
+        connections_per_worker: Option<i64>,
+    }
+    Listener {
+        name: String,
+        address: String,
+        tls: Tls,
+        default_pool: Option<String>,
+    }
+    Tls {
+        certificates: Vec<Certificate>,
+    }
+    Certificate {
+        chain: String,
+        key: String,
+    }
+    Pool {
+        protocol: Option<String>,
+        endpoints: Vec<Endpoint>,
+        server_name: Option<String>,
+        authority: Option<String>,
+        affinity: Option<String>,
+        trust: Option<Trust>,
+        #[serde(default)]
+        timeouts: PoolTimeouts,
+        max_idle: Option<i64>,
+        eject_for: Option<Duration>,
+    }
+    PoolTimeouts {
+        connect: Option<Duration>,
+        tls_handshake: Option<Duration>,
+        first_byte: Option<Duration>,
+        idle: Option<Duration>,
+    }
+    Trust {
+        certificates: Option<Vec<String>>,
+        spki: Option<Vec<String>>,
+        roots: Option<Vec<String>>,
+        public: Option<bool>,
+    }
+    EndpointTable {
+        id: Option<String>,
+        address: String,
+        weight: Option<i64>,
+    }
+    /// A plugin's sidecar.
+    Sidecar {
+        deadline: Option<Duration>,
+        memory: Option<Size>,
+        on_error: Option<String>,
+        roles: Option<Vec<String>>,
+        #[serde(default)]
+        config: toml::Table,
+    }
+}
+
+impl Trust {
+    /// The keys that are there.
+    pub(super) fn kinds(&self) -> Vec<&'static str> {
+        let kinds = [
+            ("certificates", self.certificates.is_some()),
+            ("spki", self.spki.is_some()),
+            ("roots", self.roots.is_some()),
+            ("public", self.public.is_some()),
+        ];
+        let given = kinds.into_iter().filter(|(_, given)| *given);
+        given.map(|(name, _)| name).collect()
+    }
+}
+
+/// A duration as written.
+#[derive(Debug)]
+pub(super) struct Duration(pub(super) String);
+
+/// A size as written.
+#[derive(Debug)]
+pub(super) enum Size {
+    Bytes(i64),
+    Text(String),
+}
+
+/// `"host:port"`, or a table with more.
+#[derive(Debug)]
+pub(super) enum Endpoint {
+    Address(String),
+    Table(EndpointTable),
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Duration;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(units::DURATION)
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
+                Ok(Duration(text.to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrBytes;
+        impl Visitor<'_> for TextOrBytes {
+            type Value = Size;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(units::SIZE)
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Size, E> {
+                Ok(Size::Text(text.to_owned()))
+            }
+            fn visit_i64<E: Error>(self, bytes: i64) -> Result<Size, E> {
+                Ok(Size::Bytes(bytes))
+            }
+        }
+        deserializer.deserialize_any(TextOrBytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Endpoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AddressOrTable;
+        impl<'de> Visitor<'de> for AddressOrTable {
+            type Value = Endpoint;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(
+                    r#"an endpoint such as "10.0.0.4:443" or { address = "10.0.0.4:443" }"#,
+                )
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Endpoint, E> {
+                Ok(Endpoint::Address(text.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Endpoint, A::Error> {
+                let table = MapAccessDeserializer::new(map);
+                EndpointTable::deserialize(table).map(Endpoint::Table)
+            }
+        }
+        deserializer.deserialize_any(AddressOrTable)
+    }
+}
+
+/// Reads a file's text into its raw form.
+pub(super) fn read<T: DeserializeOwned>(source: &Source) -> Result<T, ConfigError> {
+    let deserializer =
+        toml::Deserializer::parse(source.text()).map_err(|error| syntax(source, &error))?;
+    serde_path_to_error::deserialize(deserializer).map_err(|error| shape(source, &error))
+}
+
+fn syntax(source: &Source, error: &toml::de::Error) -> ConfigError {
+    let span = error.span().unwrap_or(0..0);
+    let mut key = keys::near(source.text(), span.start);
+    let mut message = error.message().to_owned();
+    if message == "duplicate key" {
+        let written = source.text().get(span.clone()).unwrap_or_default();
+        if key.last_key() != Some(written) && !written.is_empty() {
+            key.push_key(written);
+        }
+        message = "this key stands twice in the file, expected each once".to_owned();
+    }
+    let problem = source.problem_at(span, &key, message);
+    ConfigError::of(source, vec![problem])
+}
+
+fn shape(source: &Source, error: &serde_path_to_error::Error<toml::de::Error>) -> ConfigError {
+    let mut key = key_path(error.path());
+    let words = Words::of(error.inner().message());
+    let mut mark = Mark::Value;
+    if let Some(unknown) = &words.unknown_key {
+        mark = Mark::Key;
+        if key.last_key() != Some(unknown) {
+            key.push_key(unknown);
+        }
+    }
+    let help = words.help.or_else(|| help(&key));
+    let problem = source.problem(&key, mark, words.message);
+    ConfigError::of(source, vec![problem.with_help(help)])
+}
+
+fn key_path(path: &serde_path_to_error::Path) -> KeyPath {
+    let segments = path.iter().filter_map(|segment| match segment {
+        SerdeSegment::Seq { index } => Some(Segment::Index(*index)),
+        SerdeSegment::Map { key } => Some(Segment::Key(key.clone())),
+        SerdeSegment::Enum { .. } | SerdeSegment::Unknown => None,
+    });
+    KeyPath(segments.collect())
+}
+
+fn help(key: &KeyPath) -> Option<String> {
+    match key.to_string().as_str() {
+        "listeners" => Some("each listener is a table of its own, under `[[listeners]]`".into()),
+        "pools" => Some("each pool is a table of its own, under `[pools.NAME]`".into()),
+        _ => None,
+    }
+}
+
+/// A message of serde in the words of this file format.
+struct Words {
+    message: String,
+    unknown_key: Option<String>,
+    help: Option<String>,
+}
+
+impl Words {
+    fn of(serde: &str) -> Self {
+        let mut words = Self {
+            message: serde.to_owned(),
+            unknown_key: None,
+            help: None,
+        };
+        if let Some(rest) = serde.strip_prefix("unknown field `") {
+            words.unknown(rest);
+        } else if let Some(rest) = serde.strip_prefix("missing field `") {
+            let key = rest.trim_end_matches('`');
+            words.message = format!("the key `{key}` is missing");
+        } else if let Some(rest) = serde
+            .strip_prefix("invalid type: ")
+            .or_else(|| serde.strip_prefix("invalid value: "))
+            && let Some((found, expected)) = rest.split_once(", expected ")
+        {
+            words.message = format!("found {}, expected {}", plain(found), plain(expected));
+        }
+        words
+    }
+
+    fn unknown(&mut self, rest: &str) {
+        let (key, expected) = rest.split_once('`').unwrap_or((rest, ""));
+        let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+        self.message = format!("unknown key, expected {}", one_of(&known));
+        self.help = closest(key, &known).map(|known| format!("did you mean `{known}`?"));
+        self.unknown_key = Some(key.to_owned());
+    }
+}
+
+fn plain(words: &str) -> &str {
+    match words {
+        "i64" => "an integer",
+        "a sequence" | "sequence" => "an array",
+        "a map" | "map" => "a table",
+        other => other,
+    }
+}
+
+/// `a`, `b` or `c`.
+pub(super) fn one_of(known: &[&str]) -> String {
+    let quoted: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => "nothing here".to_owned(),
+    }
+}
+
+/// A longer key than this is no mistyped one, and comparing takes time in proportion.
+const MISTYPED_LENGTH: usize = 64;
+
+/// The one of `known` that was probably meant.
+pub(super) fn closest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
+    if written.len() > MISTYPED_LENGTH {
+        return None;
+    }
+    let written = written.to_ascii_lowercase().replace('-', "_");
+    let distances = known.iter().map(|name| {
+        let plain = name.replace('-', "_");
+        (distance(&written, &plain), *name)
+    });
+    let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= written.len().max(3) / 3).then_some(name)
+}
+
+/// How many letters to insert, remove, change or swap with the next (Damerau-Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    let mut rows = vec![(0..=other.len()).collect::<Vec<usize>>()];
+    let at =
+        |rows: &[Vec<usize>], i: usize, j: usize| rows.get(i).and_then(|row| row.get(j)).copied();
+    let far = usize::MAX - 1;
+    for (i, letter) in one.iter().enumerate() {
+        rows.push(vec![i + 1]);
+        for (j, meant) in other.iter().enumerate() {
+            let changed = at(&rows, i, j).unwrap_or(far) + usize::from(letter != meant);
+            let removed = at(&rows, i, j + 1).unwrap_or(far) + 1;
+            let inserted = at(&rows, i + 1, j).unwrap_or(far) + 1;
+            let is_swap =
+                i > 0 && j > 0 && one.get(i - 1) == Some(meant) && other.get(j - 1) == Some(letter);
+            let swapped = if is_swap {
+                at(&rows, i - 1, j - 1).unwrap_or(far) + 1
+            } else {
+                far
+            };
+            let best = changed.min(removed).min(inserted).min(swapped);
+            if let Some(row) = rows.last_mut() {
+                row.push(best);
+            }
+        }
+    }
+    at(&rows, one.len(), other.len()).unwrap_or(far)
+}

@@ -1,0 +1,351 @@
+//! Every malformed file names line and key, and says what was found and what was expected.
+
+use super::*;
+
+/// What stands before the part of a file that a test is about: 9 lines.
+const START: &str = r#"[[listeners]]
+name = "public"
+address = "127.0.0.1:8443"
+tls.certificates = [{ chain = "shop.pem", key = "shop.key" }]
+
+[pools.web]
+endpoints = ["10.0.0.4:443"]
+trust.public = true
+
+"#;
+
+/// A pool's table from line 6 on, with trust.
+const POOL: &str = r#"[[listeners]]
+name = "public"
+address = "127.0.0.1:8443"
+tls.certificates = [{ chain = "shop.pem", key = "shop.key" }]
+
+[pools.web]
+trust.public = true
+"#;
+
+/// The same without trust.
+const TRUST: &str = r#"[[listeners]]
+name = "public"
+address = "127.0.0.1:8443"
+tls.certificates = [{ chain = "shop.pem", key = "shop.key" }]
+
+[pools.web]
+endpoints = ["10.0.0.4:443"]
+"#;
+
+/// A listener's table from line 4 on.
+const LISTENER: &str = r#"[pools.web]
+endpoints = ["10.0.0.4:443"]
+trust.public = true
+[[listeners]]
+name = "public"
+"#;
+
+/// Start, rest, line, key, words that must be shown.
+type Case = (
+    &'static str,
+    &'static str,
+    usize,
+    &'static str,
+    &'static [&'static str],
+);
+
+#[rustfmt::skip] // One case, one or two lines: it is read as a table.
+const CASES: &[Case] = &[
+    // Syntax.
+    (START, "workers 2\n", 10, "pools.web.workers", &["expected"]),
+    (START, "[log]\nlevel = \"info\n", 11, "log.level", &["expected"]),
+    (START, "[log]\nlevel = \"info\"\nlevel = \"warn\"\n", 12, "log.level", &["stands twice"]),
+    (START, "[pools.web]\n", 10, "pools.web", &["stands twice"]),
+    // Shapes.
+    (START, "[timeout]\n", 10, "timeout", &["unknown key", "did you mean `timeouts`?"]),
+    (START, "[zebra]\n", 10, "zebra", &["unknown key", "`workers`, `plugins`, `admin`"]),
+    (START, "[timeouts]\nbody-idle = \"1s\"\n", 11, "timeouts.body-idle", &["did you mean `body_idle`?"]),
+    (LISTENER, "adress = \"127.0.0.1:1\"\n", 6, "listeners[0].adress", &["did you mean `address`?"]),
+    (LISTENER, "address = \"127.0.0.1:1\"\n", 4, "listeners[0]", &["the key `tls` is missing"]),
+    (LISTENER, "address = \"127.0.0.1:1\"\ntls.certificates = [{ chain = \"a\" }]\n", 7, "listeners[0].tls.certificates[0]",
+        &["the key `key` is missing"]),
+    (LISTENER, "address = \"127.0.0.1:1\"\ntls.certificates = [{ chain = \"a\", key = 1 }]\n", 7, "listeners[0].tls.certificates[0].key",
+        &["found integer `1`, expected a string"]),
+    (START, "[log]\nlevel = 3\n", 11, "log.level", &["found integer `3`, expected a string"]),
+    (START, "[timeouts]\ntls_handshake = 10\n", 11, "timeouts.tls_handshake",
+        &["found integer `10`, expected a duration such as \"30s\""]),
+    (START, "[limits]\nhead_fields = \"many\"\n", 11, "limits.head_fields",
+        &["found string \"many\", expected an integer"]),
+    (START, "[limits]\nhead_bytes = 64.5\n", 11, "limits.head_bytes",
+        &["found floating point `64.5`, expected a size"]),
+    ("[listeners]\nname = \"public\"\n", "", 1, "listeners",
+        &["found a table, expected an array", "[[listeners]]"]),
+    (POOL, "endpoints = \"10.0.0.4:443\"\n", 8, "pools.web.endpoints", &["expected an array"]),
+    (POOL, "endpoints = [7]\n", 8, "pools.web.endpoints[0]",
+        &["found integer `7`, expected an endpoint such as"]),
+    (POOL, "endpoints = [{ addr = \"a:1\" }]\n", 8, "pools.web.endpoints[0].addr", &["unknown key", "`address`"]),
+    (POOL, "endpoints = [{ id = \"a\" }]\n", 8, "pools.web.endpoints[0]", &["the key `address` is missing"]),
+    // Units and ranges.
+    (START, "[timeouts]\nbody_idle = \"1 fortnight\"\n", 11, "timeouts.body_idle",
+        &["found \"1 fortnight\", expected a duration"]),
+    (START, "[timeouts]\nbody_idle = \"30\"\n", 11, "timeouts.body_idle", &["units: ms, s, m, h, d"]),
+    (START, "[timeouts]\nbody_idle = \"\"\n", 11, "timeouts.body_idle", &["found \"\", expected a duration"]),
+    (START, "[timeouts]\nrequest_head = \"0s\"\n", 11, "timeouts.request_head",
+        &["found \"0s\", expected 1ms to 1d"]),
+    (START, "workers = 0\n", 10, "pools.web.workers", &["unknown key"]),
+    ("workers = 0\n", START, 1, "workers", &["found 0, expected 1 to 1024"]),
+    ("workers = -1\n", START, 1, "workers", &["found -1, expected 1 to 1024"]),
+    (START, "[limits]\nhead_bytes = \"1KiB\"\n", 11, "limits.head_bytes",
+        &["found \"1KiB\", expected 8KiB to 1MiB"]),
+    (START, "[limits]\nhead_bytes = -5\n", 11, "limits.head_bytes", &["found -5, expected a size"]),
+    (START, "[limits]\nhead_bytes = \"64K\"\n", 11, "limits.head_bytes",
+        &["units: B, KB, MB, GB, KiB, MiB, GiB"]),
+    (START, "[limits]\nh2_streams = 100000\n", 11, "limits.h2_streams", &["found 100000, expected 1 to 10000"]),
+    (START, "[plugins]\ndir = \"p\"\ndeadline = \"61s\"\n", 12, "plugins.deadline", &["expected 1ms to 1m"]),
+    (START, "[plugins]\ndir = \"p\"\nmemory = \"2GiB\"\n", 12, "plugins.memory", &["expected 64KiB to 1GiB"]),
+    (START, "[plugins]\ndir = \"\"\n", 11, "plugins.dir", &["found an empty path"]),
+    (START, "[plugins]\n", 10, "plugins", &["the key `dir` is missing"]),
+    (POOL, "endpoints = [{ address = \"a:1\", weight = 1001 }]\n", 8, "pools.web.endpoints[0].weight",
+        &["found 1001, expected 0 to 1000"]),
+    // Choices.
+    (START, "[plugins]\ndir = \"p\"\non_error = \"fail-opn\"\n", 12, "plugins.on_error",
+        &["expected `fail-closed` or `fail-open`", "did you mean `fail-open`?"]),
+    (START, "[log]\nlevel = \"warning\"\n", 11, "log.level", &["found \"warning\"", "`error`, `warn`, `info`"]),
+    (START, "[log]\nformat = \"xml\"\n", 11, "log.format", &["expected `text` or `json`"]),
+    (POOL, "endpoints = [\"a:1\"]\nprotocol = \"h2\"\n", 9, "pools.web.protocol",
+        &["expected `https` or `http`"]),
+    // Addresses.
+    (START, "[admin]\naddress = \"0.0.0.0:9901\"\n", 11, "admin.address", &["expected a loopback address"]),
+    (START, "[admin]\naddress = \"localhost:9901\"\n", 11, "admin.address", &["names are not looked up"]),
+    (LISTENER, "address = \"127.0.0.1\"\ntls.certificates = [{ chain = \"a\", key = \"b\" }]\n", 6, "listeners[0].address",
+        &["the port is missing"]),
+    (POOL, "endpoints = [\"10.0.0.4\"]\n", 8, "pools.web.endpoints[0]",
+        &["found \"10.0.0.4\"", "the port is missing"]),
+    (POOL, "endpoints = [\"10.0.0.4:0\"]\n", 8, "pools.web.endpoints[0]", &["port 0 cannot be connected to"]),
+    (POOL, "endpoints = [\"10.0.0.4:70000\"]\n", 8, "pools.web.endpoints[0]", &["a number from 1 to 65535"]),
+    (POOL, "endpoints = [\"https://web.internal/x\"]\n", 8, "pools.web.endpoints[0]",
+        &["it is not a URL: write \"web.internal:443\""]),
+    (POOL, "endpoints = [\"web.internal:443/x\"]\n", 8, "pools.web.endpoints[0]",
+        &["paths are for routing plugins"]),
+    (POOL, "endpoints = [\"2001:db8::1\"]\n", 8, "pools.web.endpoints[0]", &["in brackets"]),
+    (POOL, "endpoints = [\"10.0.0.256:443\"]\n", 8, "pools.web.endpoints[0]", &["expected a host and a port"]),
+    (POOL, "endpoints = [\"we b:443\"]\n", 8, "pools.web.endpoints[0]", &["expected a host and a port"]),
+    (POOL, "endpoints = [{ address = \"10.0.0.4\" }]\n", 8, "pools.web.endpoints[0].address",
+        &["the port is missing"]),
+    (POOL, "endpoints = [\"a:1\"]\nserver_name = \"a:1\"\n", 9, "pools.web.server_name", &["it has no port"]),
+    (POOL, "endpoints = [\"a:1\"]\nserver_name = \"*.internal\"\n", 9, "pools.web.server_name",
+        &["wildcards belong"]),
+    (POOL, "endpoints = [\"a:1\"]\nauthority = \"a b\"\n", 9, "pools.web.authority",
+        &["a host with or without a port"]),
+    // Lists, names and references.
+    ("[pools.web]\nendpoints = [\"a:1\"]\ntrust.public = true\n", "", 1, "listeners", &["there is no listener"]),
+    ("[[listeners]]\nname = \"p\"\naddress = \"127.0.0.1:1\"\ntls.certificates = [{ chain = \"a\", key = \"b\" }]\n", "", 1, "pools",
+        &["there is no pool"]),
+    (LISTENER, "address = \"127.0.0.1:1\"\ntls.certificates = []\n", 7, "listeners[0].tls.certificates",
+        &["the list is empty"]),
+    (POOL, "endpoints = []\n", 8, "pools.web.endpoints", &["the list is empty"]),
+    (TRUST, "trust.certificates = []\n", 8, "pools.web.trust.certificates", &["the list is empty"]),
+    (START, "[[listeners]]\nname = \"public\"\naddress = \"127.0.0.1:1\"\ntls.certificates = [{ chain = \"a\", key = \"b\" }]\n", 11, "listeners[1].name",
+        &["found \"public\" again", "listeners[0].name"]),
+    (START, "[[listeners]]\nname = \"x\"\naddress = \"127.0.0.1:8443\"\ntls.certificates = [{ chain = \"a\", key = \"b\" }]\n", 12, "listeners[1].address",
+        &["found 127.0.0.1:8443 again", "listeners[0].address"]),
+    (LISTENER, "default_pool = \"wbe\"\naddress = \"127.0.0.1:1\"\ntls.certificates = [{ chain = \"a\", key = \"b\" }]\n", 6, "listeners[0].default_pool",
+        &["found \"wbe\", expected a declared pool: `web`", "did you mean `web`?"]),
+    (POOL, "endpoints = [\"a:1\", \"A:1\"]\n", 8, "pools.web.endpoints[1]", &["again"]),
+    (POOL, "endpoints = [\"a:1\", { id = \"a:1\", address = \"b:1\" }]\n", 8, "pools.web.endpoints[1]",
+        &["found \"a:1\" again"]),
+    (POOL, "endpoints = [{ id = \"a b\", address = \"b:1\" }]\n", 8, "pools.web.endpoints[0].id",
+        &["visible ASCII"]),
+    (START, "[pools.\"a b\"]\nendpoints = [\"a:1\"]\ntrust.public = true\n", 10, "pools.\"a b\"",
+        &["found \"a b\", expected a name"]),
+    (POOL, "endpoints = [\"a:1\"]\naffinity = \"cookie-affinity\"\n", 9, "pools.web.affinity",
+        &["`[plugins]` table"]),
+    (POOL, "endpoints = [\"a:1\"]\naffinity = \"30-cookie.wasm\"\n", 9, "pools.web.affinity",
+        &["without number and extension: \"cookie\""]),
+    // Trust.
+    (TRUST, "", 6, "pools.web.trust", &["expected exactly one of", "`trust.certificates`"]),
+    (TRUST, "trust = {}\n", 8, "pools.web.trust", &["expected exactly one of"]),
+    (TRUST, "trust.roots = [\"ca.pem\"]\ntrust.public = true\n", 9, "pools.web.trust.public",
+        &["found `public` beside `roots`", "exactly one"]),
+    (TRUST, "trust.public = false\n", 8, "pools.web.trust.public", &["found `false`"]),
+    (POOL, "endpoints = [\"a:1\"]\nprotocol = \"http\"\n", 7, "pools.web.trust",
+        &["expected none with protocol = \"http\""]),
+    (TRUST, "protocol = \"http\"\nserver_name = \"web\"\n", 9, "pools.web.server_name",
+        &["expected none with protocol = \"http\""]),
+    (TRUST, "trust.certificates = [\"a.pem\", \"sha256:abc\"]\n", 8, "pools.web.trust.certificates[1]",
+        &["expected \"sha256:\" and 64 hexadecimal digits; there are 3"]),
+    (TRUST, "trust.certificates = [\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"]\n", 8, "pools.web.trust.certificates[0]",
+        &["write \"sha256:0011"]),
+    (TRUST, "trust.certificates = [\"\"]\n", 8, "pools.web.trust.certificates[0]", &["found an empty path"]),
+    (TRUST, "trust.certificates = [\"-----BEGIN CERTIFICATE-----\"]\n", 8, "pools.web.trust.certificates[0]",
+        &["expected the path of a file"]),
+    (TRUST, "trust.spki = [\"sha256:AAAA\"]\n", 8, "pools.web.trust.spki[0]", &["or the base64 of 32 bytes"]),
+    (TRUST, "trust.spki = [\"web.pem\"]\n", 8, "pools.web.trust.spki[0]",
+        &["found \"web.pem\", expected \"sha256:\""]),
+];
+
+#[test]
+fn every_malformed_file_names_line_key_and_problem() {
+    let mut wrong = Vec::new();
+    for (start, rest, line, key, words) in CASES {
+        let text = format!("{start}{rest}");
+        let error = parse(&text).unwrap_err();
+        let shown = error.to_string();
+        let problems: Vec<_> = error.problems().collect();
+        let place = format!("--> {FILE}:{line}:");
+        let right = problems.len() == 1
+            && (problems[0].line, problems[0].key.as_str()) == (*line, *key)
+            && shown.contains(&place)
+            && words.iter().all(|words| shown.contains(words));
+        if !right {
+            wrong.push(format!(
+                "{rest}\nexpected {line} {key} {words:?}, got\n{shown}"
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n================\n"));
+}
+
+#[test]
+fn all_problems_of_a_file_are_shown_at_once_and_in_order() {
+    let text = format!(
+        "{START}[timeouts]\nbody_idle = \"x\"\n[log]\nlevel = \"loud\"\n[pools.a]\nendpoints = []\n"
+    );
+    let error = parse(&text).unwrap_err();
+    let found: Vec<_> = error
+        .problems()
+        .map(|problem| (problem.line, problem.key.as_str()))
+        .collect();
+    let expected = [
+        (11, "timeouts.body_idle"),
+        (13, "log.level"),
+        (14, "pools.a.trust"),
+        (15, "pools.a.endpoints"),
+    ];
+    assert_eq!(found, expected);
+    let lines = error.lines();
+    assert_eq!(lines.len(), 4);
+    assert!(
+        lines[1].starts_with("/etc/witgate/witgate.toml:13:9: `log.level`: found \"loud\""),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn of_very_many_problems_the_first_are_shown() {
+    let endpoints = "\"x\", ".repeat(10_000);
+    let error = parse(&format!("{POOL}endpoints = [\n{endpoints}]\n")).unwrap_err();
+    assert_eq!(error.problems().count(), 50);
+    assert!(error.to_string().ends_with("\n\nand 9950 more problems"));
+}
+
+#[test]
+fn an_error_is_shown_with_its_source_and_without_colours() {
+    let text = START.replace("name =", "nmae =");
+    let error = parse(&text).unwrap_err();
+    let expected = "\
+error: `listeners[0].nmae`: unknown key, expected `name`, `address`, `tls` or `default_pool`
+ --> /etc/witgate/witgate.toml:2:1
+  |
+2 | nmae = \"public\"
+  | ^^^^
+  |
+  = help: did you mean `name`?";
+    assert_eq!(error.to_string(), expected);
+    assert_eq!(format!("{error:?}"), expected);
+    assert!(error.render(true).contains('\u{1b}'));
+}
+
+#[test]
+fn a_later_problem_points_at_its_key_or_the_nearest_parent() {
+    let text = START.replace("endpoints", "affinity = \"sticky\"\nendpoints")
+        + "[plugins]\ndir = \"plugins\"\n";
+    let config = parse(&text).unwrap();
+    for (key, line, column) in [
+        ("pools.web.affinity", 7, 12),
+        ("listeners[0].tls.certificates[0].key", 4, 49),
+        ("listeners[0].tls.certificates[7].key", 4, 5),
+        ("listeners[0].default_pool", 1, 1),
+        ("pools.web.trust.certificates[1]", 9, 1),
+        ("pools.web.timeouts.connect", 6, 8),
+        ("plugins.dir", 12, 7),
+        ("admin.address", 1, 1),
+    ] {
+        let error = config.error(key, "is not good");
+        let problem = error.problems().next().unwrap();
+        assert_eq!(
+            (problem.line, problem.column),
+            (line, column),
+            "{key}: {error}"
+        );
+        assert_eq!(problem.key, key);
+        assert!(error.to_string().contains("is not good"));
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_said_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing.toml");
+    let shown = Config::load(&missing).unwrap_err().to_string();
+    assert!(
+        shown.contains("missing.toml: cannot read the file: No such file"),
+        "{shown}"
+    );
+    let latin = folder.path().join("latin.toml");
+    std::fs::write(&latin, b"# caf\xc3\xa9\n# caf\xe9\n").unwrap();
+    let shown = Config::load(&latin).unwrap_err().to_string();
+    assert!(shown.contains("not UTF-8 text: line 2"), "{shown}");
+    std::fs::write(&latin, START).unwrap();
+    Config::load(&latin).unwrap();
+}
+
+#[test]
+fn no_text_makes_the_parser_panic() {
+    let whole = format!(
+        "{START}[plugins]\ndir = \"p\"\n[pools.b]\nendpoints = [{{ address = \"ä:1\" }}]\n"
+    );
+    for (end, _) in whole.char_indices() {
+        let _ = parse(&whole[..end]).map_err(|error| error.to_string());
+    }
+    for (at, letter) in whole.char_indices() {
+        for other in ["[", "\"", "\n", "=", "{", ".", "é", "\0"] {
+            let (before, after) = (&whole[..at], &whole[at + letter.len_utf8()..]);
+            let text = format!("{before}{other}{after}");
+            let _ = parse(&text).map_err(|error| error.to_string());
+        }
+    }
+}
+
+#[test]
+fn every_malformed_sidecar_names_line_key_and_problem() {
+    for (text, line, key, words) in [
+        ("deadline = \"0ms\"", 1, "deadline", "expected 1ms to 1m"),
+        ("\nmemory = 1", 2, "memory", "expected 64KiB to 1GiB"),
+        (
+            "on_error = \"open\"",
+            1,
+            "on_error",
+            "expected `fail-closed` or `fail-open`",
+        ),
+        ("roles = []", 1, "roles", "the list is empty"),
+        (
+            "roles = [\"routing\",\n\"ruting\"]",
+            2,
+            "roles[1]",
+            "did you mean `routing`?",
+        ),
+        ("roles = [\"routing\", \"routing\"]", 1, "roles[1]", "again"),
+        ("role = [\"routing\"]", 1, "role", "did you mean `roles`?"),
+        ("config = 1", 1, "config", "expected a table"),
+        (
+            "[config]\na.b = [1.0, inf]",
+            2,
+            "config.a.b[1]",
+            "found inf",
+        ),
+        ("[config]\nx = ", 2, "config.x", "expected"),
+    ] {
+        let error = sidecar(text).unwrap_err();
+        let problem = error.problems().next().unwrap();
+        assert_eq!((problem.line, problem.key.as_str()), (line, key), "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}

@@ -1,0 +1,400 @@
+//! What good files mean.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::*;
+use crate::config::{
+    AccessLog, CertificateFiles, Endpoint, LogFormat, OnError, PinnedCertificate, Protocol, Role,
+    Trust,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+const WHOLE: &str = r#"
+workers = 2
+
+[plugins]
+dir = "plugins"
+deadline = "20ms"
+memory = "16MiB"
+on_error = "fail-open"
+
+[admin]
+address = "127.0.0.1:9901"
+
+[log]
+level = "debug"
+format = "json"
+
+[access_log]
+path = "logs/access.json"
+
+[timeouts]
+tls_handshake = "11s"
+request_head = "1m1s"
+body_idle = "1m 2s"
+shutdown_grace = "0s"
+
+[limits]
+head_bytes = 65536
+head_fields = 50
+h2_streams = 200
+connections_per_worker = 5
+
+[[listeners]]
+name = "public"
+address = "127.0.0.1:8443"
+tls.certificates = [{ chain = "certs/shop.pem", key = "/keys/shop.key" }]
+default_pool = "web"
+
+[[listeners]]
+name = "second"
+address = "[::1]:0"
+
+[[listeners.tls.certificates]]
+chain = "a.pem"
+key = "a.key"
+
+[pools.web]
+protocol = "https"
+endpoints = ["10.0.0.4:443", { id = "b", address = "[2001:db8::5]:8443", weight = 2 }]
+server_name = "web.internal"
+authority = "web.internal:8443"
+affinity = "cookie-affinity"
+trust.certificates = [
+    "certs/web-1.pem",
+    "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
+    "SHA256:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF",
+]
+timeouts = { connect = "1s", tls_handshake = "2s", first_byte = "3s", idle = "4s" }
+max_idle = 0
+eject_for = "250ms"
+
+[pools.keys]
+endpoints = ["keys.internal:443"]
+trust.spki = [
+    "sha256:ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7v8=",
+    "sha256:00112233445566778899AABBCCDDEEFF00112233445566778899AABBCCDDEEFF",
+]
+
+[pools."by.roots"]
+endpoints = ["a.internal:443"]
+trust = { roots = ["ca.pem", "/etc/ca.pem"] }
+
+[pools.plain]
+protocol = "http"
+endpoints = ["localhost:8080"]
+"#;
+
+const HASH: [u8; 32] = [
+    0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff,
+    0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff,
+];
+
+const MINIMAL: &str = r#"
+[plugins]
+dir = "plugins"
+
+[[listeners]]
+name = "public"
+address = "127.0.0.1:8443"
+tls.certificates = [{ chain = "shop.pem", key = "shop.key" }]
+
+[pools.web]
+endpoints = ["10.0.0.4:443"]
+trust.public = true
+"#;
+
+fn path(path: &str) -> PathBuf {
+    Path::new("/etc/witgate").join(path)
+}
+
+#[test]
+fn a_whole_file_is_understood() {
+    let config = parse(WHOLE).unwrap();
+    assert_eq!(config.path(), Path::new(FILE));
+    assert_eq!(config.workers.get(), 2);
+    let plugins = config.plugins.as_ref().unwrap();
+    assert_eq!(plugins.dir, path("plugins"));
+    assert_eq!(plugins.limits.deadline, Duration::from_millis(20));
+    assert_eq!(
+        (plugins.limits.memory, plugins.limits.on_error),
+        (16 << 20, OnError::FailOpen)
+    );
+    assert_eq!(config.admin, Some(([127, 0, 0, 1], 9901).into()));
+    assert_eq!(
+        (config.log.level, config.log.format),
+        (tracing::Level::DEBUG, LogFormat::Json)
+    );
+    assert_eq!(config.access_log, AccessLog::File(path("logs/access.json")));
+    let timeouts = &config.timeouts;
+    assert_eq!(
+        (timeouts.tls_handshake, timeouts.request_head),
+        (11 * SECOND, 61 * SECOND)
+    );
+    assert_eq!(
+        (timeouts.body_idle, timeouts.shutdown_grace),
+        (62 * SECOND, Duration::ZERO)
+    );
+    let limits = &config.limits;
+    assert_eq!((limits.head_bytes, limits.head_fields), (65536, 50));
+    assert_eq!((limits.h2_streams, limits.connections_per_worker), (200, 5));
+}
+
+#[test]
+fn listeners_keep_the_files_order() {
+    let listeners = parse(WHOLE).unwrap().listeners;
+    let [public, second] = &listeners[..] else {
+        panic!("{listeners:?}");
+    };
+    assert_eq!(
+        (public.key.as_str(), public.name.as_str()),
+        ("listeners[0]", "public")
+    );
+    let (chain, key) = (path("certs/shop.pem"), PathBuf::from("/keys/shop.key"));
+    assert_eq!(public.certificates, [CertificateFiles { chain, key }]);
+    assert_eq!(public.default_pool.as_deref(), Some("web"));
+    assert_eq!(second.address, "[::1]:0".parse().unwrap());
+    assert_eq!(
+        (second.certificates.len(), second.default_pool.as_ref()),
+        (1, None)
+    );
+}
+
+#[test]
+fn pools_are_sorted_by_name() {
+    let pools = parse(WHOLE).unwrap().pools;
+    let keys: Vec<_> = pools.iter().map(|pool| pool.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "pools.\"by.roots\"",
+            "pools.keys",
+            "pools.plain",
+            "pools.web"
+        ]
+    );
+    let web = &pools[3];
+    let endpoint = |id: &str, host: &str, port, weight| Endpoint {
+        id: id.to_owned(),
+        host: host.to_owned(),
+        port,
+        weight,
+    };
+    let first = endpoint("10.0.0.4:443", "10.0.0.4", 443, 1);
+    assert_eq!(
+        web.endpoints,
+        [first, endpoint("b", "2001:db8::5", 8443, 2)]
+    );
+    assert_eq!(web.server_name.as_deref(), Some("web.internal"));
+    assert_eq!(web.authority.as_deref(), Some("web.internal:8443"));
+    assert_eq!(web.affinity.as_deref(), Some("cookie-affinity"));
+    let timeouts = &web.timeouts;
+    assert_eq!(
+        (timeouts.connect, timeouts.tls_handshake),
+        (SECOND, 2 * SECOND)
+    );
+    assert_eq!(
+        (timeouts.first_byte, timeouts.idle),
+        (3 * SECOND, 4 * SECOND)
+    );
+    assert_eq!(
+        (web.max_idle, web.eject_for),
+        (0, Duration::from_millis(250))
+    );
+}
+
+#[test]
+fn each_kind_of_trust_is_understood() {
+    let config = parse(WHOLE).unwrap();
+    let protocols: Vec<_> = config.pools.into_iter().map(|pool| pool.protocol).collect();
+    let pin = PinnedCertificate::Fingerprint(HASH);
+    let file = PinnedCertificate::File(path("certs/web-1.pem"));
+    let expected = [
+        Protocol::Https(Trust::Roots(vec![path("ca.pem"), "/etc/ca.pem".into()])),
+        Protocol::Https(Trust::Spki(vec![HASH, HASH])),
+        Protocol::Http,
+        Protocol::Https(Trust::Certificates(vec![file, pin.clone(), pin])),
+    ];
+    assert_eq!(protocols, expected);
+    let public = parse(MINIMAL).unwrap().pools.remove(0).protocol;
+    assert_eq!(public, Protocol::Https(Trust::Public));
+}
+
+/// The numbers are those of the doc comments of `config` and of docs/configuration.md.
+#[test]
+fn defaults_are_as_documented() {
+    let config = parse(MINIMAL).unwrap();
+    assert_eq!(
+        config.workers,
+        std::thread::available_parallelism().unwrap()
+    );
+    let plugins = &config.plugins.as_ref().unwrap().limits;
+    assert_eq!(plugins.deadline, Duration::from_millis(50));
+    assert_eq!(
+        (plugins.memory, plugins.on_error),
+        (32 * 1024 * 1024, OnError::FailClosed)
+    );
+    assert_eq!(config.admin, None);
+    assert_eq!(
+        (config.log.level, config.log.format),
+        (tracing::Level::INFO, LogFormat::Text)
+    );
+    assert_eq!(config.access_log, AccessLog::Stdout);
+    let timeouts = &config.timeouts;
+    assert_eq!(
+        (timeouts.tls_handshake, timeouts.request_head),
+        (10 * SECOND, 60 * SECOND)
+    );
+    assert_eq!(
+        (timeouts.body_idle, timeouts.shutdown_grace),
+        (60 * SECOND, 30 * SECOND)
+    );
+    let limits = &config.limits;
+    assert_eq!((limits.head_bytes, limits.head_fields), (64 * 1024, 100));
+    assert_eq!(
+        (limits.h2_streams, limits.connections_per_worker),
+        (100, 10_000)
+    );
+    assert_eq!(config.listeners[0].default_pool, None);
+    let pool = &config.pools[0];
+    assert_eq!(
+        (&pool.server_name, &pool.authority, &pool.affinity),
+        (&None, &None, &None)
+    );
+    let timeouts = &pool.timeouts;
+    assert_eq!(
+        (timeouts.connect, timeouts.tls_handshake),
+        (5 * SECOND, 5 * SECOND)
+    );
+    assert_eq!(
+        (timeouts.first_byte, timeouts.idle),
+        (30 * SECOND, 60 * SECOND)
+    );
+    assert_eq!((pool.max_idle, pool.eject_for), (64, 5 * SECOND));
+    assert_eq!(
+        (pool.endpoints[0].weight, pool.endpoints[0].id.as_str()),
+        (1, "10.0.0.4:443")
+    );
+}
+
+/// The block of docs/configuration.md that starts with this line.
+fn documented(start: &str) -> &'static str {
+    let reference = include_str!("../../../../docs/configuration.md");
+    let (_, block) = reference.split_once(start).unwrap();
+    block.split_once("```").unwrap().0
+}
+
+#[test]
+fn the_reference_shows_every_key_with_its_default() {
+    let written = documented("```toml every-key\n");
+    let short = written.lines().filter(|line| {
+        let kept = [
+            "[plugins]",
+            "dir ",
+            "[[listeners]]",
+            "name ",
+            "address ",
+            "tls.",
+            "trust.",
+        ];
+        let endpoints = ["[pools.web]", "endpoints ", "    ", "]"];
+        kept.iter()
+            .chain(&endpoints)
+            .any(|start| line.starts_with(start))
+    });
+    let short: Vec<_> = short.collect();
+    let plain = |text: &str| {
+        let mut config = parse(text).unwrap();
+        config.source = crate::config::Source::without_text(Path::new(FILE));
+        format!("{config:#?}")
+    };
+    assert_eq!(plain(written), plain(&short.join("\n")));
+    let all: Vec<_> = written
+        .lines()
+        .map(|line| line.strip_prefix("# ").unwrap_or(line))
+        .collect();
+    parse(&all.join("\n")).unwrap();
+    sidecar(documented("```toml sidecar\n")).unwrap();
+}
+
+#[test]
+fn the_access_log_can_be_off() {
+    let log = |path: &str| {
+        parse(&format!("{MINIMAL}[access_log]\npath = {path:?}\n"))
+            .unwrap()
+            .access_log
+    };
+    assert_eq!(log("off"), AccessLog::Off);
+    assert_eq!(log("-"), AccessLog::Stdout);
+}
+
+#[test]
+fn sizes_are_read_in_all_units() {
+    for (written, bytes) in [
+        ("8192", 8192),
+        ("\"8192B\"", 8192),
+        ("\"64KiB\"", 65536),
+        ("\"64 kib\"", 65536),
+        ("\"10KB\"", 10_000),
+        ("\"1MB\"", 1_000_000),
+        ("\"1MiB\"", 1 << 20),
+    ] {
+        let config = parse(&format!("{MINIMAL}[limits]\nhead_bytes = {written}\n")).unwrap();
+        assert_eq!(config.limits.head_bytes, bytes, "{written}");
+    }
+}
+
+#[test]
+fn relative_paths_start_at_the_files_folder() {
+    let config = Config::parse(MINIMAL, Path::new("sub/witgate.toml")).unwrap();
+    let folder = std::env::current_dir().unwrap().join("sub");
+    assert_eq!(config.plugins.unwrap().dir, folder.join("plugins"));
+    assert_eq!(
+        config.listeners[0].certificates[0].key,
+        folder.join("shop.key")
+    );
+}
+
+#[test]
+fn a_sidecar_overrides_the_defaults() {
+    let text = r#"
+deadline = "10ms"
+memory = "16MiB"
+on_error = "fail-open"
+roles = ["rewriting", "routing"]
+[config]
+site = "shop"
+since = 2024-05-01T10:00:00Z
+day = 2024-05-01
+n = -3
+half = 0.5
+list = [{ a = true }]
+"#;
+    let sidecar = sidecar(text).unwrap();
+    assert_eq!(sidecar.limits.deadline, Duration::from_millis(10));
+    assert_eq!(
+        (sidecar.limits.memory, sidecar.limits.on_error),
+        (16 << 20, OnError::FailOpen)
+    );
+    assert_eq!(sidecar.roles, Some(vec![Role::Rewriting, Role::Routing]));
+    let json: serde_json::Value = serde_json::from_str(&sidecar.config_json).unwrap();
+    let expected = serde_json::json!({
+        "site": "shop", "since": "2024-05-01T10:00:00Z", "day": "2024-05-01",
+        "n": -3, "half": 0.5, "list": [{ "a": true }],
+    });
+    assert_eq!(json, expected);
+    let error = sidecar.error("config.list[0].a", "no");
+    assert_eq!(error.problems().next().unwrap().line, 12);
+}
+
+#[test]
+fn an_empty_or_absent_sidecar_changes_nothing() {
+    let absent = Sidecar::absent(Path::new("/p/10-a.toml"), &PluginLimits::DEFAULT);
+    for sidecar in [sidecar("").unwrap(), absent.clone()] {
+        assert_eq!(sidecar.limits, PluginLimits::DEFAULT);
+        assert_eq!((sidecar.roles, sidecar.config_json.as_str()), (None, "{}"));
+    }
+    let shown = absent.error("config", "is needed").to_string();
+    assert_eq!(shown, "error: /p/10-a.toml: `config`: is needed");
+}

@@ -1,0 +1,488 @@
+//! What can go wrong with a request, and the one place that says what the client then gets:
+//! status, `Proxy-Status` (RFC 9209), and a cause that is the same in header and access log.
+
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
+
+use crate::{
+    plugin::CallError,
+    tls::upstream::{HandshakeFailure, TrustFailure},
+};
+
+/// A request that the gateway answers itself.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum GatewayError {
+    /// The client's message cannot be forwarded.
+    #[error("{0}")]
+    BadRequest(&'static str),
+    /// A method that the gateway does not forward.
+    #[error("method {0} is not forwarded")]
+    Method(http::Method),
+    /// The client stopped sending its body.
+    #[error("no byte of the request body within {0:?}")]
+    RequestBodyTimeout(Duration),
+    /// The client's body ended in an error.
+    #[error("the request body could not be read: {0}")]
+    RequestBody(String),
+    /// No plugin and no default pool.
+    #[error("no routing plugin claims the request and the listener has no default_pool")]
+    NoRoute,
+    /// Every endpoint of the pool has weight 0.
+    #[error("pool {pool} has no endpoint that takes new sessions")]
+    NoEndpoint {
+        /// The pool's name.
+        pool: String,
+    },
+    /// A plugin's call failed.
+    #[error(transparent)]
+    Plugin(#[from] CallError),
+    /// A plugin decided what the gateway does not do.
+    #[error("plugin {plugin}: {problem}")]
+    Refused {
+        /// Whose decision.
+        plugin: String,
+        /// What was wrong with it.
+        problem: RefusedDecision,
+    },
+    /// The upstream could not be reached or failed to answer.
+    #[error("endpoint {endpoint}: {error}")]
+    Upstream {
+        /// The endpoint's id.
+        endpoint: String,
+        /// What happened.
+        error: UpstreamError,
+    },
+}
+
+/// A decision that the gateway does not act on; the plugin's failure policy applies.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RefusedDecision {
+    /// Only pools of the configuration can be named.
+    #[error("pool {0:?} is not configured")]
+    UndeclaredPool(String),
+    /// Framing and connection fields are the gateway's alone.
+    #[error("field {0:?} is the gateway's own")]
+    ProtectedField(String),
+    /// Not a token (RFC 9110 §5.6.2).
+    #[error("{0:?} is not a field name")]
+    FieldName(String),
+    /// CR, LF, NUL or too long.
+    #[error("the value of field {0:?} is not legal")]
+    FieldValue(String),
+    /// Not a path, query or authority.
+    #[error("{part} {value:?} is not legal")]
+    Target {
+        /// `path`, `query` or `authority`.
+        part: &'static str,
+        /// As the plugin wrote it.
+        value: String,
+    },
+    /// Outside 200 to 599.
+    #[error("status {0} is not one that a plugin may send")]
+    Status(u16),
+    /// More than a decision may have.
+    #[error("{what} exceeds {limit}")]
+    TooLarge {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there may be.
+        limit: usize,
+    },
+}
+
+/// What went wrong between the gateway and an endpoint.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum UpstreamError {
+    /// Its name has no address.
+    #[error("name lookup failed: {0}")]
+    Dns(String),
+    /// Nothing listens there.
+    #[error("connection refused")]
+    Refused,
+    /// Unreachable, reset and the like.
+    #[error("connect failed: {0}")]
+    Connect(String),
+    /// No answer to the connect.
+    #[error("no connection within {0:?}")]
+    ConnectTimeout(Duration),
+    /// The handshake did not end in time.
+    #[error("no TLS handshake within {0:?}")]
+    TlsTimeout(Duration),
+    /// The handshake failed; also for a certificate that the pool does not trust.
+    #[error("{0}")]
+    Handshake(HandshakeFailure),
+    /// The connection ended before the response's head did.
+    #[error("the connection was closed before it answered")]
+    Closed,
+    /// Not HTTP/1.1, or against its rules.
+    #[error("the answer is not valid HTTP: {0}")]
+    Invalid(String),
+    /// No response head in time.
+    #[error("no answer within {0:?}")]
+    FirstByteTimeout(Duration),
+    /// The answer's body stopped coming.
+    #[error("no byte of the response body within {0:?}")]
+    BodyTimeout(Duration),
+}
+
+/// The cause's token: in `Proxy-Status`, in the access log, as a metric's label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the token that each becomes says it")]
+pub enum Cause {
+    RequestInvalid,
+    MethodRefused,
+    RequestBodyTimeout,
+    RequestBodyFailed,
+    NoRoute,
+    NoEndpoint,
+    PluginTrap,
+    PluginDeadline,
+    PluginMemory,
+    PluginUnavailable,
+    PluginDecisionRefused,
+    DnsFailed,
+    ConnectRefused,
+    ConnectFailed,
+    ConnectTimeout,
+    TlsTimeout,
+    TlsFailed,
+    CertificateNotAllowListed,
+    CertificateKeyListedOnly,
+    CertificateExpired,
+    CertificateNotYetValid,
+    CertificateUnknownIssuer,
+    CertificateNameMismatch,
+    CertificateInvalid,
+    ConnectionClosed,
+    ResponseInvalid,
+    FirstByteTimeout,
+    ResponseBodyTimeout,
+    ClientClosed,
+    ResponseCut,
+}
+
+/// What a cause means on the wire: token, status, and RFC 9209 §2.3 error type.
+struct Meaning(Cause, &'static str, StatusCode, &'static str);
+
+/// One row per cause, in the order of the enum.
+const MEANINGS: [Meaning; 30] = {
+    use Cause::*;
+    const BAD_REQUEST: StatusCode = StatusCode::BAD_REQUEST;
+    const INTERNAL: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
+    const BAD_GATEWAY: StatusCode = StatusCode::BAD_GATEWAY;
+    const GATEWAY_TIMEOUT: StatusCode = StatusCode::GATEWAY_TIMEOUT;
+    [
+        Meaning(
+            RequestInvalid,
+            "request-invalid",
+            BAD_REQUEST,
+            "http_request_error",
+        ),
+        Meaning(
+            MethodRefused,
+            "method-refused",
+            StatusCode::METHOD_NOT_ALLOWED,
+            "http_request_denied",
+        ),
+        Meaning(
+            RequestBodyTimeout,
+            "request-body-timeout",
+            StatusCode::REQUEST_TIMEOUT,
+            "http_request_error",
+        ),
+        Meaning(
+            RequestBodyFailed,
+            "request-body-failed",
+            BAD_REQUEST,
+            "http_request_error",
+        ),
+        Meaning(
+            NoRoute,
+            "no-route",
+            StatusCode::NOT_FOUND,
+            "destination_not_found",
+        ),
+        Meaning(
+            NoEndpoint,
+            "no-endpoint",
+            StatusCode::SERVICE_UNAVAILABLE,
+            "destination_unavailable",
+        ),
+        Meaning(PluginTrap, "plugin-trap", INTERNAL, "proxy_internal_error"),
+        Meaning(
+            PluginDeadline,
+            "plugin-deadline",
+            INTERNAL,
+            "proxy_internal_error",
+        ),
+        Meaning(
+            PluginMemory,
+            "plugin-memory",
+            INTERNAL,
+            "proxy_internal_error",
+        ),
+        Meaning(
+            PluginUnavailable,
+            "plugin-unavailable",
+            INTERNAL,
+            "proxy_internal_error",
+        ),
+        Meaning(
+            PluginDecisionRefused,
+            "plugin-decision-refused",
+            INTERNAL,
+            "proxy_internal_error",
+        ),
+        Meaning(DnsFailed, "dns-failed", BAD_GATEWAY, "dns_error"),
+        Meaning(
+            ConnectRefused,
+            "connect-refused",
+            BAD_GATEWAY,
+            "connection_refused",
+        ),
+        Meaning(
+            ConnectFailed,
+            "connect-failed",
+            BAD_GATEWAY,
+            "destination_ip_unroutable",
+        ),
+        Meaning(
+            ConnectTimeout,
+            "connect-timeout",
+            GATEWAY_TIMEOUT,
+            "connection_timeout",
+        ),
+        Meaning(
+            TlsTimeout,
+            "tls-timeout",
+            GATEWAY_TIMEOUT,
+            "connection_timeout",
+        ),
+        Meaning(TlsFailed, "tls-failed", BAD_GATEWAY, "tls_protocol_error"),
+        Meaning(
+            CertificateNotAllowListed,
+            "certificate-not-allow-listed",
+            BAD_GATEWAY,
+            "tls_certificate_error",
+        ),
+        Meaning(
+            CertificateKeyListedOnly,
+            "certificate-key-listed-only",
+            BAD_GATEWAY,
+            "tls_certificate_error",
+        ),
+        Meaning(
+            CertificateExpired,
+            "certificate-expired",
+            BAD_GATEWAY,
+            "tls_certificate_error",
+        ),
+        Meaning(
+            CertificateNotYetValid,
+            "certificate-not-yet-valid",
+            BAD_GATEWAY,
+            "tls_certificate_error",
+        ),
+        Meaning(
+            CertificateUnknownIssuer,
+            "certificate-unknown-issuer",
+            BAD_GATEWAY,
+            "tls_certificate_error",
+        ),
+        Meaning(
+            CertificateNameMismatch,
+            "certificate-name-mismatch",
+            BAD_GATEWAY,
+            "tls_certificate_error",
+        ),
+        Meaning(
+            CertificateInvalid,
+            "certificate-invalid",
+            BAD_GATEWAY,
+            "tls_certificate_error",
+        ),
+        Meaning(
+            ConnectionClosed,
+            "connection-closed",
+            BAD_GATEWAY,
+            "connection_terminated",
+        ),
+        Meaning(
+            ResponseInvalid,
+            "response-invalid",
+            BAD_GATEWAY,
+            "http_protocol_error",
+        ),
+        Meaning(
+            FirstByteTimeout,
+            "first-byte-timeout",
+            GATEWAY_TIMEOUT,
+            "http_response_timeout",
+        ),
+        Meaning(
+            ResponseBodyTimeout,
+            "response-body-timeout",
+            GATEWAY_TIMEOUT,
+            "http_response_timeout",
+        ),
+        Meaning(
+            ClientClosed,
+            "client-closed",
+            BAD_REQUEST,
+            "http_request_error",
+        ),
+        Meaning(
+            ResponseCut,
+            "response-cut",
+            BAD_GATEWAY,
+            "http_response_incomplete",
+        ),
+    ]
+};
+
+impl Cause {
+    /// All causes, in the order of their indexes.
+    pub const ALL: [Cause; MEANINGS.len()] = {
+        let mut all = [Cause::RequestInvalid; MEANINGS.len()];
+        let mut i = 0;
+        while i < MEANINGS.len() {
+            all[i] = MEANINGS[i].0;
+            i += 1;
+        }
+        all
+    };
+
+    /// Its place in [`Cause::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The token: `connect-refused`.
+    pub fn token(self) -> &'static str {
+        MEANINGS[self.index()].1
+    }
+
+    /// What the client gets.
+    pub fn status(self) -> StatusCode {
+        MEANINGS[self.index()].2
+    }
+
+    fn proxy_status_type(self) -> &'static str {
+        MEANINGS[self.index()].3
+    }
+}
+
+impl GatewayError {
+    /// Which cause it is.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::BadRequest(_) => Cause::RequestInvalid,
+            Self::Method(_) => Cause::MethodRefused,
+            Self::RequestBodyTimeout(_) => Cause::RequestBodyTimeout,
+            Self::RequestBody(_) => Cause::RequestBodyFailed,
+            Self::NoRoute => Cause::NoRoute,
+            Self::NoEndpoint { .. } => Cause::NoEndpoint,
+            Self::Plugin(error) => error.cause(),
+            Self::Refused { .. } => Cause::PluginDecisionRefused,
+            Self::Upstream { error, .. } => error.cause(),
+        }
+    }
+
+    /// `Proxy-Status: witgate; error=connection_refused; details="connect-refused"`. The
+    /// details of a certificate name its fingerprint, which anyone who connects to that server
+    /// can see; those of other errors stay in the logs.
+    pub fn proxy_status(&self) -> HeaderValue {
+        let cause = self.cause();
+        let details = match self {
+            Self::Upstream {
+                error: UpstreamError::Handshake(HandshakeFailure::Untrusted(failure)),
+                ..
+            } => match failure.fingerprint() {
+                Some(fingerprint) => format!("{}: {fingerprint}", cause.token()),
+                None => cause.token().to_owned(),
+            },
+            _ => cause.token().to_owned(),
+        };
+        let value = format!(
+            "witgate; error={}; details=\"{details}\"",
+            cause.proxy_status_type()
+        );
+        HeaderValue::try_from(value).expect("tokens and fingerprints are visible ASCII")
+    }
+}
+
+impl CallError {
+    fn cause(&self) -> Cause {
+        match self {
+            Self::Trap { .. } => Cause::PluginTrap,
+            Self::Deadline { .. } => Cause::PluginDeadline,
+            Self::Memory { .. } => Cause::PluginMemory,
+            Self::Busy { .. } | Self::Instantiate { .. } => Cause::PluginUnavailable,
+        }
+    }
+}
+
+impl UpstreamError {
+    /// Which cause it is.
+    pub fn cause(&self) -> Cause {
+        match self {
+            Self::Dns(_) => Cause::DnsFailed,
+            Self::Refused => Cause::ConnectRefused,
+            Self::Connect(_) => Cause::ConnectFailed,
+            Self::ConnectTimeout(_) => Cause::ConnectTimeout,
+            Self::TlsTimeout(_) => Cause::TlsTimeout,
+            Self::Handshake(HandshakeFailure::Untrusted(failure)) => trust_cause(failure),
+            Self::Handshake(_) => Cause::TlsFailed,
+            Self::Closed => Cause::ConnectionClosed,
+            Self::Invalid(_) => Cause::ResponseInvalid,
+            Self::FirstByteTimeout(_) => Cause::FirstByteTimeout,
+            Self::BodyTimeout(_) => Cause::ResponseBodyTimeout,
+        }
+    }
+}
+
+fn trust_cause(failure: &TrustFailure) -> Cause {
+    match failure {
+        TrustFailure::NotAllowListed { .. } => Cause::CertificateNotAllowListed,
+        TrustFailure::KeyListedOnly { .. } => Cause::CertificateKeyListedOnly,
+        TrustFailure::Expired { .. } => Cause::CertificateExpired,
+        TrustFailure::NotYetValid { .. } => Cause::CertificateNotYetValid,
+        TrustFailure::UnknownIssuer { .. } => Cause::CertificateUnknownIssuer,
+        TrustFailure::NameMismatch { .. } => Cause::CertificateNameMismatch,
+        TrustFailure::Invalid(_) => Cause::CertificateInvalid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_stands_at_its_own_row() {
+        for (index, meaning) in MEANINGS.iter().enumerate() {
+            assert_eq!(meaning.0.index(), index, "{:?}", meaning.0);
+        }
+    }
+
+    #[test]
+    fn tokens_are_unique() {
+        let mut tokens: Vec<_> = Cause::ALL.iter().map(|cause| cause.token()).collect();
+        tokens.sort_unstable();
+        tokens.dedup();
+        assert_eq!(tokens.len(), Cause::ALL.len());
+    }
+
+    #[test]
+    fn proxy_status_names_type_and_cause() {
+        let error = GatewayError::Upstream {
+            endpoint: "a".into(),
+            error: UpstreamError::Refused,
+        };
+        assert_eq!(
+            error.proxy_status(),
+            "witgate; error=connection_refused; details=\"connect-refused\""
+        );
+        assert_eq!(error.cause().status(), StatusCode::BAD_GATEWAY);
+    }
+}

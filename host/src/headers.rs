@@ -1,0 +1,165 @@
+//! Which header fields belong to one connection only, and which the gateway alone may set.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue,
+    header::{
+        CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
+        TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    },
+};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Fields that never cross the gateway (RFC 9110 §7.6.1), `te` apart.
+const HOP_BY_HOP: [HeaderName; 6] = [
+    CONNECTION,
+    KEEP_ALIVE,
+    PROXY_CONNECTION,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    PROXY_AUTHENTICATE,
+];
+
+/// Fields that a `Connection` field cannot have removed: without them the message would mean
+/// something else on the other side.
+const NEVER_DROPPED: [HeaderName; 3] = [HOST, CONTENT_LENGTH, COOKIE];
+
+/// Whether only the gateway may set this field: it frames the message, belongs to one
+/// connection, or says where the message goes.
+pub fn is_protected(name: &HeaderName) -> bool {
+    HOP_BY_HOP.contains(name) || [CONTENT_LENGTH, TE, TRAILER, HOST].contains(name)
+}
+
+/// Makes a request's fields fit to go upstream. `TE: trailers` stays, as trailers are passed
+/// on; `Expect` goes, as the gateway answers it itself.
+pub fn clean_request(headers: &mut HeaderMap) {
+    let trailers = accepts_trailers(headers);
+    remove_hop_by_hop(headers);
+    for name in [TE, EXPECT, PROXY_AUTHORIZATION] {
+        headers.remove(name);
+    }
+    if trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+}
+
+/// Makes a response's fields fit to go to the client.
+pub fn clean_response(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers);
+}
+
+/// Makes one `cookie` field of many, as HTTP/1.1 wants it (RFC 9113 §8.2.3).
+pub fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let lines: Vec<_> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+fn accepts_trailers(headers: &HeaderMap) -> bool {
+    let mut codings = headers
+        .get_all(TE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|v| v.split(','));
+    codings.any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    for name in named_by_connection(headers) {
+        headers.remove(name);
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// The fields that all `Connection` lines name.
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .filter(|name| !NEVER_DROPPED.contains(name))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        fields
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn fields_named_on_any_connection_line_are_dropped() {
+        let mut headers = map(&[
+            ("connection", "close, x-a"),
+            ("connection", "X-B"),
+            ("x-a", "1"),
+            ("x-b", "2"),
+            ("x-c", "3"),
+            ("keep-alive", "timeout=5"),
+        ]);
+        clean_request(&mut headers);
+        assert_eq!(headers, map(&[("x-c", "3")]));
+    }
+
+    #[test]
+    fn connection_cannot_drop_what_gives_the_message_its_meaning() {
+        let mut headers = map(&[
+            ("connection", "host, content-length, cookie"),
+            ("host", "a"),
+            ("content-length", "1"),
+        ]);
+        clean_request(&mut headers);
+        assert_eq!(headers, map(&[("host", "a"), ("content-length", "1")]));
+    }
+
+    #[test]
+    fn te_keeps_trailers_alone() {
+        let mut headers = map(&[("te", "gzip;q=0.5, Trailers")]);
+        clean_request(&mut headers);
+        assert_eq!(headers, map(&[("te", "trailers")]));
+        let mut headers = map(&[("te", "gzip")]);
+        clean_request(&mut headers);
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn cookies_of_many_lines_become_one() {
+        let mut headers = map(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3")]);
+        join_cookies(&mut headers);
+        assert_eq!(headers, map(&[("cookie", "a=1; b=2; c=3"), ("x", "y")]));
+    }
+
+    #[test]
+    fn duplicates_of_other_fields_stay() {
+        let mut headers = map(&[
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+            ("upgrade", "h2c"),
+        ]);
+        clean_response(&mut headers);
+        assert_eq!(headers.get_all("set-cookie").iter().count(), 2);
+        assert_eq!(headers.len(), 2);
+    }
+}

@@ -1,0 +1,43 @@
+//! Witgate: a TLS gateway whose decisions are Wasm plugins.
+//!
+//! The life of a request, in the order of the modules below: a [`worker`]'s [`listener`] accepts
+//! its connection, [`downstream`] does the [`tls`] handshake and speaks HTTP/1.1 or HTTP/2, and
+//! [`proxy`] takes each request through: routing by each [`plugin`] in turn, an endpoint of a
+//! [`pool`] by affinity or balance, edits by rewriting plugins, an [`upstream`] connection whose
+//! certificate the pool trusts, and the answer back the same way. [`headers`] says which fields
+//! may cross, [`error`] what a client gets instead of an answer, and [`access_log`] and
+//! [`metrics`] keep the books.
+//!
+//! What a request is served with is one immutable [`snapshot`], made from a [`config`] and the
+//! plugin folder, and replaced by [`reload`] when they change. [`run`] puts the process together,
+//! [`admin`] tells how it is, [`shutdown`] ends it, [`cli`] is the command line.
+
+pub mod cli;
+pub mod config;
+pub mod run;
+
+pub mod reload;
+pub mod snapshot;
+
+pub mod worker;
+
+pub mod listener;
+
+pub mod downstream;
+pub mod tls;
+
+pub mod proxy;
+
+pub mod plugin;
+
+pub mod pool;
+
+pub mod upstream;
+
+pub mod error;
+pub mod headers;
+
+pub mod access_log;
+pub mod admin;
+pub mod metrics;
+pub mod shutdown;

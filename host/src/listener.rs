@@ -1,0 +1,161 @@
+//! Accepting connections: one loop per listener and worker. A connection is handed on at once,
+//! so that a silent client holds up nobody; a full worker or an exhausted system pauses it.
+
+use std::{collections::HashMap, io, rc::Rc, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+use crate::{
+    downstream,
+    snapshot::{Listener, Socket},
+    worker::Worker,
+};
+
+/// How long accepting pauses when the system has no descriptor or memory left, or the worker
+/// has all the connections that it may have.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The loops of one worker.
+#[derive(Default)]
+pub struct Acceptors {
+    /// By address of the shared socket, which the entry keeps alive.
+    running: HashMap<*const Socket, (Arc<Socket>, JoinHandle<()>)>,
+}
+
+impl Acceptors {
+    /// Starts and stops loops until they are those of the worker's snapshot. Connections of a
+    /// listener that is gone go on.
+    pub fn follow(&mut self, worker: &Rc<Worker>) {
+        let snapshot = worker.snapshot();
+        let wanted: Vec<_> = snapshot
+            .shared
+            .listeners
+            .iter()
+            .map(|listener| &listener.socket)
+            .collect();
+        self.running.retain(|_, (socket, task)| {
+            let stays = wanted.iter().any(|wanted| Arc::ptr_eq(wanted, socket));
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        if worker.drain.started() {
+            return;
+        }
+        for socket in wanted {
+            self.running
+                .entry(Arc::as_ptr(socket))
+                .or_insert_with(|| (Arc::clone(socket), start(worker, socket)));
+        }
+    }
+
+    /// Stops all loops.
+    pub fn stop(&mut self) {
+        self.running.drain().for_each(|(_, (_, task))| task.abort());
+    }
+}
+
+fn start(worker: &Rc<Worker>, socket: &Arc<Socket>) -> JoinHandle<()> {
+    let worker = Rc::clone(worker);
+    let socket = Arc::clone(socket);
+    tokio::task::spawn_local(async move {
+        let listener = socket.take(worker.index).map(TcpListener::from_std);
+        match listener {
+            Some(Ok(listener)) => accept_all(&worker, &socket, &listener).await,
+            Some(Err(error)) => {
+                tracing::error!(address = %socket.address, %error, "cannot accept connections")
+            }
+            None => {
+                tracing::error!(address = %socket.address, "the listening socket is in use already")
+            }
+        }
+    })
+}
+
+async fn accept_all(worker: &Rc<Worker>, socket: &Arc<Socket>, listener: &TcpListener) {
+    let mut troubled = false;
+    loop {
+        while is_full(worker) {
+            tokio::time::sleep(PAUSE).await;
+        }
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                troubled = false;
+                hand_on(worker, socket, stream);
+            }
+            Err(error) if is_of_one_connection(&error) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut troubled, true) {
+                    tracing::error!(address = %socket.address, %error, "accepting pauses");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+fn is_full(worker: &Worker) -> bool {
+    worker.connections.get()
+        >= worker
+            .snapshot()
+            .shared
+            .config
+            .limits
+            .connections_per_worker
+}
+
+/// Serves the connection with the listener that has this address now.
+fn hand_on(worker: &Rc<Worker>, socket: &Arc<Socket>, stream: TcpStream) {
+    let snapshot = worker.snapshot();
+    let listener = snapshot
+        .shared
+        .listeners
+        .iter()
+        .find(|listener| Arc::ptr_eq(&listener.socket, socket));
+    if let Some(listener) = listener {
+        let open = OpenConnection::new(Rc::clone(worker), Arc::clone(listener));
+        tokio::task::spawn_local(downstream::serve(open, stream));
+    }
+}
+
+/// Errors that say something about the connection that was about to be accepted, and nothing
+/// about the next one.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// A client connection in the worker's books, until dropped.
+pub struct OpenConnection {
+    /// Whose it is.
+    pub worker: Rc<Worker>,
+    /// Which listener accepted it.
+    pub listener: Arc<Listener>,
+}
+
+impl OpenConnection {
+    fn new(worker: Rc<Worker>, listener: Arc<Listener>) -> Self {
+        worker.connections.set(worker.connections.get() + 1);
+        let counters = listener.counters.of(worker.index);
+        counters.accepted.add(1);
+        counters.open.add(1);
+        Self { worker, listener }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.worker
+            .connections
+            .set(self.worker.connections.get() - 1);
+        self.listener.counters.of(self.worker.index).open.sub(1);
+    }
+}

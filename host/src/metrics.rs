@@ -1,0 +1,208 @@
+//! Counters. Each worker writes its own copy, so that counting never contends; a scrape adds
+//! them up. What counts hangs on what it counts (a pool, an endpoint, a plugin), and outlives
+//! the snapshots that name it.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use crate::{error::Cause, plugin::CallError};
+
+/// A number that only its worker changes and anyone may read.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds, as the only writer: no locked instruction.
+    pub fn add(&self, n: u64) {
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(n),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// Takes away, as the only writer.
+    pub fn sub(&self, n: u64) {
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_sub(n),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// The value, from any thread.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// One `T` per worker, each on cache lines of its own.
+#[derive(Debug)]
+pub struct PerWorker<T>(Box<[Aligned<T>]>);
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Aligned<T>(T);
+
+impl<T: Default> PerWorker<T> {
+    /// One for each of this many workers; at least one.
+    pub fn new(workers: usize) -> Self {
+        Self((0..workers.max(1)).map(|_| Aligned::default()).collect())
+    }
+
+    /// A worker's own.
+    pub fn of(&self, worker: usize) -> &T {
+        &self.0[worker % self.0.len()].0
+    }
+
+    /// The sum of one of its numbers over all workers.
+    pub fn sum(&self, number: impl Fn(&T) -> u64) -> u64 {
+        self.0
+            .iter()
+            .map(|each| number(&each.0))
+            .fold(0, u64::wrapping_add)
+    }
+}
+
+/// What one plugin did, all its versions together.
+#[derive(Debug, Default)]
+pub struct PluginCounters {
+    /// Calls of any role.
+    pub calls: Counter,
+    /// Time spent in them.
+    pub nanoseconds: Counter,
+    /// Decisions that the gateway did not act on.
+    pub refused: Counter,
+    /// Failed calls, by [`PLUGIN_FAILURES`].
+    failures: [Counter; PLUGIN_FAILURES.len()],
+}
+
+/// The kinds of failed calls, as metric labels.
+pub const PLUGIN_FAILURES: [&str; 5] = ["trap", "deadline", "memory", "busy", "instantiate"];
+
+impl PluginCounters {
+    /// Counts a failed call by its kind.
+    pub fn failed(&self, error: &CallError) {
+        let kind = match error {
+            CallError::Trap { .. } => 0,
+            CallError::Deadline { .. } => 1,
+            CallError::Memory { .. } => 2,
+            CallError::Busy { .. } => 3,
+            CallError::Instantiate { .. } => 4,
+        };
+        self.failures[kind].add(1);
+    }
+
+    /// Failures of the kind at this place of [`PLUGIN_FAILURES`].
+    pub fn failures(&self, kind: usize) -> u64 {
+        self.failures.get(kind).map_or(0, Counter::get)
+    }
+}
+
+/// What one listener's clients did.
+#[derive(Debug, Default)]
+pub struct ListenerCounters {
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Connections open now.
+    pub open: Counter,
+    /// TLS handshakes that failed or took too long.
+    pub failed_handshakes: Counter,
+    /// Answers by the first digit of their status; clients that went away first are 0.
+    pub responses: [Counter; 6],
+    /// How long requests took, from head to last byte.
+    pub durations: Histogram,
+}
+
+/// What one endpoint's connections did.
+#[derive(Debug, Default)]
+pub struct EndpointCounters {
+    /// Requests sent to it.
+    pub requests: Counter,
+    /// Connections opened to it.
+    pub connections: Counter,
+    /// Requests that it failed, by [`Cause::ALL`].
+    errors: [Counter; Cause::ALL.len()],
+}
+
+impl EndpointCounters {
+    /// Counts a failure by its cause.
+    pub fn failed(&self, cause: Cause) {
+        self.errors[cause.index()].add(1);
+    }
+
+    /// Failures of this cause.
+    pub fn failures(&self, cause: Cause) -> u64 {
+        self.errors[cause.index()].get()
+    }
+}
+
+/// Upper bounds of the buckets, seconds; the last, which is written `+Inf`, holds everything.
+pub const BUCKETS: [f64; 12] = [
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    1.0,
+    10.0,
+    f64::MAX,
+];
+
+/// Durations in fixed buckets.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [Counter; BUCKETS.len()],
+    microseconds: Counter,
+}
+
+impl Histogram {
+    /// Counts one duration.
+    pub fn observe(&self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let bucket = BUCKETS
+            .iter()
+            .position(|bound| seconds <= *bound)
+            .unwrap_or(BUCKETS.len() - 1);
+        self.buckets[bucket].add(1);
+        self.microseconds
+            .add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// How many durations fell into the bucket at this place.
+    pub fn bucket(&self, index: usize) -> u64 {
+        self.buckets.get(index).map_or(0, Counter::get)
+    }
+
+    /// The sum of all durations in microseconds.
+    pub fn microseconds(&self) -> u64 {
+        self.microseconds.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_add_up() {
+        let counters = PerWorker::<ListenerCounters>::new(2);
+        counters.of(0).accepted.add(2);
+        counters.of(1).accepted.add(3);
+        assert_eq!(counters.sum(|worker| worker.accepted.get()), 5);
+    }
+
+    #[test]
+    fn a_duration_falls_into_the_first_bucket_that_holds_it() {
+        let histogram = Histogram::default();
+        histogram.observe(Duration::from_micros(500));
+        histogram.observe(Duration::from_secs(60));
+        assert_eq!(histogram.bucket(0), 1);
+        assert_eq!(histogram.bucket(BUCKETS.len() - 1), 1);
+        assert_eq!(histogram.microseconds(), 60_000_500);
+    }
+}

@@ -1,0 +1,31 @@
+//! Wasm plugins: facts in, decision out. From a file to a checked version, from a version to
+//! the instances of each worker, and the bounds of every call. What a decision means for a
+//! request is `proxy`'s to say.
+
+#[allow(missing_docs, reason = "documented in the WIT")]
+mod bindings;
+mod component;
+mod engine;
+mod error;
+mod facts;
+pub mod folder;
+mod instance;
+mod local;
+mod log;
+mod state;
+mod types;
+mod version;
+
+pub use bindings::{
+    exports::witgate::plugin::{
+        affinity::{Outcome, Preference},
+        routing::{Decision, Forward, Respond},
+    },
+    witgate::plugin::types::{Field, RequestEdit, ResponseEdit},
+};
+pub use component::{CheckedComponent, MAX_FILE, encode};
+pub use engine::PluginEngine;
+pub use error::{CallError, LoadError};
+pub use facts::{Connection, Lendable, PoolFacts, Request, RequestId, Response, TlsSession};
+pub use local::{Called, LocalPlugin};
+pub use version::{Digest, Source, Version};

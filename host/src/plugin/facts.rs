@@ -1,0 +1,203 @@
+//! What a plugin can ask about: one request, its connection, its response and its pool.
+//!
+//! `proxy` owns these values. They move into an instance's store for the length of one call
+//! and back out, so that a getter copies what the plugin asks for and nothing else.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
+
+use http::{HeaderMap, request, response, uri::Authority};
+
+/// A request as plugins see it and as it goes upstream once they have edited it.
+#[derive(Debug)]
+pub struct Request {
+    /// The gateway's id of it.
+    pub id: RequestId,
+    /// Method, path and query, version and header fields. Of the URI only path and query
+    /// count.
+    pub head: request::Parts,
+    /// What the client asked for: `Host` or `:authority`, lower-case.
+    pub authority: Authority,
+    /// The connection that it came on.
+    pub connection: Arc<Connection>,
+}
+
+impl Request {
+    /// The authority's host: no port, no brackets, no final dot.
+    pub fn host(&self) -> &str {
+        let host = self.authority.host();
+        let host = host
+            .strip_prefix('[')
+            .and_then(|h| h.strip_suffix(']'))
+            .unwrap_or(host);
+        host.strip_suffix('.').unwrap_or(host)
+    }
+}
+
+/// 128 bits, unique to a request; written as 32 lower-case hexadecimal digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestId(pub u128);
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+/// What all requests of one client connection share.
+#[derive(Debug)]
+pub struct Connection {
+    /// The listener's name.
+    pub listener: Arc<str>,
+    /// The client's side.
+    pub peer: SocketAddr,
+    /// The gateway's side.
+    pub local: SocketAddr,
+    /// The TLS session; none on a plain listener.
+    pub tls: Option<TlsSession>,
+}
+
+/// The negotiated TLS session, in the words of the WIT.
+#[derive(Debug, Clone)]
+pub struct TlsSession {
+    /// `TLSv1.3`.
+    pub version: &'static str,
+    /// IANA suite name.
+    pub cipher: &'static str,
+    /// The name the client asked for.
+    pub server_name: Option<Box<str>>,
+    /// `h2` or `http/1.1`.
+    pub alpn: Option<&'static str>,
+}
+
+/// An upstream's answer, as plugins see it.
+#[derive(Debug)]
+pub struct Response {
+    /// Status and header fields.
+    pub head: response::Parts,
+}
+
+/// A pool, as affinity plugins see it.
+#[derive(Debug, Clone)]
+pub struct PoolFacts {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Changes with the list.
+    pub generation: u64,
+    /// Endpoint ids in configuration order.
+    pub endpoints: Vec<String>,
+}
+
+/// A value that a call of a plugin borrows: it moves into the instance's store, since a
+/// store cannot hold a reference, and back when the call ends. A call that is cancelled takes
+/// the value with it, as it does the whole request.
+#[derive(Debug)]
+pub struct Lendable<T>(Option<Box<T>>);
+
+impl<T> Lendable<T> {
+    /// Puts a value where calls can borrow it.
+    pub fn new(value: T) -> Self {
+        Self(Some(Box::new(value)))
+    }
+
+    /// The value itself, when no call needs it any more.
+    pub fn into_inner(self) -> T {
+        *self.0.expect("nothing is lent between calls")
+    }
+
+    pub(super) fn lend(&mut self) -> Option<Box<T>> {
+        self.0.take()
+    }
+
+    pub(super) fn give_back(&mut self, value: Option<Box<T>>) {
+        self.0 = value;
+    }
+}
+
+impl<T> Deref for Lendable<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_deref().expect("nothing is lent between calls")
+    }
+}
+
+impl<T> DerefMut for Lendable<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0
+            .as_deref_mut()
+            .expect("nothing is lent between calls")
+    }
+}
+
+/// Stands for the one request that a call lends to its plugin.
+#[derive(Debug)]
+pub enum RequestHandle {}
+/// Stands for the one response that a call lends to its plugin.
+#[derive(Debug)]
+pub enum ResponseHandle {}
+/// Stands for the one pool that a call lends to its plugin.
+#[derive(Debug)]
+pub enum PoolHandle {}
+
+/// The values of one header field, copied.
+pub(super) fn values(headers: &HeaderMap, name: &str) -> Vec<Vec<u8>> {
+    headers
+        .get_all(name)
+        .iter()
+        .map(|value| value.as_bytes().to_vec())
+        .collect()
+}
+
+/// The first cookie of this name over all `cookie` fields (RFC 6265 §5.4).
+pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(http::header::COOKIE)
+        .iter()
+        .filter_map(|value| std::str::from_utf8(value.as_bytes()).ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(found, _)| *found == name)
+        .map(|(_, value)| unquoted(value).to_owned())
+}
+
+fn unquoted(value: &str) -> &str {
+    value
+        .strip_prefix('"')
+        .and_then(|v| v.strip_suffix('"'))
+        .unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cookies(lines: &[&str]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|line| {
+                (
+                    http::header::COOKIE,
+                    http::HeaderValue::from_str(line).expect("a legal value"),
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_cookie_is_found_on_any_line() {
+        let headers = cookies(&["a=1; b=2", "c=\"3\""]);
+        assert_eq!(cookie(&headers, "b").as_deref(), Some("2"));
+        assert_eq!(cookie(&headers, "c").as_deref(), Some("3"));
+        assert_eq!(cookie(&headers, "B"), None);
+    }
+
+    #[test]
+    fn the_first_of_two_equal_cookies_counts() {
+        assert_eq!(cookie(&cookies(&["a=1; a=2"]), "a").as_deref(), Some("1"));
+    }
+}

@@ -1,0 +1,146 @@
+//! The plugin folder: which files are plugins, in which order, and their bytes. Names only;
+//! whether a file is any good is found out by loading it.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{
+    component::MAX_FILE,
+    error::LoadError,
+    version::{Digest, Source},
+};
+use crate::config::{ConfigError, PluginLimits, Sidecar};
+
+/// A file of the folder that should be a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The file's name without `NN-` and `.wasm`.
+    pub name: Arc<str>,
+    /// `NN-name.wasm`.
+    pub wasm: PathBuf,
+    /// `NN-name.toml` beside it; need not be there.
+    pub sidecar: PathBuf,
+}
+
+/// Why a file of the folder was not taken into service.
+#[derive(Debug, thiserror::Error)]
+pub enum RejectReason {
+    /// The plugin itself.
+    #[error(transparent)]
+    Plugin(#[from] LoadError),
+    /// Its sidecar.
+    #[error("its sidecar is not valid:\n{0}")]
+    Sidecar(#[from] ConfigError),
+    /// Another file of the folder has that name.
+    #[error("has the same name as {0}, which comes first")]
+    Duplicate(PathBuf),
+}
+
+/// All `*.wasm` of the folder in lexical order of their file names. Hidden files are left out:
+/// copying tools write to them before they rename.
+pub fn scan(dir: &Path) -> io::Result<Vec<Found>> {
+    let mut found: Vec<Found> = std::fs::read_dir(dir)?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter_map(Found::at)
+        .collect();
+    found.sort_by(|a, b| a.wasm.cmp(&b.wasm));
+    Ok(found)
+}
+
+impl Found {
+    /// The plugin at this path, when its name says that it is one.
+    pub fn at(wasm: PathBuf) -> Option<Self> {
+        let stem = wasm
+            .file_name()?
+            .to_str()?
+            .strip_suffix(".wasm")
+            .filter(|stem| !stem.starts_with('.'))?;
+        let name = without_number(stem).into();
+        Some(Self {
+            name,
+            sidecar: wasm.with_extension("toml"),
+            wasm,
+        })
+    }
+
+    /// Reads plugin and sidecar.
+    pub fn read(&self, defaults: &PluginLimits) -> Result<Source, RejectReason> {
+        let bytes = read_bounded(&self.wasm)?;
+        let sidecar = match self.sidecar.exists() {
+            true => Sidecar::load(&self.sidecar, defaults)?,
+            false => Sidecar::absent(&self.sidecar, defaults),
+        };
+        Ok(Source {
+            name: Arc::clone(&self.name),
+            path: self.wasm.clone(),
+            digest: Digest::of(&bytes),
+            bytes,
+            sidecar,
+        })
+    }
+}
+
+/// `10-site-router` is `site-router`.
+fn without_number(stem: &str) -> &str {
+    match stem
+        .trim_start_matches(|c: char| c.is_ascii_digit())
+        .strip_prefix('-')
+    {
+        Some(name) if !name.is_empty() => name,
+        _ => stem,
+    }
+}
+
+/// Reads a plugin file: nothing but a regular file, which cannot block, and no more than a
+/// plugin may have.
+pub fn read_bounded(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let metadata = std::fs::metadata(path).map_err(LoadError::Read)?;
+    if !metadata.is_file() {
+        return Err(LoadError::NotAFile);
+    }
+    if metadata.len() > MAX_FILE {
+        return Err(LoadError::TooLarge {
+            size: metadata.len(),
+            limit: MAX_FILE,
+        });
+    }
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes))
+        .map_err(LoadError::Read)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_loses_its_number() {
+        for (stem, name) in [
+            ("10-site-router", "site-router"),
+            ("router", "router"),
+            ("7-", "7-"),
+            ("2fa", "2fa"),
+        ] {
+            assert_eq!(without_number(stem), name);
+        }
+    }
+
+    #[test]
+    fn only_visible_wasm_files_are_plugins() {
+        for file in ["a.toml", ".a.wasm", "a.wasm.part", "a"] {
+            assert_eq!(Found::at(PathBuf::from(file)), None, "{file}");
+        }
+        let found = Found::at(PathBuf::from("p/10-a.wasm")).expect("a plugin");
+        assert_eq!(
+            (&*found.name, found.sidecar),
+            ("a", PathBuf::from("p/10-a.toml"))
+        );
+    }
+}

@@ -1,0 +1,189 @@
+//! A plugin version on one worker: its idle instances, and the calls that `proxy` makes.
+
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    bindings::exports::witgate::plugin::{
+        affinity::{Outcome, Preference},
+        routing::Decision,
+    },
+    bindings::witgate::plugin::types::{RequestEdit, ResponseEdit},
+    error::{CallError, LoadError},
+    facts::{Lendable, PoolFacts, Request, Response},
+    instance::Instance,
+    version::Version,
+};
+
+/// Calls of one plugin that may run on one worker at a time. A call that does not use up its
+/// slice never leaves the worker, so that one instance serves nearly always; the rest are for
+/// those that do.
+const MAX_INSTANCES: usize = 64;
+
+/// The instances of one plugin version on one worker.
+pub struct LocalPlugin {
+    /// What they are instances of.
+    pub version: Arc<Version>,
+    worker: usize,
+    idle: RefCell<Vec<Instance>>,
+    busy: Cell<usize>,
+    reported: Cell<Option<Instant>>,
+}
+
+/// A call that is over.
+#[derive(Debug)]
+pub struct Called<R> {
+    /// The decision, not yet looked at.
+    pub result: Result<R, CallError>,
+    /// Wall time, including what others were given of it.
+    pub took: Duration,
+}
+
+impl LocalPlugin {
+    /// A version on the worker of this number; instances are made when they are needed.
+    pub fn new(version: Arc<Version>, worker: usize) -> Self {
+        Self {
+            version,
+            worker,
+            idle: RefCell::default(),
+            busy: Cell::new(0),
+            reported: Cell::new(None),
+        }
+    }
+
+    /// Routing: which pool serves the request.
+    pub async fn route(&self, request: &mut Lendable<Request>) -> Called<Decision> {
+        self.call(async |instance| instance.route(request).await)
+            .await
+    }
+
+    /// Affinity: which endpoint the session sticks to.
+    pub async fn prefer(
+        &self,
+        request: &mut Lendable<Request>,
+        pool: &Arc<PoolFacts>,
+    ) -> Called<Preference> {
+        self.call(async |instance| instance.prefer(request, pool).await)
+            .await
+    }
+
+    /// Affinity: the edits that make the session stick.
+    pub async fn stick(
+        &self,
+        request: &mut Lendable<Request>,
+        pool: &Arc<PoolFacts>,
+        endpoint: &str,
+        outcome: Outcome,
+    ) -> Called<Vec<ResponseEdit>> {
+        self.call(async |instance| instance.stick(request, pool, endpoint, outcome).await)
+            .await
+    }
+
+    /// Rewriting: the request's edits.
+    pub async fn rewrite_request(
+        &self,
+        request: &mut Lendable<Request>,
+    ) -> Called<Vec<RequestEdit>> {
+        self.call(async |instance| instance.rewrite_request(request).await)
+            .await
+    }
+
+    /// Rewriting: the response's edits.
+    pub async fn rewrite_response(
+        &self,
+        request: &mut Lendable<Request>,
+        response: &mut Lendable<Response>,
+    ) -> Called<Vec<ResponseEdit>> {
+        self.call(async |instance| instance.rewrite_response(request, response).await)
+            .await
+    }
+
+    /// Counts a decision that the gateway did not act on.
+    pub fn refused(&self) {
+        self.version.counters.of(self.worker).refused.add(1);
+    }
+
+    /// Whether a failure may be logged: once a second and worker, since a plugin that fails
+    /// always fails as often as there are requests; the counters have them all.
+    pub fn may_report(&self) -> bool {
+        let silent = self
+            .reported
+            .get()
+            .is_none_or(|last| last.elapsed() >= Duration::from_secs(1));
+        if silent {
+            self.reported.set(Some(Instant::now()));
+        }
+        silent
+    }
+
+    /// Runs a call on an idle or new instance, which goes back to the idle ones when the call
+    /// comes back, and is thrown away when it fails or is cancelled.
+    async fn call<R>(
+        &self,
+        run: impl AsyncFnOnce(&mut Instance) -> Result<R, CallError>,
+    ) -> Called<R> {
+        let started = Instant::now();
+        let result = self.call_uncounted(run).await;
+        let took = started.elapsed();
+        let counters = self.version.counters.of(self.worker);
+        counters.calls.add(1);
+        counters
+            .nanoseconds
+            .add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        if let Err(error) = &result {
+            counters.failed(error);
+        }
+        Called { result, took }
+    }
+
+    async fn call_uncounted<R>(
+        &self,
+        run: impl AsyncFnOnce(&mut Instance) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        let _busy = self.busy()?;
+        let idle = self.idle.borrow_mut().pop();
+        let mut instance = match idle {
+            Some(instance) => instance,
+            None => Instance::start(&self.version)
+                .await
+                .map_err(|error| self.not_started(error))?,
+        };
+        let decision = run(&mut instance).await?;
+        self.idle.borrow_mut().push(instance);
+        Ok(decision)
+    }
+
+    fn busy(&self) -> Result<Busy<'_>, CallError> {
+        let running = self.busy.get();
+        if running >= MAX_INSTANCES {
+            return Err(CallError::Busy {
+                plugin: self.version.name.to_string(),
+                instances: running,
+            });
+        }
+        self.busy.set(running + 1);
+        Ok(Busy(&self.busy))
+    }
+
+    fn not_started(&self, error: LoadError) -> CallError {
+        match error {
+            LoadError::Start(error) => error,
+            error => CallError::Instantiate {
+                plugin: self.version.name.to_string(),
+                message: error.to_string(),
+            },
+        }
+    }
+}
+
+/// One running call; counted until dropped, also when the call is cancelled.
+struct Busy<'a>(&'a Cell<usize>);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}

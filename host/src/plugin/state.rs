@@ -1,0 +1,141 @@
+//! What an instance's store holds beside its memory: what is lent to the call that runs, the
+//! clock that bounds the call, the memory limit and, for plugins that import it, an empty
+//! WASI context.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use wasmtime::{ResourceLimiter, UpdateDeadline};
+use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+
+use super::{
+    error::DeadlineExceeded,
+    facts::{PoolFacts, Request, Response},
+    log::{LineBudget, StandardStream},
+};
+
+/// Elements that one table may grow to; Rust plugins use a few hundred.
+const MAX_TABLE_ELEMENTS: usize = 100_000;
+/// How long a call that has used up its slice leaves the worker to others.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// The data of one instance's store.
+pub struct State {
+    pub(super) plugin: Arc<str>,
+    pub(super) request: Option<Box<Request>>,
+    pub(super) response: Option<Box<Response>>,
+    pub(super) pool: Option<Arc<PoolFacts>>,
+    pub(super) lines: LineBudget,
+    pub(super) memory: MemoryLimit,
+    started: Instant,
+    deadline: Duration,
+    wasi: Option<Box<Wasi>>,
+}
+
+struct Wasi {
+    context: WasiCtx,
+    table: ResourceTable,
+}
+
+impl State {
+    pub(super) fn new(plugin: Arc<str>, memory: usize, with_wasi: bool) -> Self {
+        let wasi = with_wasi.then(|| Box::new(Wasi::empty(&plugin)));
+        Self {
+            plugin,
+            request: None,
+            response: None,
+            pool: None,
+            lines: LineBudget::default(),
+            memory: MemoryLimit {
+                limit: memory,
+                denied: false,
+            },
+            started: Instant::now(),
+            deadline: Duration::ZERO,
+            wasi,
+        }
+    }
+
+    /// Starts the clock of one call.
+    pub(super) fn start(&mut self, deadline: Duration) {
+        self.started = Instant::now();
+        self.deadline = deadline;
+    }
+
+    /// Called by the engine when a call has used up its slice: past the deadline the call
+    /// traps, before it the worker serves others first.
+    pub(super) fn slice_over(&self) -> wasmtime::Result<UpdateDeadline> {
+        if self.started.elapsed() >= self.deadline {
+            return Err(wasmtime::Error::new(DeadlineExceeded(self.deadline)));
+        }
+        Ok(UpdateDeadline::YieldCustom(
+            1,
+            Box::pin(tokio::time::sleep(PAUSE)),
+        ))
+    }
+}
+
+impl Wasi {
+    /// No files, no sockets, no names, no environment, no arguments; what it prints is logged.
+    fn empty(plugin: &Arc<str>) -> Self {
+        let output = StandardStream {
+            plugin: Arc::clone(plugin),
+        };
+        let context = WasiCtx::builder()
+            .stdout(output.clone())
+            .stderr(output)
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .build();
+        Self {
+            context,
+            table: ResourceTable::new(),
+        }
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        let wasi = self
+            .wasi
+            .as_mut()
+            .expect("a component that imports WASI is instantiated with it");
+        WasiCtxView {
+            ctx: &mut wasi.context,
+            table: &mut wasi.table,
+        }
+    }
+}
+
+/// Refuses growth above the plugin's limit and remembers that it did, so that the trap that
+/// usually follows can be told from others.
+#[derive(Debug)]
+pub(super) struct MemoryLimit {
+    pub(super) limit: usize,
+    pub(super) denied: bool,
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let within = desired <= self.limit;
+        self.denied |= !within;
+        Ok(within)
+    }
+
+    fn table_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= MAX_TABLE_ELEMENTS)
+    }
+}

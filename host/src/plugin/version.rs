@@ -1,0 +1,217 @@
+//! One version of a plugin in service: checked code, its configuration and its limits.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
+    time::Duration,
+};
+
+use super::{
+    component::CheckedComponent, engine::PluginEngine, error::LoadError, instance::Instance,
+};
+use crate::{
+    config::{OnError, PluginLimits, Role, Sidecar},
+    metrics::{PerWorker, PluginCounters},
+};
+
+/// How long the compiler may take; a plugin of 20 MB needs about 20 s.
+const COMPILE_LIMIT: Duration = Duration::from_secs(120);
+
+/// SHA-256 of a plugin file and its sidecar: what makes a version.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut out = [0; 32];
+        out.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
+        Self(out)
+    }
+}
+
+/// The first 12 hexadecimal digits, enough to tell versions apart.
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .take(6)
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A plugin as it was read from the folder, not yet checked.
+#[derive(Debug)]
+pub struct Source {
+    /// The file's name without `NN-` and `.wasm`.
+    pub name: Arc<str>,
+    /// The file.
+    pub path: PathBuf,
+    /// The file's bytes.
+    pub bytes: Vec<u8>,
+    /// What `bytes` hash to.
+    pub digest: Digest,
+    /// Its limits and configuration.
+    pub sidecar: Sidecar,
+}
+
+/// One version of a plugin that takes or took part in decisions. Freed, compiled code and
+/// all, when the last request that began with it has ended.
+pub struct Version {
+    /// The plugin's name.
+    pub name: Arc<str>,
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// Of the file.
+    pub digest: Digest,
+    /// The digest as the access log shows it.
+    pub label: Arc<str>,
+    /// The roles that it is used for.
+    pub roles: Vec<Role>,
+    /// What a call may cost.
+    pub limits: PluginLimits,
+    /// Calls, errors and time, per worker.
+    pub counters: Arc<PerWorker<PluginCounters>>,
+    pub(super) engine: wasmtime::Engine,
+    pub(super) component: Arc<CheckedComponent>,
+    pub(super) config_json: String,
+    allowed: Option<Vec<Role>>,
+    _alive: Alive,
+}
+
+impl Version {
+    /// Compiles, checks, instantiates and configures a plugin, off the workers.
+    ///
+    /// `unchanged` is the version in service: its compiled code is used again when only the
+    /// sidecar is another.
+    pub async fn load(
+        engine: &PluginEngine,
+        source: Source,
+        unchanged: Option<&Arc<Version>>,
+        counters: Arc<PerWorker<PluginCounters>>,
+    ) -> Result<Arc<Self>, LoadError> {
+        let component = match unchanged.filter(|version| version.digest == source.digest) {
+            Some(version) => Arc::clone(&version.component),
+            None => Arc::new(compile(engine, source.bytes).await?),
+        };
+        let version = Arc::new(Self {
+            roles: roles(&component, source.sidecar.roles.as_deref())?,
+            name: source.name,
+            path: source.path,
+            label: source.digest.to_string().into(),
+            digest: source.digest,
+            limits: source.sidecar.limits,
+            counters,
+            engine: engine.engine.clone(),
+            component,
+            config_json: source.sidecar.config_json,
+            allowed: source.sidecar.roles,
+            _alive: Alive::new(),
+        });
+        Instance::start(&version).await?;
+        Ok(version)
+    }
+
+    /// Whether loading this source would make the same version again.
+    pub fn is_from(&self, source: &Source) -> bool {
+        self.digest == source.digest
+            && self.path == source.path
+            && self.limits == source.sidecar.limits
+            && self.config_json == source.sidecar.config_json
+            && self.allowed == source.sidecar.roles
+    }
+
+    /// Whether this version is used for a role.
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// Whether a failed call counts as no opinion.
+    pub fn fails_open(&self) -> bool {
+        self.limits.on_error == OnError::FailOpen
+    }
+
+    /// How many versions the process holds; a reload under load raises it for the time of the
+    /// requests that are under way.
+    pub fn alive() -> usize {
+        ALIVE.load(Ordering::Relaxed)
+    }
+
+    /// The file's name, for messages.
+    pub fn file(&self) -> &Path {
+        self.path.file_name().map_or(self.path.as_path(), Path::new)
+    }
+}
+
+impl fmt::Debug for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.digest)
+    }
+}
+
+async fn compile(engine: &PluginEngine, bytes: Vec<u8>) -> Result<CheckedComponent, LoadError> {
+    let engine = engine.clone();
+    let compiling = tokio::task::spawn_blocking(move || CheckedComponent::compile(&engine, &bytes));
+    match tokio::time::timeout(COMPILE_LIMIT, compiling).await {
+        Ok(Ok(compiled)) => compiled,
+        Ok(Err(panic)) => Err(LoadError::Compile {
+            message: panic.to_string(),
+        }),
+        Err(_) => Err(LoadError::CompileTimeout {
+            limit: COMPILE_LIMIT,
+        }),
+    }
+}
+
+/// The roles that both the component has and the sidecar allows.
+fn roles(component: &CheckedComponent, allowed: Option<&[Role]>) -> Result<Vec<Role>, LoadError> {
+    let found = component.roles();
+    let Some(allowed) = allowed else {
+        return Ok(found);
+    };
+    let used: Vec<Role> = found
+        .iter()
+        .copied()
+        .filter(|role| allowed.contains(role))
+        .collect();
+    match used.as_slice() {
+        [] => Err(LoadError::RolesExcluded {
+            found: names(&found),
+            allowed: names(allowed),
+        }),
+        _ => Ok(used),
+    }
+}
+
+fn names(roles: &[Role]) -> String {
+    roles
+        .iter()
+        .map(Role::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+static ALIVE: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts itself for as long as it lives.
+struct Alive;
+
+impl Alive {
+    fn new() -> Self {
+        ALIVE.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        ALIVE.fetch_sub(1, Ordering::Relaxed);
+    }
+}

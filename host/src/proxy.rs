@@ -1,0 +1,75 @@
+//! The way of one request: taken in, routed, given an endpoint, rewritten, sent upstream, and
+//! its answer rewritten on the way back. Plugins decide; each of their decisions is checked
+//! before it is acted on.
+
+mod answer;
+mod body;
+mod decide;
+mod edits;
+mod forward;
+mod intake;
+mod record;
+
+use std::{rc::Rc, sync::Arc};
+
+use hyper::body::Incoming;
+
+pub use body::Body;
+
+use self::{body::Content, decide::Routed, record::Record};
+use crate::{
+    error::GatewayError,
+    listener::OpenConnection,
+    plugin::{Connection, Lendable, Request},
+    worker::LocalSnapshot,
+};
+
+/// Serves one request. Cancelled when its client goes away: what it holds is dropped, which
+/// ends the upstream request and writes the access-log line.
+pub async fn serve(
+    open: Rc<OpenConnection>,
+    connection: Arc<Connection>,
+    request: hyper::Request<Incoming>,
+) -> hyper::Response<Body> {
+    let snapshot = open.worker.snapshot();
+    let (head, body) = request.into_parts();
+    let mut record = Record::new(open, Rc::clone(&snapshot), &connection, &head);
+    let answered = match intake::accept(record.id, head, connection) {
+        Ok(request) => {
+            Exchange {
+                request: Lendable::new(request),
+                snapshot,
+                record: &mut record,
+            }
+            .run(body)
+            .await
+        }
+        Err(error) => Err(error),
+    };
+    let response = answered.unwrap_or_else(|error| {
+        record.failed(&error);
+        answer::error(&error, record.id)
+    });
+    record.status(response.status());
+    response.map(|content| Body::new(content, record))
+}
+
+/// A request on its way.
+struct Exchange<'a> {
+    request: Lendable<Request>,
+    snapshot: Rc<LocalSnapshot>,
+    record: &'a mut Record,
+}
+
+impl Exchange<'_> {
+    async fn run(mut self, body: Incoming) -> Result<hyper::Response<Content>, GatewayError> {
+        let pool = match self.route().await? {
+            Routed::To(pool) => pool,
+            Routed::Answered(response) => return Ok(response),
+        };
+        let wanted = self.prefer(pool).await?;
+        self.rewrite_request().await?;
+        let answer = self.forward(pool, wanted, body).await?;
+        self.rewrite_response(pool, answer).await
+    }
+}

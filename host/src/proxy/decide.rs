@@ -1,0 +1,194 @@
+//! Asking plugins: routing, affinity, rewriting. A call that fails, or a decision that cannot
+//! be acted on, becomes an error of the request or, where its plugin fails open, no opinion.
+
+use std::rc::Rc;
+
+use http::HeaderMap;
+
+use super::{Exchange, answer, body::Content, edits, forward::Answer};
+use crate::{
+    config::Role,
+    error::{GatewayError, RefusedDecision},
+    headers,
+    plugin::{
+        Called, Decision, Forward, Lendable, LocalPlugin, Outcome, Preference, Respond, Response,
+    },
+    pool::Wanted,
+};
+
+/// What routing came to.
+pub(super) enum Routed {
+    /// A pool, by its place in the snapshot.
+    To(usize),
+    /// A plugin's own answer.
+    Answered(hyper::Response<Content>),
+}
+
+impl Exchange<'_> {
+    /// Asks the routing plugins in order; the first that does not pass has decided.
+    pub(super) async fn route(&mut self) -> Result<Routed, GatewayError> {
+        let snapshot = Rc::clone(&self.snapshot);
+        for plugin in &snapshot.routing {
+            let called = plugin.route(&mut self.request).await;
+            let acted = match self.called(plugin, Role::Routing, called)? {
+                None | Some(Decision::Pass) => continue,
+                Some(Decision::Forward(forward)) => self.act_on_forward(forward),
+                Some(Decision::Respond(respond)) => self.act_on_respond(respond),
+            };
+            if let Some(routed) = self.acted(plugin, acted)? {
+                return Ok(routed);
+            }
+        }
+        self.record
+            .default_pool()
+            .map(Routed::To)
+            .ok_or(GatewayError::NoRoute)
+    }
+
+    fn act_on_forward(&mut self, forward: Forward) -> Result<Routed, RefusedDecision> {
+        let pool = self.snapshot.shared.pool(&forward.pool);
+        let pool = pool.ok_or(RefusedDecision::UndeclaredPool(forward.pool))?;
+        edits::apply_to_request(forward.edits, &mut self.request)?;
+        self.record.rule(forward.rule);
+        Ok(Routed::To(pool))
+    }
+
+    fn act_on_respond(&mut self, mut respond: Respond) -> Result<Routed, RefusedDecision> {
+        let rule = respond.rule.take();
+        let response = edits::answer(respond)?;
+        self.record.rule(rule);
+        Ok(Routed::Answered(response.map(Content::Whole)))
+    }
+
+    /// Asks the pool's affinity plugin which endpoint the session sticks to.
+    pub(super) async fn prefer(&mut self, pool: usize) -> Result<Wanted, GatewayError> {
+        let snapshot = Rc::clone(&self.snapshot);
+        let Some(local) = snapshot.pools.get(pool) else {
+            return Ok(Wanted::Any);
+        };
+        let Some(plugin) = &local.affinity else {
+            return Ok(Wanted::Any);
+        };
+        let called = plugin.prefer(&mut self.request, &local.facts).await;
+        Ok(match self.called(plugin, Role::Affinity, called)? {
+            None | Some(Preference::None) => Wanted::Any,
+            Some(Preference::Endpoint(id)) => Wanted::Endpoint(local.running.pool.position(&id)),
+            Some(Preference::Hash(key)) => Wanted::Hash(key),
+        })
+    }
+
+    /// Asks the rewriting plugins for the request's edits, in order.
+    pub(super) async fn rewrite_request(&mut self) -> Result<(), GatewayError> {
+        let snapshot = Rc::clone(&self.snapshot);
+        for plugin in &snapshot.rewriting {
+            let called = plugin.rewrite_request(&mut self.request).await;
+            if let Some(list) = self.called(plugin, Role::Rewriting, called)? {
+                let applied = edits::apply_to_request(list, &mut self.request);
+                self.acted(plugin, applied)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for the response's edits: rewriting plugins in reverse order, then affinity.
+    pub(super) async fn rewrite_response(
+        &mut self,
+        pool: usize,
+        answer: Answer,
+    ) -> Result<hyper::Response<Content>, GatewayError> {
+        let Answer {
+            mut head,
+            body,
+            endpoint,
+            outcome,
+        } = answer;
+        headers::clean_response(&mut head.headers);
+        head.version = http::Version::HTTP_11;
+        let snapshot = Rc::clone(&self.snapshot);
+        let mut response = Lendable::new(Response { head });
+        for plugin in snapshot.rewriting.iter().rev() {
+            let called = plugin
+                .rewrite_response(&mut self.request, &mut response)
+                .await;
+            let list = self.called(plugin, Role::Rewriting, called)?;
+            self.edit_response(plugin, list, &mut response.head.headers)?;
+        }
+        self.stick(pool, endpoint, outcome, &mut response.head.headers)
+            .await?;
+        Ok(answer::upstream(response.into_inner().head, body))
+    }
+
+    async fn stick(
+        &mut self,
+        pool: usize,
+        endpoint: usize,
+        outcome: Outcome,
+        headers: &mut HeaderMap,
+    ) -> Result<(), GatewayError> {
+        let snapshot = Rc::clone(&self.snapshot);
+        let Some(local) = snapshot.pools.get(pool) else {
+            return Ok(());
+        };
+        let (Some(plugin), Some(endpoint)) =
+            (&local.affinity, local.running.pool.endpoints.get(endpoint))
+        else {
+            return Ok(());
+        };
+        let called = plugin
+            .stick(&mut self.request, &local.facts, &endpoint.key.id, outcome)
+            .await;
+        let list = self.called(plugin, Role::Affinity, called)?;
+        self.edit_response(plugin, list, headers)
+    }
+
+    fn edit_response(
+        &mut self,
+        plugin: &Rc<LocalPlugin>,
+        list: Option<Vec<crate::plugin::ResponseEdit>>,
+        headers: &mut HeaderMap,
+    ) -> Result<(), GatewayError> {
+        let applied = edits::apply_to_response(list.unwrap_or_default(), headers);
+        self.acted(plugin, applied).map(drop)
+    }
+
+    /// The decision of a call; none when it failed and its plugin fails open.
+    fn called<R>(
+        &mut self,
+        plugin: &Rc<LocalPlugin>,
+        role: Role,
+        called: Called<R>,
+    ) -> Result<Option<R>, GatewayError> {
+        self.record.called(plugin, role, called.took);
+        called
+            .result
+            .map(Some)
+            .or_else(|error| fail(plugin, GatewayError::Plugin(error)))
+    }
+
+    /// What acting on a decision came to; none when it was refused and its plugin fails open.
+    fn acted<R>(
+        &mut self,
+        plugin: &Rc<LocalPlugin>,
+        acted: Result<R, RefusedDecision>,
+    ) -> Result<Option<R>, GatewayError> {
+        acted.map(Some).or_else(|problem| {
+            plugin.refused();
+            fail(
+                plugin,
+                GatewayError::Refused {
+                    plugin: plugin.version.name.to_string(),
+                    problem,
+                },
+            )
+        })
+    }
+}
+
+fn fail<R>(plugin: &LocalPlugin, error: GatewayError) -> Result<Option<R>, GatewayError> {
+    let open = plugin.version.fails_open();
+    if plugin.may_report() {
+        let on_error = if open { "fail-open" } else { "fail-closed" };
+        tracing::warn!(plugin = %plugin.version.name, version = %plugin.version.label, cause = error.cause().token(), on_error, "{error}");
+    }
+    if open { Ok(None) } else { Err(error) }
+}

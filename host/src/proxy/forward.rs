@@ -1,0 +1,377 @@
+//! Sending a request upstream: an endpoint is chosen, a connection taken or opened, and the
+//! answer awaited. Tried again only where that cannot do a thing twice.
+
+use std::{
+    pin::pin,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use http::{HeaderValue, Method, header::HOST, response, uri::PathAndQuery};
+use hyper::{body::Body as _, body::Incoming, client::conn::TrySendError};
+use tokio::time::timeout;
+
+use super::Exchange;
+use crate::{
+    error::{GatewayError, UpstreamError},
+    plugin::Outcome,
+    pool::{Choice, Endpoint, Wanted},
+    tls,
+    upstream::{self, BodyError, Connection, RequestBody, ResponseBody, Upload},
+    worker::LocalPool,
+};
+
+/// Endpoints that one request may be tried on.
+const MAX_ENDPOINTS: usize = 3;
+
+/// An upstream's answer; its body is still to come.
+pub(super) struct Answer {
+    pub(super) head: response::Parts,
+    pub(super) body: ResponseBody,
+    /// Who gave it, by place in the pool.
+    pub(super) endpoint: usize,
+    /// How that relates to what affinity wanted.
+    pub(super) outcome: Outcome,
+}
+
+/// The body, until it is on its way.
+struct Sending {
+    upload: Rc<Upload>,
+    body: Option<RequestBody>,
+    /// Whether the request may be sent a second time although a first may have arrived
+    /// (RFC 9110 §9.2.2).
+    repeatable: bool,
+    /// How long the client may be silent.
+    idle: Duration,
+}
+
+/// Why an attempt failed, and what that allows.
+struct Failed {
+    error: UpstreamError,
+    next: Next,
+}
+
+enum Next {
+    /// Nothing of the request was sent, and this endpoint will not do.
+    OtherEndpoint,
+    /// An idle connection had been closed by the other side; a new one may do.
+    NewConnection,
+    /// The request may have been acted on.
+    GiveUp,
+}
+
+impl Exchange<'_> {
+    pub(super) async fn forward(
+        &mut self,
+        pool: usize,
+        wanted: Wanted,
+        body: Incoming,
+    ) -> Result<Answer, GatewayError> {
+        let snapshot = Rc::clone(&self.snapshot);
+        let local = snapshot.pools.get(pool).ok_or(GatewayError::NoRoute)?;
+        let mut sending = self.sending(body);
+        let mut tried = Vec::new();
+        let mut last_error = None;
+        self.record.pool(pool);
+        while tried.len() < MAX_ENDPOINTS {
+            let choice = local
+                .balancer
+                .choose(&local.running.pool, wanted, &tried, Instant::now());
+            let Some(choice) = choice else { break };
+            match self.try_endpoint(local, choice, &mut sending).await {
+                Ok((response, connection)) => {
+                    return Ok(self.answer(choice, wanted, response, connection));
+                }
+                Err(failed) => {
+                    let error = self.failure(local, choice.index, failed.error, &sending);
+                    if !matches!(failed.next, Next::OtherEndpoint) {
+                        return Err(error);
+                    }
+                    last_error = Some(error);
+                }
+            }
+            tried.push(choice.index);
+        }
+        Err(last_error.unwrap_or_else(|| GatewayError::NoEndpoint {
+            pool: local.running.pool.name.clone(),
+        }))
+    }
+
+    fn sending(&mut self, body: Incoming) -> Sending {
+        let upload = Upload::new(Instant::now());
+        self.record.upload(Rc::clone(&upload));
+        let idle = self.snapshot.shared.config.timeouts.body_idle;
+        let method = &self.request.head.method;
+        Sending {
+            repeatable: body.is_end_stream()
+                && (method.is_idempotent() && *method != Method::CONNECT),
+            body: Some(RequestBody::new(Some(body), idle, Rc::clone(&upload))),
+            upload,
+            idle,
+        }
+    }
+
+    /// One endpoint, with an idle connection and then, where that had died, with a new one.
+    async fn try_endpoint(
+        &mut self,
+        local: &LocalPool,
+        choice: Choice,
+        sending: &mut Sending,
+    ) -> Result<(http::Response<Incoming>, Connection), Failed> {
+        let idle = local
+            .idle
+            .get(choice.index)
+            .and_then(|idle| idle.take(Instant::now()));
+        if let Some(connection) = idle {
+            match self.attempt(local, choice.index, connection, sending).await {
+                Err(Failed {
+                    next: Next::NewConnection,
+                    ..
+                }) => {}
+                done => return done,
+            }
+        }
+        let connection = self.connect(local, choice.index).await?;
+        self.attempt(local, choice.index, connection, sending).await
+    }
+
+    async fn connect(&mut self, local: &LocalPool, index: usize) -> Result<Connection, Failed> {
+        let pool = &local.running.pool;
+        let parts = (
+            pool.endpoints.get(index),
+            local.running.transports.get(index),
+            local.idle.get(index),
+        );
+        let (Some(endpoint), Some(transport), Some(home)) = parts else {
+            return Err(Failed {
+                error: UpstreamError::Closed,
+                next: Next::OtherEndpoint,
+            });
+        };
+        endpoint
+            .counters
+            .of(self.record.worker())
+            .connections
+            .add(1);
+        match upstream::connect(
+            &endpoint.key.host,
+            endpoint.key.port,
+            transport,
+            &pool.timeouts,
+            home,
+        )
+        .await
+        {
+            Ok(connection) => {
+                endpoint.restore();
+                Ok(connection)
+            }
+            Err(error) => {
+                endpoint.eject(Instant::now(), pool.eject_for);
+                Err(Failed {
+                    error,
+                    next: Next::OtherEndpoint,
+                })
+            }
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        local: &LocalPool,
+        index: usize,
+        mut connection: Connection,
+        sending: &mut Sending,
+    ) -> Result<(http::Response<Incoming>, Connection), Failed> {
+        if let Some(endpoint) = local.running.pool.endpoints.get(index) {
+            endpoint.counters.of(self.record.worker()).requests.add(1);
+        }
+        self.record.attempt(index);
+        let request = self.upstream_request(local, sending);
+        let limit = local.running.pool.timeouts.first_byte;
+        let reused = connection.reused;
+        match answer_of(&mut connection, request, &sending.upload, limit).await {
+            Ok(response) if response.status().is_informational() => Err(Failed {
+                error: UpstreamError::Invalid(format!(
+                    "status {} was not asked for",
+                    response.status()
+                )),
+                next: Next::GiveUp,
+            }),
+            Ok(response) => Ok((response, connection)),
+            Err(NoAnswer::Unsent(request)) => {
+                sending.body = Some(request.into_body());
+                Err(Failed {
+                    error: UpstreamError::Closed,
+                    next: next_connection(reused),
+                })
+            }
+            Err(NoAnswer::Failed(error)) => {
+                let raced = reused && sending.repeatable && matches!(error, UpstreamError::Closed);
+                Err(Failed {
+                    error,
+                    next: if raced {
+                        Next::NewConnection
+                    } else {
+                        Next::GiveUp
+                    },
+                })
+            }
+        }
+    }
+
+    /// The request as it goes on the wire: origin form, the authority as `Host`.
+    fn upstream_request(
+        &self,
+        local: &LocalPool,
+        sending: &mut Sending,
+    ) -> http::Request<RequestBody> {
+        let head = &self.request.head;
+        let body = sending.body.take();
+        let body = body
+            .unwrap_or_else(|| RequestBody::new(None, sending.idle, Rc::clone(&sending.upload)));
+        let mut request = http::Request::new(body);
+        *request.method_mut() = head.method.clone();
+        let target = head
+            .uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or(PathAndQuery::from_static("/"));
+        *request.uri_mut() = target.into();
+        *request.headers_mut() = head.headers.clone();
+        let authority = local
+            .running
+            .pool
+            .authority
+            .as_ref()
+            .unwrap_or(&self.request.authority);
+        if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+            request.headers_mut().insert(HOST, host);
+        }
+        request
+    }
+
+    fn answer(
+        &mut self,
+        choice: Choice,
+        wanted: Wanted,
+        response: http::Response<Incoming>,
+        connection: Connection,
+    ) -> Answer {
+        let (head, body) = response.into_parts();
+        let outcome = match (wanted, choice.as_wanted) {
+            (Wanted::Any, _) => Outcome::Balanced,
+            (_, true) => Outcome::Honoured,
+            (_, false) => Outcome::Moved,
+        };
+        self.record.answered(outcome);
+        let idle = self.snapshot.shared.config.timeouts.body_idle;
+        Answer {
+            head,
+            body: ResponseBody::new(body, idle, connection),
+            endpoint: choice.index,
+            outcome,
+        }
+    }
+
+    /// What a failed attempt means for the request; told at the default log level.
+    fn failure(
+        &mut self,
+        local: &LocalPool,
+        index: usize,
+        error: UpstreamError,
+        sending: &Sending,
+    ) -> GatewayError {
+        if let Some(error) = sending.upload.error.take() {
+            return match error {
+                BodyError::Idle(limit) => GatewayError::RequestBodyTimeout(limit),
+                BodyError::Read(message) => GatewayError::RequestBody(message),
+            };
+        }
+        let Some(endpoint) = local.running.pool.endpoints.get(index) else {
+            return GatewayError::NoEndpoint {
+                pool: local.running.pool.name.clone(),
+            };
+        };
+        endpoint
+            .counters
+            .of(self.record.worker())
+            .failed(error.cause());
+        report(endpoint, &error);
+        GatewayError::Upstream {
+            endpoint: endpoint.key.id.clone(),
+            error,
+        }
+    }
+}
+
+fn report(endpoint: &Endpoint, error: &UpstreamError) {
+    if endpoint.may_report(error.cause().index()) {
+        tracing::warn!(
+            pool = endpoint.key.pool,
+            endpoint = endpoint.key.id,
+            address = format_args!("{}:{}", endpoint.key.host, endpoint.key.port),
+            cause = error.cause().token(),
+            "{error}"
+        );
+    }
+}
+
+/// A connection that was new and did not take the request will not do better next time.
+fn next_connection(reused: bool) -> Next {
+    if reused {
+        Next::NewConnection
+    } else {
+        Next::OtherEndpoint
+    }
+}
+
+/// Why there is no answer.
+enum NoAnswer {
+    /// Nothing was sent; here is the request again.
+    Unsent(http::Request<RequestBody>),
+    Failed(UpstreamError),
+}
+
+/// Sends, and waits for the head of the answer for at most `limit` after the last byte of the
+/// request that the upstream took, or that the client has yet to send.
+async fn answer_of(
+    connection: &mut Connection,
+    request: http::Request<RequestBody>,
+    upload: &Upload,
+    limit: Duration,
+) -> Result<http::Response<Incoming>, NoAnswer> {
+    let mut answer = pin!(connection.send(request));
+    loop {
+        let spent = upload.last.get().elapsed();
+        match timeout(limit.saturating_sub(spent), &mut answer).await {
+            Ok(Ok(response)) => return Ok(response),
+            Ok(Err(error)) => return Err(no_answer(error)),
+            // The client is slow, not the upstream; the body's own deadline sees to it.
+            Err(_) if upload.starved.get() => upload.last.set(Instant::now()),
+            Err(_) if upload.last.get().elapsed() < limit => {}
+            Err(_) => return Err(NoAnswer::Failed(UpstreamError::FirstByteTimeout(limit))),
+        }
+    }
+}
+
+fn no_answer(mut error: TrySendError<http::Request<RequestBody>>) -> NoAnswer {
+    match error.take_message() {
+        Some(request) => NoAnswer::Unsent(request),
+        None => NoAnswer::Failed(send_error(&error.into_error())),
+    }
+}
+
+fn send_error(error: &hyper::Error) -> UpstreamError {
+    if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
+        return UpstreamError::Invalid(error.to_string());
+    }
+    let source =
+        std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    match source.map(tls::upstream::failure) {
+        Some(failure @ tls::upstream::HandshakeFailure::Tls(_)) => {
+            UpstreamError::Handshake(failure)
+        }
+        _ => UpstreamError::Closed,
+    }
+}

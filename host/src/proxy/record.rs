@@ -1,0 +1,274 @@
+//! What is known of a request, collected on its way; becomes its access-log line and its
+//! counts when it is dropped, which is when the request has ended, however it did.
+
+use std::{
+    rc::Rc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use http::{StatusCode, Uri, Version, header::HOST, request::Parts};
+
+use crate::{
+    access_log::{Entry, PluginEntry},
+    config::Role,
+    error::{Cause, GatewayError},
+    listener::OpenConnection,
+    plugin::{Connection, LocalPlugin, Outcome, RequestId},
+    upstream::{BodyError, Upload},
+    worker::LocalSnapshot,
+};
+
+/// Longest rule name that is kept, bytes; what `routing.wit` promises.
+const MAX_RULE: usize = 128;
+
+/// One request's record.
+pub(super) struct Record {
+    /// The request's id.
+    pub(super) id: RequestId,
+    open: Rc<OpenConnection>,
+    snapshot: Rc<LocalSnapshot>,
+    started: Instant,
+    time: SystemTime,
+    peer: std::net::SocketAddr,
+    method: http::Method,
+    uri: Uri,
+    host: Option<http::HeaderValue>,
+    version: Version,
+    status: Option<StatusCode>,
+    pool: Option<usize>,
+    rule: Option<String>,
+    endpoint: Option<usize>,
+    outcome: Option<Outcome>,
+    attempts: u32,
+    plugins: Vec<PluginCall>,
+    sent_upstream: Option<Instant>,
+    upstream: Option<Duration>,
+    upload: Option<Rc<Upload>>,
+    bytes_out: u64,
+    complete: bool,
+    cause: Option<Cause>,
+    detail: Option<String>,
+}
+
+struct PluginCall {
+    plugin: Rc<LocalPlugin>,
+    role: Role,
+    took: Duration,
+}
+
+impl Record {
+    pub(super) fn new(
+        open: Rc<OpenConnection>,
+        snapshot: Rc<LocalSnapshot>,
+        connection: &Connection,
+        head: &Parts,
+    ) -> Self {
+        Self {
+            id: open.worker.next_id(),
+            open,
+            snapshot,
+            started: Instant::now(),
+            time: SystemTime::now(),
+            peer: connection.peer,
+            method: head.method.clone(),
+            uri: head.uri.clone(),
+            host: head.headers.get(HOST).cloned(),
+            version: head.version,
+            status: None,
+            pool: None,
+            rule: None,
+            endpoint: None,
+            outcome: None,
+            attempts: 0,
+            plugins: Vec::new(),
+            sent_upstream: None,
+            upstream: None,
+            upload: None,
+            bytes_out: 0,
+            complete: false,
+            cause: None,
+            detail: None,
+        }
+    }
+
+    pub(super) fn worker(&self) -> usize {
+        self.open.worker.index
+    }
+
+    /// The pool of the listener that the request came in by, as the request's snapshot has it;
+    /// the connection may be older.
+    pub(super) fn default_pool(&self) -> Option<usize> {
+        let listeners = &self.snapshot.shared.listeners;
+        listeners
+            .iter()
+            .find(|listener| listener.name == self.open.listener.name)?
+            .default_pool
+    }
+
+    pub(super) fn rule(&mut self, rule: Option<String>) {
+        self.rule = rule.map(|mut rule| {
+            rule.truncate(rule.floor_char_boundary(MAX_RULE.min(rule.len())));
+            rule
+        });
+    }
+
+    pub(super) fn pool(&mut self, pool: usize) {
+        self.pool = Some(pool);
+    }
+
+    pub(super) fn upload(&mut self, upload: Rc<Upload>) {
+        self.upload = Some(upload);
+    }
+
+    pub(super) fn attempt(&mut self, endpoint: usize) {
+        self.endpoint = Some(endpoint);
+        self.attempts += 1;
+        self.sent_upstream.get_or_insert_with(Instant::now);
+    }
+
+    pub(super) fn answered(&mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
+        self.upstream = self.sent_upstream.map(|sent| sent.elapsed());
+    }
+
+    pub(super) fn called(&mut self, plugin: &Rc<LocalPlugin>, role: Role, took: Duration) {
+        self.plugins.push(PluginCall {
+            plugin: Rc::clone(plugin),
+            role,
+            took,
+        });
+    }
+
+    pub(super) fn failed(&mut self, error: &GatewayError) {
+        self.cause = Some(error.cause());
+        self.detail = Some(error.to_string());
+    }
+
+    pub(super) fn status(&mut self, status: StatusCode) {
+        self.status = Some(status);
+    }
+
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.bytes_out += bytes as u64;
+    }
+
+    pub(super) fn cut(&mut self, error: &BodyError) {
+        self.cause = Some(match error {
+            BodyError::Idle(_) => Cause::ResponseBodyTimeout,
+            BodyError::Read(_) => Cause::ResponseCut,
+        });
+        self.detail = Some(error.to_string());
+    }
+
+    pub(super) fn complete(&mut self) {
+        self.complete = true;
+    }
+
+    /// Ended neither by the last byte nor by an error of the gateway's: the client went away.
+    fn client_left(&self) -> bool {
+        let bodyless = self.method == http::Method::HEAD
+            || matches!(
+                self.status,
+                Some(StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+            );
+        self.cause.is_none() && (self.status.is_none() || (!self.complete && !bodyless))
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if self.client_left() {
+            self.cause = Some(Cause::ClientClosed);
+        }
+        self.count();
+        if self.open.worker.access_log.is_on() {
+            self.open.worker.access_log.write(&self.entry());
+        }
+    }
+}
+
+impl Record {
+    fn count(&self) {
+        let counters = self.open.listener.counters.of(self.worker());
+        let class = self
+            .status
+            .map_or(0, |status| usize::from(status.as_u16() / 100));
+        if let Some(counter) = counters.responses.get(class) {
+            counter.add(1);
+        }
+        counters.durations.observe(self.started.elapsed());
+    }
+
+    fn entry(&self) -> Entry<'_> {
+        let running = self
+            .pool
+            .and_then(|pool| self.snapshot.shared.pools.get(pool));
+        let endpoint = running
+            .zip(self.endpoint)
+            .and_then(|(running, index)| running.pool.endpoints.get(index));
+        Entry {
+            time: humantime::format_rfc3339_millis(self.time),
+            id: self.id,
+            listener: &self.open.listener.name,
+            peer: self.peer,
+            method: self.method.as_str(),
+            authority: self.authority(),
+            path: self.uri.path(),
+            query: self.uri.query(),
+            version: version(self.version),
+            status: self.status.map(|status| status.as_u16()),
+            pool: running.map(|running| running.pool.name.as_str()),
+            rule: self.rule.as_deref(),
+            endpoint: endpoint.map(|endpoint| endpoint.key.id.as_str()),
+            affinity: self.outcome.map(outcome),
+            attempts: self.attempts,
+            plugins: self.plugins.iter().map(PluginCall::entry).collect(),
+            duration_us: microseconds(self.started.elapsed()),
+            upstream_us: self.upstream.map(microseconds),
+            bytes_in: self.upload.as_ref().map_or(0, |upload| upload.bytes.get()),
+            bytes_out: self.bytes_out,
+            cause: self.cause.map(Cause::token),
+            detail: self.detail.as_deref(),
+        }
+    }
+
+    /// As the client sent it; plugins may have told the upstream another.
+    fn authority(&self) -> &str {
+        match (self.uri.authority(), &self.host) {
+            (Some(authority), _) => authority.as_str(),
+            (None, Some(host)) => host.to_str().unwrap_or_default(),
+            (None, None) => "",
+        }
+    }
+}
+
+impl PluginCall {
+    fn entry(&self) -> PluginEntry<'_> {
+        PluginEntry {
+            name: &self.plugin.version.name,
+            version: &self.plugin.version.label,
+            role: self.role.as_str(),
+            us: (self.took.as_secs_f64() * 1e7).round() / 10.0,
+        }
+    }
+}
+
+fn version(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2",
+        _ => "HTTP/1.1",
+    }
+}
+
+fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Balanced => "balanced",
+        Outcome::Honoured => "honoured",
+        Outcome::Moved => "moved",
+    }
+}
+
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,302 @@
+//! Following the configuration file, the plugin folder and all files that they name. Events
+//! of the file system are hints: what counts is whether a file's stamp has changed, and then
+//! whether its contents have. A change is tried as a whole and swapped in at once, or refused
+//! with its reason while everything stays as it was.
+
+mod plugins;
+mod stamp;
+mod watch;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::sync::watch as channel;
+
+pub use plugins::{PluginSet, Rejected};
+
+use self::{stamp::Signature, watch::FolderWatch};
+use crate::{
+    config::{Config, ConfigError},
+    plugin::PluginEngine,
+    snapshot::{self, Snapshot},
+};
+
+/// How often files are looked at when no event says that they have changed: network file
+/// systems send none, and queues of events overflow.
+const POLL: Duration = Duration::from_secs(1);
+/// Files must stay the same for this long before they are read, so that what is being written
+/// is left alone.
+const SETTLE: Duration = Duration::from_millis(100);
+/// A file that is written without end is read after this many looks all the same.
+const MAX_LOOKS: u32 = 50;
+
+/// What the outside may know about reloads.
+#[derive(Debug, Default)]
+pub struct ReloadStatus {
+    /// Changes that were swapped in.
+    pub applied: AtomicU64,
+    /// Changes that were refused, in whole or for some plugin.
+    pub refused: AtomicU64,
+    /// Plugin files that were rejected.
+    pub plugins_rejected: AtomicU64,
+    /// Whether the last change was refused.
+    pub last_refused: AtomicBool,
+}
+
+/// Why the gateway cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration, or a file that it names.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Plugin files; at a start none may be missing from the chain.
+    #[error("{}", list(.0))]
+    Plugins(Vec<Rejected>),
+    /// The Wasm engine.
+    #[error("the Wasm engine cannot start: {0:#}")]
+    Engine(wasmtime::Error),
+}
+
+fn list(rejected: &[Rejected]) -> String {
+    let lines: Vec<_> = rejected
+        .iter()
+        .map(|rejected| format!("error: plugin {rejected}"))
+        .collect();
+    lines.join("\n")
+}
+
+/// The configuration in service and the means to replace it.
+pub struct Reloader {
+    path: PathBuf,
+    engine: PluginEngine,
+    plugins: PluginSet,
+    live: Arc<Snapshot>,
+    seen: Signature,
+    status: Arc<ReloadStatus>,
+}
+
+impl Reloader {
+    /// Loads what the configuration names for the first time; whatever is not fit is an error.
+    pub async fn start(path: &Path, config: Config) -> Result<Self, StartError> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let config = Arc::new(config);
+        let engine = PluginEngine::new().map_err(StartError::Engine)?;
+        let (plugins, rejected) = update(&PluginSet::default(), &engine, &config, false).await?;
+        if !rejected.is_empty() {
+            return Err(StartError::Plugins(rejected));
+        }
+        let seen = Signature::of(inputs(&path, &config));
+        let live = Arc::new(Snapshot::build(config, plugins.versions(), None)?);
+        Ok(Self {
+            path,
+            engine,
+            plugins,
+            live,
+            seen,
+            status: Arc::default(),
+        })
+    }
+
+    /// What is in service.
+    pub fn live(&self) -> &Arc<Snapshot> {
+        &self.live
+    }
+
+    /// Counts for metrics and readiness.
+    pub fn status(&self) -> Arc<ReloadStatus> {
+        Arc::clone(&self.status)
+    }
+
+    /// Follows changes until the process ends. `asked` says that someone wants a reload now.
+    pub async fn follow(
+        mut self,
+        to_workers: channel::Sender<Arc<Snapshot>>,
+        mut asked: channel::Receiver<u64>,
+    ) {
+        let mut folders = FolderWatch::new();
+        loop {
+            folders.watch(inputs(&self.path, &self.live.config));
+            let everything = tokio::select! {
+                () = folders.changed() => false,
+                () = tokio::time::sleep(POLL) => false,
+                asked = asked.changed() => match asked {
+                    Ok(()) => true,
+                    Err(_) => return,
+                },
+            };
+            let now = self.settled().await;
+            if !everything && now == self.seen {
+                continue;
+            }
+            self.seen = now;
+            if self.apply(everything).await {
+                to_workers.send_replace(Arc::clone(&self.live));
+            }
+        }
+    }
+
+    /// The inputs' signature once it stays the same.
+    async fn settled(&self) -> Signature {
+        let look = || Signature::of(inputs(&self.path, &self.live.config));
+        let mut last = look();
+        if last == self.seen {
+            return last;
+        }
+        for _ in 0..MAX_LOOKS {
+            tokio::time::sleep(SETTLE).await;
+            let now = look();
+            if now == last {
+                break;
+            }
+            last = now;
+        }
+        last
+    }
+
+    /// Tries the files as they are now. True when there is something new to serve.
+    async fn apply(&mut self, everything: bool) -> bool {
+        let (config, mut refused) = self.read_config();
+        let updated = update(&self.plugins, &self.engine, &config, everything).await;
+        let (plugins, rejected) = match updated {
+            Ok(updated) => updated,
+            Err(error) => return self.refuse(&error),
+        };
+        refused |= !rejected.is_empty();
+        self.report(&rejected);
+        let versions = plugins.versions();
+        let before = Arc::clone(&self.live);
+        let built =
+            tokio::task::spawn_blocking(move || Snapshot::build(config, versions, Some(&before)))
+                .await;
+        match built {
+            Ok(Ok(snapshot)) => {
+                announce(&self.live, &snapshot);
+                if !refused {
+                    tracing::info!("everything on disk is live");
+                }
+                self.live = Arc::new(snapshot);
+                self.plugins = plugins;
+                self.finish(refused);
+                true
+            }
+            Ok(Err(error)) => self.refuse(&error),
+            Err(panic) => self.refuse(&panic),
+        }
+    }
+
+    /// The configuration as the file says, else the one in service; and whether it was refused.
+    fn read_config(&self) -> (Arc<Config>, bool) {
+        match Config::load(&self.path) {
+            Ok(config) => (Arc::new(config), false),
+            Err(error) => {
+                tracing::error!(
+                    "configuration refused, the last good one stays in service:\n{error}"
+                );
+                (Arc::clone(&self.live.config), true)
+            }
+        }
+    }
+
+    fn report(&self, rejected: &[Rejected]) {
+        self.status
+            .plugins_rejected
+            .fetch_add(rejected.len() as u64, Ordering::Relaxed);
+        for rejected in rejected {
+            match &rejected.kept {
+                Some(kept) => {
+                    tracing::error!(kept = %kept.label, "plugin refused, the version before it stays in service: {rejected}")
+                }
+                None => tracing::error!("plugin refused: {rejected}"),
+            }
+        }
+    }
+
+    fn refuse(&self, error: &dyn std::error::Error) -> bool {
+        tracing::error!("reload refused, everything stays as it was:\n{error}");
+        self.finish(true);
+        false
+    }
+
+    fn finish(&self, refused: bool) {
+        let counter = if refused {
+            &self.status.refused
+        } else {
+            &self.status.applied
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.status.last_refused.store(refused, Ordering::Relaxed);
+    }
+}
+
+async fn update(
+    plugins: &PluginSet,
+    engine: &PluginEngine,
+    config: &Config,
+    everything: bool,
+) -> Result<(PluginSet, Vec<Rejected>), ConfigError> {
+    let Some(folder) = &config.plugins else {
+        return Ok((PluginSet::default(), Vec::new()));
+    };
+    plugins
+        .updated(
+            engine,
+            &folder.dir,
+            &folder.limits,
+            config.workers.get(),
+            everything,
+        )
+        .await
+        .map_err(|error| config.error("plugins.dir", format!("{}: {error}", folder.dir.display())))
+}
+
+/// All files whose change may mean a change of what is served.
+fn inputs(path: &Path, config: &Config) -> Vec<PathBuf> {
+    let mut inputs = vec![path.to_owned()];
+    inputs.extend(snapshot::files(config).map(Path::to_owned));
+    if let Some(folder) = &config.plugins {
+        inputs.push(folder.dir.clone());
+        for found in crate::plugin::folder::scan(&folder.dir).unwrap_or_default() {
+            inputs.extend([found.wasm, found.sidecar]);
+        }
+    }
+    inputs
+}
+
+/// Says what a change comes to.
+fn announce(before: &Snapshot, after: &Snapshot) {
+    for plugin in &after.plugins {
+        let replaced = before.plugins.iter().find(|old| old.name == plugin.name);
+        match replaced {
+            Some(old) if Arc::ptr_eq(old, plugin) => {}
+            Some(old) => tracing::info!(
+                plugin = %plugin.name, version = %plugin.label, replaces = %old.label, "plugin is live"
+            ),
+            None => {
+                tracing::info!(plugin = %plugin.name, version = %plugin.label, "plugin is live")
+            }
+        }
+    }
+    for old in &before.plugins {
+        if !after.plugins.iter().any(|plugin| plugin.name == old.name) {
+            tracing::info!(plugin = %old.name, version = %old.label, "plugin is gone");
+        }
+    }
+    for listener in &after.listeners {
+        if !before
+            .listeners
+            .iter()
+            .any(|old| Arc::ptr_eq(&old.socket, &listener.socket))
+        {
+            tracing::info!(listener = %listener.name, address = %listener.socket.address, "listening");
+        }
+    }
+    if before.config.workers != after.config.workers || before.config.admin != after.config.admin {
+        tracing::warn!("`workers` and `admin.address` take effect at the next start");
+    }
+}

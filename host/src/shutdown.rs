@@ -1,0 +1,85 @@
+//! The end: SIGTERM or SIGINT starts a drain, in which no connection is accepted and running
+//! requests finish; a second signal, or the end of the grace period, stops at once.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+/// How far the process is on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Accepting and serving.
+    Serve,
+    /// Finishing what runs.
+    Drain,
+    /// Ending now.
+    Stop,
+}
+
+/// One worker's news for its connections. A connection looks at a flag each time it is woken
+/// anyway, so that waiting for the end costs a request nothing.
+#[derive(Debug, Default)]
+pub struct Drain {
+    started: Cell<bool>,
+    waiting: RefCell<HashMap<u64, Waker>>,
+    next: Cell<u64>,
+}
+
+impl Drain {
+    /// Tells all connections to end with their running requests.
+    pub fn start(&self) {
+        self.started.set(true);
+        self.waiting
+            .borrow_mut()
+            .drain()
+            .for_each(|(_, waker)| waker.wake());
+    }
+
+    /// Whether it has been told.
+    pub fn started(&self) -> bool {
+        self.started.get()
+    }
+
+    /// Completes when the drain starts. Cancel safe.
+    pub fn wait(self: &Rc<Self>) -> Waiting {
+        let id = self.next.get();
+        self.next.set(id + 1);
+        Waiting {
+            drain: Rc::clone(self),
+            id,
+        }
+    }
+}
+
+/// See [`Drain::wait`].
+#[derive(Debug)]
+pub struct Waiting {
+    drain: Rc<Drain>,
+    id: u64,
+}
+
+impl Future for Waiting {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.drain.started() {
+            return Poll::Ready(());
+        }
+        let mut waiting = self.drain.waiting.borrow_mut();
+        match waiting.get(&self.id) {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => drop(waiting.insert(self.id, cx.waker().clone())),
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.drain.waiting.borrow_mut().remove(&self.id);
+    }
+}

@@ -1,0 +1,112 @@
+//! The running configuration: immutable, complete, every reference resolved. Built off the
+//! workers from a checked [`Config`] and the loaded plugins; a request takes one at its start
+//! and keeps it to its end.
+//!
+//! What is unchanged is taken over from the snapshot before: listening sockets, TLS contexts
+//! with their session tickets, endpoints with their health. Parts are the same when what they
+//! were made from is the same, files' contents included.
+
+mod listeners;
+mod pools;
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    config::{Config, ConfigError, Protocol, Role},
+    plugin::{PoolFacts, Version},
+    pool::Pool,
+    upstream::Transport,
+};
+
+pub use listeners::{Listener, Socket};
+
+/// Everything that a worker needs to serve.
+pub struct Snapshot {
+    /// What it was built from.
+    pub config: Arc<Config>,
+    /// In file order.
+    pub listeners: Vec<Arc<Listener>>,
+    /// In order of their names.
+    pub pools: Vec<Arc<RunningPool>>,
+    /// In folder order.
+    pub plugins: Vec<Arc<Version>>,
+    pools_by_name: HashMap<String, usize>,
+}
+
+/// A pool and what joins it to the rest of the snapshot.
+pub struct RunningPool {
+    /// Endpoints, weights, deadlines.
+    pub pool: Arc<Pool>,
+    /// How each endpoint is reached, in the order of the endpoints.
+    pub transports: Vec<Transport>,
+    /// What its affinity plugin may ask about it.
+    pub facts: PoolFacts,
+    /// Its affinity plugin, as a place in [`Snapshot::plugins`].
+    pub affinity: Option<usize>,
+    trust: pools::TrustMaterial,
+}
+
+impl Snapshot {
+    /// Builds what `config` says from `plugins`, taking over what `previous` has in common.
+    ///
+    /// Reads certificates and binds the sockets of new listeners; a problem with any of them
+    /// is reported with its line in the configuration, and nothing of the new one is used.
+    pub fn build(
+        config: Arc<Config>,
+        plugins: Vec<Arc<Version>>,
+        previous: Option<&Snapshot>,
+    ) -> Result<Self, ConfigError> {
+        let pools = config
+            .pools
+            .iter()
+            .map(|pool| pools::build(&config, pool, &plugins, previous).map(Arc::new))
+            .collect::<Result<Vec<_>, _>>()?;
+        let pools_by_name = pools
+            .iter()
+            .enumerate()
+            .map(|(index, pool)| (pool.pool.name.clone(), index))
+            .collect::<HashMap<_, _>>();
+        let listeners = config
+            .listeners
+            .iter()
+            .map(|listener| {
+                listeners::build(&config, listener, &pools_by_name, previous).map(Arc::new)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            config,
+            listeners,
+            pools,
+            plugins,
+            pools_by_name,
+        })
+    }
+
+    /// The place of the pool with this name.
+    pub fn pool(&self, name: &str) -> Option<usize> {
+        self.pools_by_name.get(name).copied()
+    }
+
+    /// The plugins of a role, as places in [`Snapshot::plugins`], in folder order.
+    pub fn with_role(&self, role: Role) -> Vec<usize> {
+        self.plugins
+            .iter()
+            .enumerate()
+            .filter(|(_, plugin)| plugin.has(role))
+            .map(|(index, _)| index)
+            .collect()
+    }
+}
+
+/// All files that this configuration names and a snapshot is made from.
+pub fn files(config: &Config) -> impl Iterator<Item = &std::path::Path> {
+    let certificates = config
+        .listeners
+        .iter()
+        .flat_map(|listener| listeners::files(&listener.certificates));
+    let trusted = config.pools.iter().flat_map(|pool| match &pool.protocol {
+        Protocol::Https(trust) => pools::files(trust),
+        Protocol::Http => Vec::new(),
+    });
+    certificates.chain(trusted)
+}

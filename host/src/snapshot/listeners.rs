@@ -1,0 +1,202 @@
+//! From a configured listener to sockets, one for each worker, and a TLS context.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+
+use super::Snapshot;
+use crate::{
+    config::{self, CertificateFiles, Config, ConfigError},
+    metrics::{ListenerCounters, PerWorker},
+    plugin::Digest,
+    tls,
+};
+
+/// Connections that the kernel holds until a worker accepts them.
+const BACKLOG: i32 = 4096;
+
+/// A listener of a running configuration.
+pub struct Listener {
+    /// Unique.
+    pub name: Arc<str>,
+    /// Where it listens.
+    pub socket: Arc<Socket>,
+    /// Certificates and protocols.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// Serves what no routing plugin claims; a place in the snapshot's pools.
+    pub default_pool: Option<usize>,
+    /// What its clients did.
+    pub counters: Arc<PerWorker<ListenerCounters>>,
+    material: Material,
+}
+
+/// What a listener's TLS context was made from.
+#[derive(PartialEq)]
+struct Material {
+    certificates: Vec<CertificateFiles>,
+    files: Vec<Option<Digest>>,
+}
+
+/// One address, with a listening socket for each worker (`SO_REUSEPORT`), which takes its own
+/// when it first serves the listener.
+pub struct Socket {
+    configured: SocketAddr,
+    /// With the port that the system chose, where the configuration says 0.
+    pub address: SocketAddr,
+    waiting: Vec<Mutex<Option<TcpListener>>>,
+}
+
+impl Socket {
+    fn bind(address: SocketAddr, workers: usize) -> io::Result<Self> {
+        let first = listen(address)?;
+        let bound = first.local_addr()?;
+        let rest = (1..workers)
+            .map(|_| listen(bound))
+            .collect::<io::Result<Vec<_>>>()?;
+        let waiting = std::iter::once(first)
+            .chain(rest)
+            .map(|listener| Mutex::new(Some(listener)))
+            .collect();
+        Ok(Self {
+            configured: address,
+            address: bound,
+            waiting,
+        })
+    }
+
+    /// A worker's own listening socket; none the second time.
+    pub fn take(&self, worker: usize) -> Option<TcpListener> {
+        self.waiting
+            .get(worker)?
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = RawSocket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+pub(super) fn build(
+    config: &Config,
+    listener: &config::Listener,
+    pools: &HashMap<String, usize>,
+    previous: Option<&Snapshot>,
+) -> Result<Listener, ConfigError> {
+    let before = previous.and_then(|snapshot| {
+        snapshot
+            .listeners
+            .iter()
+            .find(|before| *before.name == *listener.name)
+    });
+    let default_pool = default_pool(config, listener, pools)?;
+    let material = Material::read(&listener.certificates);
+    let tls = match before.filter(|before| before.material == material) {
+        Some(before) => Arc::clone(&before.tls),
+        None => tls_context(config, listener)?,
+    };
+    let counters = before.map_or_else(
+        || Arc::new(PerWorker::new(config.workers.get())),
+        |before| Arc::clone(&before.counters),
+    );
+    let name = before.map_or_else(
+        || listener.name.as_str().into(),
+        |before| Arc::clone(&before.name),
+    );
+    let socket = socket(config, listener, previous)?;
+    Ok(Listener {
+        name,
+        socket,
+        tls,
+        default_pool,
+        counters,
+        material,
+    })
+}
+
+impl Material {
+    fn read(certificates: &[CertificateFiles]) -> Self {
+        let files = files(certificates)
+            .map(|path| std::fs::read(path).ok().map(|bytes| Digest::of(&bytes)))
+            .collect();
+        Self {
+            certificates: certificates.to_vec(),
+            files,
+        }
+    }
+}
+
+/// The files that these certificates are read from.
+pub(crate) fn files(certificates: &[CertificateFiles]) -> impl Iterator<Item = &Path> {
+    certificates
+        .iter()
+        .flat_map(|files| [files.chain.as_path(), files.key.as_path()])
+}
+
+fn default_pool(
+    config: &Config,
+    listener: &config::Listener,
+    pools: &HashMap<String, usize>,
+) -> Result<Option<usize>, ConfigError> {
+    let Some(name) = &listener.default_pool else {
+        return Ok(None);
+    };
+    match pools.get(name) {
+        Some(index) => Ok(Some(*index)),
+        None => Err(config.error(
+            &format!("{}.default_pool", listener.key),
+            format!("there is no pool {name:?}"),
+        )),
+    }
+}
+
+fn tls_context(
+    config: &Config,
+    listener: &config::Listener,
+) -> Result<Arc<rustls::ServerConfig>, ConfigError> {
+    for warning in tls::downstream::warnings(&listener.certificates, std::time::SystemTime::now()) {
+        tracing::warn!(listener = listener.name, "{warning}");
+    }
+    tls::downstream::server_config(&listener.certificates)
+        .map_err(|error| config.error(&format!("{}.tls.{}", listener.key, error.key()), &error))
+}
+
+/// The socket of any listener that has this address now, else a new one.
+fn socket(
+    config: &Config,
+    listener: &config::Listener,
+    previous: Option<&Snapshot>,
+) -> Result<Arc<Socket>, ConfigError> {
+    let known = previous
+        .into_iter()
+        .flat_map(|snapshot| &snapshot.listeners)
+        .find(|before| before.socket.configured == listener.address);
+    match known {
+        Some(before) => Ok(Arc::clone(&before.socket)),
+        None => Socket::bind(listener.address, config.workers.get())
+            .map(Arc::new)
+            .map_err(|error| {
+                config.error(
+                    &format!("{}.address", listener.key),
+                    format!("cannot listen on {}: {error}", listener.address),
+                )
+            }),
+    }
+}

@@ -1,0 +1,393 @@
+//! Decides whether an endpoint's certificate is one that its pool accepts.
+//!
+//! The certificate is judged by the pool's trust; the handshake's signature, which proves that
+//! the endpoint has the certificate's key, is verified by the provider under every trust.
+
+use std::{
+    collections::{HashMap, HashSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+    client::{
+        WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{
+        CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    },
+};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+use super::{
+    FileProblem, Fingerprint, files,
+    leaf::{self, Leaf},
+    provider,
+    upstream::TrustError,
+};
+use crate::config::{PinnedCertificate, Trust};
+
+/// Why an endpoint's certificate was refused. The endpoint saw no byte of a request.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TrustFailure {
+    /// `trust.certificates` or `trust.spki`, and this certificate is not on the list.
+    #[error("{fingerprint} is not on the list")]
+    NotAllowListed {
+        /// What `trust.certificates` must hold to accept it, or for `trust.spki`, its key's.
+        fingerprint: Fingerprint,
+    },
+    /// `trust.certificates`: not on the list, but a certificate with the same key is: it has
+    /// probably been renewed.
+    #[error("{fingerprint} is not on the list, only another certificate with its key: {listed}")]
+    KeyListedOnly {
+        /// What `trust.certificates` must hold to accept it.
+        fingerprint: Fingerprint,
+        /// File name, without its folder, of the certificate that is on the list.
+        listed: String,
+    },
+    /// The certificate, or one that it depends on, is no longer valid.
+    #[error("expired at {}", humantime::format_rfc3339_seconds(*.not_after))]
+    Expired {
+        /// The last second of its validity.
+        not_after: SystemTime,
+    },
+    /// The certificate, or one that it depends on, is not valid yet.
+    #[error("not valid before {}", humantime::format_rfc3339_seconds(*.not_before))]
+    NotYetValid {
+        /// The first second of its validity.
+        not_before: SystemTime,
+    },
+    /// `trust.roots` or `trust.public`: no chain to a listed CA.
+    #[error("{fingerprint} is not issued by a trusted CA")]
+    UnknownIssuer {
+        /// The endpoint's certificate.
+        fingerprint: Fingerprint,
+    },
+    /// `trust.roots` or `trust.public`: a good certificate of somebody else.
+    #[error("not valid for {expected}, but for {}", names(.presented))]
+    NameMismatch {
+        /// The name that was asked for.
+        expected: String,
+        /// The names in the certificate.
+        presented: Vec<String>,
+    },
+    /// Anything else, in words: malformed, wrong purpose, signature wrong or by another key.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl TrustFailure {
+    /// The fingerprint of what the endpoint presented, where it is the mend.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        match self {
+            Self::NotAllowListed { fingerprint }
+            | Self::KeyListedOnly { fingerprint, .. }
+            | Self::UnknownIssuer { fingerprint } => Some(*fingerprint),
+            Self::Expired { .. }
+            | Self::NotYetValid { .. }
+            | Self::NameMismatch { .. }
+            | Self::Invalid(_) => None,
+        }
+    }
+}
+
+/// A certificate of a public service can hold hundreds of names.
+const NAMES_SHOWN: usize = 8;
+
+fn names(names: &[String]) -> String {
+    match names.len() {
+        0 => "no name at all".to_owned(),
+        shown if shown <= NAMES_SHOWN => names.join(", "),
+        all => {
+            let shown: Vec<_> = names.iter().take(NAMES_SHOWN).map(String::as_str).collect();
+            format!("{} and {} more", shown.join(", "), all - NAMES_SHOWN)
+        }
+    }
+}
+
+impl From<TrustFailure> for Error {
+    fn from(failure: TrustFailure) -> Self {
+        Self::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(failure))))
+    }
+}
+
+/// Verifies the endpoints of one pool.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    accepted: Accepted,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+#[derive(Debug)]
+enum Accepted {
+    Certificates {
+        listed: HashSet<Fingerprint>,
+        /// Key of a listed certificate → its file's name, for [`TrustFailure::KeyListedOnly`].
+        keys: HashMap<Fingerprint, String>,
+    },
+    Spki(HashSet<Fingerprint>),
+    Chain {
+        verifier: Arc<dyn ServerCertVerifier>,
+        roots: HashSet<Fingerprint>,
+    },
+}
+
+impl Verifier {
+    pub(super) fn new(trust: &Trust) -> Result<Self, TrustError> {
+        let provider = provider();
+        Ok(Self {
+            algorithms: provider.signature_verification_algorithms,
+            accepted: match trust {
+                Trust::Certificates(pinned) => certificates(pinned)?,
+                Trust::Spki(keys) => {
+                    Accepted::Spki(keys.iter().copied().map(Fingerprint).collect())
+                }
+                Trust::Roots(files) => roots(files, provider)?,
+                Trust::Public => public(provider)?,
+            },
+        })
+    }
+}
+
+fn certificates(pinned: &[PinnedCertificate]) -> Result<Accepted, TrustError> {
+    let mut listed = HashSet::new();
+    let mut keys = HashMap::new();
+    for (index, entry) in pinned.iter().enumerate() {
+        match entry {
+            PinnedCertificate::Fingerprint(hash) => {
+                listed.insert(Fingerprint(*hash));
+            }
+            PinnedCertificate::File(path) => {
+                let refuse = |problem| TrustError::at("certificates", index, path, problem);
+                for (fingerprint, key) in pinned_file(path).map_err(refuse)? {
+                    listed.insert(fingerprint);
+                    keys.entry(key).or_insert_with(|| file_name(path));
+                }
+            }
+        }
+    }
+    Ok(Accepted::Certificates { listed, keys })
+}
+
+/// Fingerprints of the certificates in a file, and of their keys.
+fn pinned_file(path: &Path) -> Result<Vec<(Fingerprint, Fingerprint)>, FileProblem> {
+    let certificates = files::certificates(path)?;
+    let read = certificates.iter().enumerate().map(|(position, der)| {
+        let leaf = Leaf::read(der)
+            .map_err(|reason| FileProblem::UnusableCertificate { position, reason })?;
+        Ok((Fingerprint::of(der), leaf.key))
+    });
+    read.collect()
+}
+
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+fn roots(files: &[PathBuf], provider: Arc<CryptoProvider>) -> Result<Accepted, TrustError> {
+    let mut store = RootCertStore::empty();
+    let mut roots = HashSet::new();
+    for (index, path) in files.iter().enumerate() {
+        let refuse = |problem| TrustError::at("roots", index, path, problem);
+        let certificates = files::certificates(path).map_err(refuse)?;
+        for (position, der) in certificates.into_iter().enumerate() {
+            roots.insert(Fingerprint::of(&der));
+            store.add(der).map_err(|error| {
+                let reason = error.to_string();
+                refuse(FileProblem::UnusableCertificate { position, reason })
+            })?;
+        }
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), provider)
+        .build()
+        .map_err(|error| TrustError::platform(error.to_string()))?;
+    Ok(Accepted::Chain { verifier, roots })
+}
+
+fn public(provider: Arc<CryptoProvider>) -> Result<Accepted, TrustError> {
+    let verifier = rustls_platform_verifier::Verifier::new(provider)
+        .map_err(|error| TrustError::platform(error.to_string()))?;
+    Ok(Accepted::Chain {
+        verifier: Arc::new(verifier),
+        roots: HashSet::new(),
+    })
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match &self.accepted {
+            Accepted::Certificates { listed, keys } => {
+                on_list(end_entity, listed, keys)?;
+                in_time(end_entity, now)?;
+            }
+            Accepted::Spki(keys) => {
+                key_on_list(end_entity, keys)?;
+                in_time(end_entity, now)?;
+            }
+            Accepted::Chain { verifier, roots } => {
+                verifier
+                    .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+                    .map_err(|error| chain_failure(error, end_entity, server_name, roots))?;
+            }
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &self.algorithms)
+            .map_err(signature_failure)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.algorithms)
+            .map_err(signature_failure)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+fn on_list(
+    certificate: &CertificateDer<'_>,
+    listed: &HashSet<Fingerprint>,
+    keys: &HashMap<Fingerprint, String>,
+) -> Result<(), TrustFailure> {
+    let fingerprint = Fingerprint::of(certificate);
+    if listed.contains(&fingerprint) {
+        return Ok(());
+    }
+    let key = leaf::key(certificate).ok();
+    Err(match key.and_then(|key| keys.get(&key)) {
+        Some(listed) => TrustFailure::KeyListedOnly {
+            fingerprint,
+            listed: listed.clone(),
+        },
+        None => TrustFailure::NotAllowListed { fingerprint },
+    })
+}
+
+fn key_on_list(
+    certificate: &CertificateDer<'_>,
+    keys: &HashSet<Fingerprint>,
+) -> Result<(), TrustFailure> {
+    let fingerprint = leaf::key(certificate).map_err(TrustFailure::Invalid)?;
+    if keys.contains(&fingerprint) {
+        return Ok(());
+    }
+    Err(TrustFailure::NotAllowListed { fingerprint })
+}
+
+/// Whether the certificate is valid at `now`; also for pinned certificates, whose owners
+/// expect that an expired one stops working.
+pub(super) fn in_time(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), TrustFailure> {
+    let leaf = Leaf::read(certificate).map_err(TrustFailure::Invalid)?;
+    leaf.validity.check(now)
+}
+
+fn chain_failure(
+    error: Error,
+    certificate: &CertificateDer<'_>,
+    expected: &ServerName<'_>,
+    roots: &HashSet<Fingerprint>,
+) -> Error {
+    let Error::InvalidCertificate(problem) = error else {
+        return error;
+    };
+    let fingerprint = Fingerprint::of(certificate);
+    match problem {
+        // A wrong signature means a CA of the same name with another key: made anew, often.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            TrustFailure::UnknownIssuer { fingerprint }
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            TrustFailure::NameMismatch {
+                expected: expected.to_str().into_owned(),
+                presented: presented_names(certificate),
+            }
+        }
+        CertificateError::ExpiredContext { not_after, .. } => TrustFailure::Expired {
+            not_after: system_time(not_after),
+        },
+        CertificateError::NotValidYetContext { not_before, .. } => TrustFailure::NotYetValid {
+            not_before: system_time(not_before),
+        },
+        problem if is_ca(&problem) && !roots.contains(&fingerprint) => {
+            TrustFailure::UnknownIssuer { fingerprint }
+        }
+        problem if is_ca(&problem) => TrustFailure::Invalid(
+            "the endpoint presents the CA itself as its certificate; to accept exactly that, \
+             name it in trust.certificates"
+                .to_owned(),
+        ),
+        other => TrustFailure::Invalid(in_words(&other)),
+    }
+    .into()
+}
+
+/// Whether the endpoint's certificate was refused for being a CA's: self-signed ones usually
+/// are, as `openssl req -x509` makes them so.
+fn is_ca(problem: &CertificateError) -> bool {
+    let CertificateError::Other(OtherError(cause)) = problem else {
+        return false;
+    };
+    matches!(cause.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
+}
+
+fn presented_names(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let names = Leaf::read(certificate).map(|leaf| leaf.names);
+    let names = names.unwrap_or_default();
+    names.into_iter().map(String::from).collect()
+}
+
+fn system_time(time: UnixTime) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs())
+}
+
+fn signature_failure(error: Error) -> Error {
+    match error {
+        Error::InvalidCertificate(CertificateError::BadSignature) => {
+            TrustFailure::Invalid("the endpoint does not have the certificate's private key".into())
+                .into()
+        }
+        Error::InvalidCertificate(problem) => TrustFailure::Invalid(in_words(&problem)).into(),
+        other => other,
+    }
+}
+
+/// What rustls calls `BadEncoding` and the like.
+fn in_words(problem: &CertificateError) -> String {
+    match problem {
+        CertificateError::BadEncoding => "the certificate is malformed".to_owned(),
+        CertificateError::Revoked => "the certificate has been revoked".to_owned(),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "the certificate is not meant for TLS servers".to_owned()
+        }
+        CertificateError::UnhandledCriticalExtension => {
+            "the certificate has a critical extension that is not supported".to_owned()
+        }
+        CertificateError::Other(OtherError(cause)) => cause.to_string(),
+        other => other.to_string(),
+    }
+}

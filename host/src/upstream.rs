@@ -1,0 +1,147 @@
+//! Connections to endpoints: opened, verified, kept and used again. Each worker has its own;
+//! a connection is used again only for the endpoint, the trust and the name that it was
+//! opened for, since those make the [`Idle`] stack that it returns to.
+
+mod body;
+mod connect;
+
+use std::{
+    cell::RefCell,
+    rc::{Rc, Weak},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hyper::client::conn::http1::SendRequest;
+use rustls_pki_types::ServerName;
+
+pub use body::{BodyError, RequestBody, ResponseBody, Upload};
+pub use connect::connect;
+
+/// How one pool's endpoints are spoken to.
+#[derive(Debug, Clone)]
+pub enum Transport {
+    /// TLS under this pool's trust.
+    Tls(Arc<rustls::ClientConfig>, ServerName<'static>),
+    /// Plain TCP.
+    Plain,
+}
+
+impl PartialEq for Transport {
+    /// Equal when a connection of one may carry a request of the other: same trust object,
+    /// which is kept over a reload exactly when rules and files are the same, and same name.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tls(trust, name), Self::Tls(other_trust, other_name)) => {
+                Arc::ptr_eq(trust, other_trust) && name == other_name
+            }
+            (Self::Plain, Self::Plain) => true,
+            _ => false,
+        }
+    }
+}
+
+/// The idle connections of one worker to one endpoint; the one used last is used first.
+#[derive(Debug)]
+pub struct Idle {
+    stack: RefCell<Vec<IdleConnection>>,
+    limit: usize,
+    timeout: Duration,
+}
+
+#[derive(Debug)]
+struct IdleConnection {
+    sender: SendRequest<RequestBody>,
+    since: Instant,
+}
+
+/// A connection that carries a request now.
+#[derive(Debug)]
+pub struct Connection {
+    sender: SendRequest<RequestBody>,
+    /// Where it returns to, unless that is gone by then.
+    home: Weak<Idle>,
+    /// Whether it has carried a request before this one.
+    pub reused: bool,
+}
+
+impl Idle {
+    /// An empty stack that keeps at most `limit` connections for at most `timeout`.
+    pub fn new(limit: usize, timeout: Duration) -> Rc<Self> {
+        Rc::new(Self {
+            stack: RefCell::default(),
+            limit,
+            timeout,
+        })
+    }
+
+    /// Takes the connection that was used last and can be used again.
+    pub fn take(self: &Rc<Self>, now: Instant) -> Option<Connection> {
+        let mut stack = self.stack.borrow_mut();
+        // One that is closed is never ready; `sweep` drops it.
+        let place = stack
+            .iter()
+            .rposition(|connection| connection.sender.is_ready())?;
+        let connection = stack.remove(place);
+        if now.saturating_duration_since(connection.since) > self.timeout {
+            stack.clear();
+            return None;
+        }
+        Some(Connection {
+            sender: connection.sender,
+            home: Rc::downgrade(self),
+            reused: true,
+        })
+    }
+
+    /// Closes connections that have been idle for too long.
+    pub fn sweep(&self, now: Instant) {
+        self.stack.borrow_mut().retain(|connection| {
+            !connection.sender.is_closed()
+                && now.saturating_duration_since(connection.since) <= self.timeout
+        });
+    }
+
+    fn put(&self, sender: SendRequest<RequestBody>) {
+        let mut stack = self.stack.borrow_mut();
+        if stack.len() >= self.limit {
+            // The one used longest ago has the best chance of being closed by the other side soon.
+            let oldest = stack.len().min(1);
+            stack.drain(..oldest);
+        }
+        if self.limit > 0 {
+            stack.push(IdleConnection {
+                sender,
+                since: Instant::now(),
+            });
+        }
+    }
+}
+
+impl Connection {
+    fn fresh(sender: SendRequest<RequestBody>, home: &Rc<Idle>) -> Self {
+        Self {
+            sender,
+            home: Rc::downgrade(home),
+            reused: false,
+        }
+    }
+
+    /// Sends a request. An error carries the request when none of it was sent.
+    pub async fn send(
+        &mut self,
+        request: http::Request<RequestBody>,
+    ) -> Result<
+        http::Response<hyper::body::Incoming>,
+        hyper::client::conn::TrySendError<http::Request<RequestBody>>,
+    > {
+        self.sender.try_send_request(request).await
+    }
+
+    /// Returns to its stack; dropped when that is gone or the connection is.
+    fn release(self) {
+        if let Some(home) = self.home.upgrade().filter(|_| !self.sender.is_closed()) {
+            home.put(self.sender);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A new connection to an endpoint: name lookup, TCP, TLS under the pool's trust, HTTP/1.1.
+//! Not a byte of a request is sent before the endpoint's certificate has been accepted.
+
+use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+
+use hyper::{client::conn::http1, rt};
+use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
+
+use super::{Connection, Idle, RequestBody, Transport};
+use crate::{config::PoolTimeouts, error::UpstreamError, tls};
+
+/// Largest response head that is read, bytes (502 above); hyper's own limit on the number of
+/// its fields, 100, stays.
+const MAX_HEAD: usize = 256 << 10;
+
+/// Opens a connection that will return to `home` after its requests.
+pub async fn connect(
+    host: &str,
+    port: u16,
+    transport: &Transport,
+    timeouts: &PoolTimeouts,
+    home: &Rc<Idle>,
+) -> Result<Connection, UpstreamError> {
+    let stream = timeout(timeouts.connect, connect_tcp(host, port))
+        .await
+        .unwrap_or(Err(UpstreamError::ConnectTimeout(timeouts.connect)))?;
+    match transport {
+        Transport::Plain => handshake(stream, home).await,
+        Transport::Tls(trust, name) => {
+            handshake(
+                connect_tls(stream, trust, name, timeouts.tls_handshake).await?,
+                home,
+            )
+            .await
+        }
+    }
+}
+
+async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, UpstreamError> {
+    let mut failure = UpstreamError::Dns(format!("{host} has no address"));
+    for address in addresses(host, port).await? {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Requests are written whole; waiting for more to send would only delay them.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) => failure = connect_error(&error),
+        }
+    }
+    Err(failure)
+}
+
+async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, UpstreamError> {
+    if let Ok(ip) = host.parse() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    match lookup_host((host, port)).await {
+        Ok(found) => Ok(found.collect()),
+        Err(error) => Err(UpstreamError::Dns(error.to_string())),
+    }
+}
+
+fn connect_error(error: &io::Error) -> UpstreamError {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => UpstreamError::Refused,
+        _ => UpstreamError::Connect(error.to_string()),
+    }
+}
+
+async fn connect_tls(
+    stream: TcpStream,
+    trust: &Arc<rustls::ClientConfig>,
+    name: &ServerName<'static>,
+    limit: Duration,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>, UpstreamError> {
+    timeout(limit, tls::upstream::connect(trust, name.clone(), stream))
+        .await
+        .map_err(|_| UpstreamError::TlsTimeout(limit))?
+        .map_err(UpstreamError::Handshake)
+}
+
+async fn handshake<S>(stream: S, home: &Rc<Idle>) -> Result<Connection, UpstreamError>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
+    TokioIo<S>: rt::Read + rt::Write,
+{
+    let (sender, connection) = http1::Builder::new()
+        .max_buf_size(MAX_HEAD)
+        .handshake::<_, RequestBody>(TokioIo::new(stream))
+        .await
+        .map_err(|error| UpstreamError::Connect(error.to_string()))?;
+    tokio::task::spawn_local(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "upstream connection ended");
+        }
+    });
+    Ok(Connection::fresh(sender, home))
+}

@@ -1,0 +1,135 @@
+//! A snapshot on one worker: the shared, immutable part, and beside it what only this worker
+//! touches. What a new snapshot has in common with the one before keeps its instances, its
+//! connections and its place in the rotation.
+
+use std::{rc::Rc, sync::Arc};
+
+use crate::{
+    config::Role,
+    plugin::{LocalPlugin, PoolFacts, Version},
+    pool::Balancer,
+    snapshot::{RunningPool, Snapshot},
+    upstream::Idle,
+};
+
+/// A snapshot on one worker.
+pub struct LocalSnapshot {
+    /// What all workers serve.
+    pub shared: Arc<Snapshot>,
+    /// Plugins with the role routing, in order.
+    pub routing: Vec<Rc<LocalPlugin>>,
+    /// Plugins with the role rewriting, in order.
+    pub rewriting: Vec<Rc<LocalPlugin>>,
+    /// In the order of the snapshot's pools.
+    pub pools: Vec<LocalPool>,
+    plugins: Vec<Rc<LocalPlugin>>,
+}
+
+/// A pool on one worker.
+pub struct LocalPool {
+    /// What all workers know of it.
+    pub running: Arc<RunningPool>,
+    /// What its affinity plugin may ask about it; a copy of this worker's own, since lending
+    /// it counts references.
+    pub facts: Arc<PoolFacts>,
+    /// Its affinity plugin.
+    pub affinity: Option<Rc<LocalPlugin>>,
+    /// This worker's turn.
+    pub balancer: Rc<Balancer>,
+    /// Idle connections, by endpoint.
+    pub idle: Vec<Rc<Idle>>,
+}
+
+impl LocalSnapshot {
+    /// This snapshot on the worker of this number.
+    pub fn new(shared: Arc<Snapshot>, worker: usize, before: Option<&LocalSnapshot>) -> Self {
+        let plugins: Vec<_> = shared
+            .plugins
+            .iter()
+            .map(|version| plugin(version, worker, before))
+            .collect();
+        let with_role = |role| {
+            shared
+                .with_role(role)
+                .into_iter()
+                .filter_map(|index| plugins.get(index).cloned())
+                .collect()
+        };
+        let pools = shared
+            .pools
+            .iter()
+            .map(|pool| LocalPool::new(pool, worker, &plugins, before))
+            .collect();
+        Self {
+            routing: with_role(Role::Routing),
+            rewriting: with_role(Role::Rewriting),
+            pools,
+            plugins,
+            shared,
+        }
+    }
+
+    fn pool(&self, name: &str) -> Option<&LocalPool> {
+        self.pools.get(self.shared.pool(name)?)
+    }
+}
+
+fn plugin(
+    version: &Arc<Version>,
+    worker: usize,
+    before: Option<&LocalSnapshot>,
+) -> Rc<LocalPlugin> {
+    before
+        .into_iter()
+        .flat_map(|before| &before.plugins)
+        .find(|known| Arc::ptr_eq(&known.version, version))
+        .map_or_else(
+            || Rc::new(LocalPlugin::new(Arc::clone(version), worker)),
+            Rc::clone,
+        )
+}
+
+impl LocalPool {
+    fn new(
+        running: &Arc<RunningPool>,
+        worker: usize,
+        plugins: &[Rc<LocalPlugin>],
+        before: Option<&LocalSnapshot>,
+    ) -> Self {
+        let before = before.and_then(|before| before.pool(&running.pool.name));
+        let count = running.pool.endpoints.len();
+        let same_list = before.filter(|before| {
+            before.running.pool.generation == running.pool.generation
+                && before.running.pool.weights == running.pool.weights
+        });
+        Self {
+            facts: Arc::new(running.facts.clone()),
+            affinity: running
+                .affinity
+                .and_then(|index| plugins.get(index).cloned()),
+            balancer: same_list.map_or_else(
+                || Rc::new(Balancer::new(count, worker)),
+                |before| Rc::clone(&before.balancer),
+            ),
+            idle: (0..count)
+                .map(|index| idle(running, index, before))
+                .collect(),
+            running: Arc::clone(running),
+        }
+    }
+}
+
+/// The stack of an endpoint; taken over when a connection of before may carry a request of now.
+fn idle(running: &RunningPool, index: usize, before: Option<&LocalPool>) -> Rc<Idle> {
+    let pool = &running.pool;
+    let known = before.and_then(|before| {
+        let endpoint = pool.endpoints.get(index)?;
+        let place = before.running.pool.position(&endpoint.key.id)?;
+        let same = Arc::ptr_eq(before.running.pool.endpoints.get(place)?, endpoint)
+            && before.running.transports.get(place) == running.transports.get(index)
+            && before.running.pool.max_idle == pool.max_idle
+            && before.running.pool.timeouts.idle == pool.timeouts.idle;
+        before.idle.get(place).filter(|_| same)
+    });
+    known.map_or_else(|| Idle::new(pool.max_idle, pool.timeouts.idle), Rc::clone)
+}
