@@ -1,0 +1,172 @@
+//! What `export!` puts between the gateway and a plugin: one instance per Wasm instance, made
+//! by `configure` and asked by the roles.
+
+use std::{cell::OnceCell, marker::PhantomData, thread::LocalKey};
+
+use crate::{Plugin, config};
+
+/// Where the configured plugin of a Wasm instance lies.
+pub type Slot<P> = LocalKey<OnceCell<P>>;
+
+/// A plugin that has a slot. Implemented by [`export!`](crate::export).
+pub trait Exported: Plugin {
+    /// Its slot.
+    fn slot() -> &'static Slot<Self>;
+}
+
+/// Implements the generated interfaces for a plugin.
+#[derive(Debug)]
+pub struct Export<P>(PhantomData<P>);
+
+/// Makes the plugin from the sidecar's JSON text, and puts it into its slot.
+#[cfg_attr(
+    not(target_arch = "wasm32"),
+    allow(dead_code, reason = "called by the gateway")
+)]
+fn configure<P: Exported>(json: &str) -> Result<(), String> {
+    let plugin: P = config::configure(json).map_err(|error| error.to_string())?;
+    P::slot()
+        .with(|slot| slot.set(plugin))
+        .map_err(|_| "an instance is configured once".to_owned())
+}
+
+/// Compiles only if each role is implemented; so a native build finds what a Wasm build would.
+#[doc(hidden)]
+pub mod check {
+    #![allow(non_snake_case, missing_docs, reason = "named after the roles")]
+
+    pub const fn Routing<P: crate::Routing>() {}
+    pub const fn Affinity<P: crate::Affinity>() {}
+    pub const fn Rewriting<P: crate::Rewriting>() {}
+}
+
+#[cfg(target_arch = "wasm32")]
+mod guest {
+    use super::{Export, Exported, configure};
+    use crate::{
+        Affinity, Outcome, Preference, RequestEdit, ResponseEdit, Rewriting, Route, Routing,
+        bindings::{affinity, base, cast, rewriting, routing, types},
+        log,
+    };
+
+    fn instance<P: Exported, R>(call: impl FnOnce(&P) -> R) -> R {
+        P::slot().with(|slot| {
+            call(
+                slot.get()
+                    .expect("the gateway configures an instance first"),
+            )
+        })
+    }
+
+    impl<P: Exported> base::exports::witgate::plugin::lifecycle::Guest for Export<P> {
+        fn configure(config: String) -> Result<(), String> {
+            log::report_panics();
+            configure::<P>(&config)
+        }
+    }
+
+    impl<P: Exported + Routing> routing::exports::witgate::plugin::routing::Guest for Export<P> {
+        fn route(request: &types::Request) -> Route {
+            instance(|plugin: &P| plugin.route(cast::request(request)))
+        }
+    }
+
+    impl<P: Exported + Affinity> affinity::exports::witgate::plugin::affinity::Guest for Export<P> {
+        fn prefer(request: &types::Request, pool: &types::Pool) -> Preference {
+            instance(|plugin: &P| plugin.prefer(cast::request(request), cast::pool(pool)))
+        }
+
+        fn stick(
+            request: &types::Request,
+            pool: &types::Pool,
+            endpoint: String,
+            outcome: Outcome,
+        ) -> Vec<ResponseEdit> {
+            let (request, pool) = (cast::request(request), cast::pool(pool));
+            instance(|plugin: &P| plugin.stick(request, pool, &endpoint, outcome))
+        }
+    }
+
+    impl<P: Exported + Rewriting> rewriting::exports::witgate::plugin::rewriting::Guest for Export<P> {
+        fn rewrite_request(request: &types::Request) -> Vec<RequestEdit> {
+            instance(|plugin: &P| plugin.rewrite_request(cast::request(request)))
+        }
+
+        fn rewrite_response(
+            request: &types::Request,
+            response: &types::Response,
+        ) -> Vec<ResponseEdit> {
+            let (request, response) = (cast::request(request), cast::response(response));
+            instance(|plugin: &P| plugin.rewrite_response(request, response))
+        }
+    }
+}
+
+/// Makes a type the plugin of this crate, with the roles named behind it.
+///
+/// Once per crate, which is a `cdylib`. Only the named roles are exported. In a native build
+/// it checks that the type implements them, and no more.
+///
+/// ```
+/// use witgate_sdk::prelude::*;
+///
+/// struct Hello;
+///
+/// impl Plugin for Hello {
+///     type Config = NoConfig;
+///
+///     fn configure(_: NoConfig) -> Result<Self, ConfigError> {
+///         Ok(Self)
+///     }
+/// }
+///
+/// impl Rewriting for Hello {
+///     fn rewrite_response(&self, _: &Request, _: &Response) -> Vec<ResponseEdit> {
+///         vec![ResponseEdit::set("x-hello", "world")]
+///     }
+/// }
+///
+/// witgate_sdk::export!(Hello: Rewriting);
+/// ```
+#[macro_export]
+macro_rules! export {
+    ($plugin:ident: $($role:ident),+ $(,)?) => {
+        const _: () = {
+            impl $crate::__private::Exported for $plugin {
+                fn slot() -> &'static $crate::__private::Slot<Self> {
+                    ::std::thread_local! {
+                        static SLOT: ::std::cell::OnceCell<$plugin> = const { ::std::cell::OnceCell::new() };
+                    }
+                    &SLOT
+                }
+            }
+            $($crate::__private::check::$role::<$plugin>();)+
+        };
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            type WitgateExport = $crate::__private::Export<$plugin>;
+            $crate::__export_base_impl!(WitgateExport with_types_in $crate::bindings::base);
+            $($crate::__export_role!($role WitgateExport);)+
+        };
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_role {
+    (Routing $export:ident) => {
+        const _: () = {
+    $crate::__export_routing_impl!($export with_types_in $crate::bindings::routing);
+        };
+    };
+    (Affinity $export:ident) => {
+        const _: () = {
+    $crate::__export_affinity_impl!($export with_types_in $crate::bindings::affinity);
+        };
+    };
+    (Rewriting $export:ident) => {
+        const _: () = {
+    $crate::__export_rewriting_impl!($export with_types_in $crate::bindings::rewriting);
+        };
+    };
+}

@@ -1,0 +1,134 @@
+//! Plugins for Witgate, a TLS gateway whose decisions are Wasm plugins.
+//!
+//! A plugin is a function: facts in, decision out. It reads a [`Request`] and returns a
+//! [`Route`], a [`Preference`] or a list of edits; the gateway checks it and acts on it. This
+//! one sends whoever asks for it to another pool:
+//!
+//! ```
+//! use witgate_sdk::prelude::*;
+//!
+//! #[derive(serde::Deserialize)]
+//! #[serde(deny_unknown_fields)]
+//! struct Config {
+//!     beta_pool: String,
+//! }
+//!
+//! struct Beta {
+//!     pool: String,
+//! }
+//!
+//! impl Plugin for Beta {
+//!     type Config = Config;
+//!
+//!     fn configure(config: Config) -> Result<Self, ConfigError> {
+//!         Ok(Beta { pool: config.beta_pool })
+//!     }
+//! }
+//!
+//! impl Routing for Beta {
+//!     fn route(&self, request: &Request) -> Route {
+//!         match request.header_str("x-beta").as_deref() {
+//!             Some("1") => Route::forward(&self.pool).rule("beta").into(),
+//!             _ => Route::Pass,
+//!         }
+//!     }
+//! }
+//!
+//! witgate_sdk::export!(Beta: Routing);
+//! ```
+//!
+//! Its crate is a `cdylib`, built for `wasm32-unknown-unknown` with `witgate plugin build`, and
+//! copied into the gateway's plugin folder.
+//!
+//! # Tests
+//!
+//! Natively, [`Request`], [`Response`] and [`Pool`] have builders, [`testing::configure`] makes
+//! the plugin from the text of its sidecar, and `after` shows what edits make of a message. So
+//! `cargo test` runs a plugin's logic without Wasm:
+//!
+//! ```
+//! # use witgate_sdk::prelude::*;
+//! # #[derive(serde::Deserialize)]
+//! # struct Config { beta_pool: String }
+//! # struct Beta { pool: String }
+//! # impl Plugin for Beta {
+//! #     type Config = Config;
+//! #     fn configure(config: Config) -> Result<Self, ConfigError> { Ok(Beta { pool: config.beta_pool }) }
+//! # }
+//! # impl Routing for Beta {
+//! #     fn route(&self, request: &Request) -> Route {
+//! #         match request.header_str("x-beta").as_deref() {
+//! #             Some("1") => Route::forward(&self.pool).rule("beta").into(),
+//! #             _ => Route::Pass,
+//! #         }
+//! #     }
+//! # }
+//! use witgate_sdk::testing;
+//!
+//! let beta = testing::configure::<Beta>("beta_pool = \"next\"").unwrap();
+//! let request = Request::get("https://shop.example/").header("x-beta", "1").build();
+//! assert_eq!(beta.route(&request), Route::forward("next").rule("beta").into());
+//!
+//! let refusal = testing::configure::<Beta>("beta_pool = 5").err().unwrap();
+//! assert_eq!(refusal.to_string(), "beta_pool: invalid type: integer `5`, expected a string");
+//! ```
+//!
+//! # Errors
+//!
+//! A wrong configuration is a [`ConfigError`]; the version is then not taken into service. A
+//! panic goes to the log with file and line, and becomes a trap: the request gets an error and
+//! the instance is thrown away.
+
+mod config;
+mod connection;
+mod decision;
+mod export;
+mod host_pattern;
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
+mod plugin;
+mod pool;
+mod request;
+mod response;
+
+#[doc(hidden)]
+pub mod bindings;
+pub mod log;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+
+pub use config::{ConfigError, NoConfig};
+pub use host_pattern::{HostPattern, HostPatternError};
+#[cfg(not(target_arch = "wasm32"))]
+pub use native::{PoolBuilder, RequestBuilder, ResponseBuilder};
+pub use plugin::{Affinity, Plugin, Rewriting, Routing};
+pub use pool::Pool;
+pub use request::Request;
+pub use response::Response;
+
+#[doc(inline)]
+pub use bindings::{
+    affinity::exports::witgate::plugin::affinity::{Outcome, Preference},
+    routing::exports::witgate::plugin::routing::{Decision as Route, Forward, Respond},
+    types::{Field, HttpVersion, RequestEdit, ResponseEdit, Scheme, TlsSession},
+};
+
+/// Everything that a plugin usually needs.
+pub mod prelude {
+    pub use crate::{
+        Affinity, ConfigError, Field, Forward, HttpVersion, NoConfig, Outcome, Plugin, Pool,
+        Preference, Request, RequestEdit, Respond, Response, ResponseEdit, Rewriting, Route,
+        Routing, Scheme, TlsSession, log,
+    };
+}
+
+/// For `export!` only.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::export::{Export, Exported, Slot, check};
+}
+
+/// Runs the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

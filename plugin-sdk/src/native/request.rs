@@ -1,0 +1,320 @@
+//! A built request.
+
+use std::net::SocketAddr;
+
+use super::fields::Fields;
+use crate::{Field, HttpVersion, Request, Scheme, TlsSession, bindings::types::SocketAddress};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RawRequest {
+    id: String,
+    method: String,
+    scheme: Scheme,
+    version: HttpVersion,
+    pub(super) authority: String,
+    pub(super) path: String,
+    pub(super) query: Option<String>,
+    original_authority: String,
+    original_target: String,
+    pub(super) fields: Fields,
+    listener: String,
+    peer: SocketAddr,
+    local: SocketAddr,
+    tls: Option<TlsSession>,
+}
+
+impl RawRequest {
+    pub(crate) fn id(&self) -> String {
+        self.id.clone()
+    }
+
+    pub(crate) fn method(&self) -> String {
+        self.method.clone()
+    }
+
+    pub(crate) fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    pub(crate) fn version(&self) -> HttpVersion {
+        self.version
+    }
+
+    pub(crate) fn authority(&self) -> String {
+        self.authority.clone()
+    }
+
+    pub(crate) fn host(&self) -> String {
+        host(&self.authority).to_ascii_lowercase()
+    }
+
+    pub(crate) fn path(&self) -> String {
+        self.path.clone()
+    }
+
+    pub(crate) fn query(&self) -> Option<String> {
+        self.query.clone()
+    }
+
+    pub(crate) fn original_authority(&self) -> String {
+        self.original_authority.clone()
+    }
+
+    pub(crate) fn original_target(&self) -> String {
+        self.original_target.clone()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<Vec<u8>> {
+        self.fields.first(name)
+    }
+
+    pub(crate) fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
+        self.fields.values(name)
+    }
+
+    pub(crate) fn headers(&self) -> Vec<Field> {
+        self.fields.all()
+    }
+
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
+        self.fields.cookie(name)
+    }
+
+    pub(crate) fn listener(&self) -> String {
+        self.listener.clone()
+    }
+
+    pub(crate) fn peer(&self) -> SocketAddress {
+        self.peer.into()
+    }
+
+    pub(crate) fn local(&self) -> SocketAddress {
+        self.local.into()
+    }
+
+    pub(crate) fn tls(&self) -> Option<TlsSession> {
+        self.tls.clone()
+    }
+}
+
+/// The host of an authority: no port, no brackets, no final dot.
+fn host(authority: &str) -> &str {
+    if let Some((v6, _)) = authority
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        return v6;
+    }
+    let host = authority
+        .split_once(':')
+        .map_or(authority, |(host, _)| host);
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+/// Builds a [`Request`] for a test.
+///
+/// What is not said is: a client at `192.0.2.1:50000`, a gateway at `198.51.100.1` with the
+/// port of the URL, a listener `public`, HTTP/1.1, and TLS 1.3 when the URL is `https`.
+#[derive(Debug, Clone)]
+pub struct RequestBuilder(RawRequest);
+
+impl Request {
+    /// Starts to build a `GET` of this URL.
+    ///
+    /// # Panics
+    /// When it is not an absolute URL of `http` or `https`.
+    #[must_use]
+    pub fn get(url: &str) -> RequestBuilder {
+        Self::with_method("GET", url)
+    }
+
+    /// Starts to build a `POST` to this URL.
+    ///
+    /// # Panics
+    /// As [`Request::get`].
+    #[must_use]
+    pub fn post(url: &str) -> RequestBuilder {
+        Self::with_method("POST", url)
+    }
+
+    /// Starts to build a request of another method.
+    ///
+    /// # Panics
+    /// As [`Request::get`].
+    pub fn with_method(method: impl Into<String>, url: &str) -> RequestBuilder {
+        let (scheme, rest) = match url.split_once("://") {
+            Some(("https", rest)) => (Scheme::Https, rest),
+            Some(("http", rest)) => (Scheme::Http, rest),
+            _ => panic!("expected a URL that starts with http:// or https://, found {url:?}"),
+        };
+        let start = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (authority, target) = rest.split_at(start);
+        let (path, query) = match target.split_once('?') {
+            Some((path, query)) => (path, Some(query.to_owned())),
+            None => (target, None),
+        };
+        let path = if path.is_empty() { "/" } else { path };
+        let target = match &query {
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
+        };
+        RequestBuilder(RawRequest {
+            id: "0123456789abcdef0123456789abcdef".to_owned(),
+            method: method.into(),
+            scheme,
+            version: HttpVersion::Http11,
+            authority: authority.to_owned(),
+            path: path.to_owned(),
+            original_authority: authority.to_owned(),
+            original_target: target,
+            query,
+            fields: Fields::default(),
+            listener: "public".to_owned(),
+            peer: ([192, 0, 2, 1], 50_000).into(),
+            local: ([198, 51, 100, 1], port(authority, scheme)).into(),
+            tls: (scheme == Scheme::Https).then(|| tls(authority)),
+        })
+    }
+}
+
+fn port(authority: &str, scheme: Scheme) -> u16 {
+    let usual = if scheme == Scheme::Https { 443 } else { 80 };
+    authority
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok())
+        .unwrap_or(usual)
+}
+
+fn tls(authority: &str) -> TlsSession {
+    TlsSession {
+        version: "TLSv1.3".to_owned(),
+        cipher: "TLS_AES_128_GCM_SHA256".to_owned(),
+        server_name: Some(host(authority).to_ascii_lowercase()),
+        alpn: Some("http/1.1".to_owned()),
+    }
+}
+
+impl RequestBuilder {
+    /// Adds a field, behind those of the same name.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.0.fields.append(name, value);
+        self
+    }
+
+    /// Adds a cookie, in a field of its own.
+    #[must_use]
+    pub fn cookie(self, name: &str, value: &str) -> Self {
+        self.header("cookie", format!("{name}={value}"))
+    }
+
+    /// The client's address and port.
+    ///
+    /// # Panics
+    /// When it is not both, as in `192.0.2.7:5555` or `[2001:db8::7]:5555`.
+    #[must_use]
+    pub fn peer(mut self, peer: &str) -> Self {
+        self.0.peer = peer
+            .parse()
+            .unwrap_or_else(|_| panic!("expected an address and port, found {peer:?}"));
+        self
+    }
+
+    /// The gateway's address and port.
+    ///
+    /// # Panics
+    /// As [`RequestBuilder::peer`].
+    #[must_use]
+    pub fn local(mut self, local: &str) -> Self {
+        self.0.local = local
+            .parse()
+            .unwrap_or_else(|_| panic!("expected an address and port, found {local:?}"));
+        self
+    }
+
+    /// The name of the listener.
+    #[must_use]
+    pub fn listener(mut self, name: impl Into<String>) -> Self {
+        self.0.listener = name.into();
+        self
+    }
+
+    /// The protocol between client and gateway.
+    #[must_use]
+    pub fn version(mut self, version: HttpVersion) -> Self {
+        self.0.version = version;
+        self
+    }
+
+    /// The TLS session, or that there is none.
+    #[must_use]
+    pub fn tls(mut self, tls: Option<TlsSession>) -> Self {
+        self.0.tls = tls;
+        self
+    }
+
+    /// The gateway's id of the request.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.0.id = id.into();
+        self
+    }
+
+    /// The request.
+    #[must_use]
+    pub fn build(self) -> Request {
+        Request { raw: self.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let request = Request::get("https://Shop.Example.:8443").build();
+        assert_eq!(request.host(), "shop.example");
+        assert_eq!(request.path(), "/");
+        assert_eq!(request.query(), None);
+        assert_eq!(request.local().port(), 8443);
+        assert_eq!(
+            request.tls().and_then(|tls| tls.server_name).as_deref(),
+            Some("shop.example")
+        );
+        let request = Request::get("http://[2001:db8::7]:81?").build();
+        assert_eq!(request.host(), "2001:db8::7");
+        assert_eq!(request.query().as_deref(), Some(""));
+        assert_eq!((request.path().as_str(), request.local().port()), ("/", 81));
+    }
+
+    #[test]
+    fn fields_of_one_name_are_kept_apart() {
+        let request = Request::get("https://a/")
+            .header("A", "1")
+            .header("b", "2")
+            .header("a", b"\xff")
+            .build();
+        assert_eq!(request.header_values("A"), [b"1", b"\xff"]);
+        assert_eq!(request.header_str("a").as_deref(), Some("1"));
+        assert_eq!(request.headers().len(), 3);
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_no_text() {
+        let request = Request::get("https://a/").header("a", b"\xff").build();
+        assert_eq!(request.header("a").as_deref(), Some(&b"\xff"[..]));
+        assert_eq!(request.header_str("a"), None);
+    }
+
+    #[test]
+    fn a_cookie_is_found_on_any_line() {
+        let request = Request::get("https://a/")
+            .header("cookie", "a=1; b=2")
+            .cookie("c", "\"3\"")
+            .build();
+        assert_eq!(request.cookie("b").as_deref(), Some("2"));
+        assert_eq!(request.cookie("c").as_deref(), Some("3"));
+        assert_eq!(request.cookie("B"), None);
+    }
+}

@@ -1,0 +1,58 @@
+//! A built response.
+
+use super::fields::Fields;
+use crate::{Field, Response};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RawResponse {
+    status: u16,
+    pub(super) fields: Fields,
+}
+
+impl RawResponse {
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<Vec<u8>> {
+        self.fields.first(name)
+    }
+
+    pub(crate) fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
+        self.fields.values(name)
+    }
+
+    pub(crate) fn headers(&self) -> Vec<Field> {
+        self.fields.all()
+    }
+}
+
+/// Builds a [`Response`] for a test.
+#[derive(Debug, Clone)]
+pub struct ResponseBuilder(RawResponse);
+
+impl Response {
+    /// Starts to build a response of this status, without fields.
+    #[must_use]
+    pub fn with_status(status: u16) -> ResponseBuilder {
+        ResponseBuilder(RawResponse {
+            status,
+            fields: Fields::default(),
+        })
+    }
+}
+
+impl ResponseBuilder {
+    /// Adds a field, behind those of the same name.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.0.fields.append(name, value);
+        self
+    }
+
+    /// The response.
+    #[must_use]
+    pub fn build(self) -> Response {
+        Response { raw: self.0 }
+    }
+}

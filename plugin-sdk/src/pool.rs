@@ -1,0 +1,46 @@
+//! A pool as affinity plugins see it.
+
+#[cfg(target_arch = "wasm32")]
+use crate::bindings::types::Pool as Raw;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::native::RawPool as Raw;
+
+/// A pool of endpoints, as configured.
+///
+/// In native tests a pool is built:
+///
+/// ```
+/// use witgate_sdk::Pool;
+///
+/// let pool = Pool::named("web").endpoint("10.0.0.4:443").endpoint("b").generation(3).build();
+/// assert_eq!(pool.name(), "web");
+/// assert_eq!(pool.endpoints(), ["10.0.0.4:443", "b"]);
+/// assert_eq!(pool.generation(), 3);
+/// ```
+#[derive(Debug)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(Clone, PartialEq, Eq))]
+#[repr(transparent)]
+pub struct Pool {
+    pub(crate) raw: Raw,
+}
+
+impl Pool {
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.raw.name()
+    }
+
+    /// Changes whenever the list of endpoints does, so that a plugin may keep what it derived
+    /// from the list. Not comparable between pools.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.raw.generation()
+    }
+
+    /// The ids of all endpoints, in configuration order, healthy or not.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<String> {
+        self.raw.endpoints()
+    }
+}

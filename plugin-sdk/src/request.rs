@@ -1,0 +1,162 @@
+//! A request as plugins see it: typed getters over the gateway's facts, or over built ones in
+//! native tests.
+
+use std::net::SocketAddr;
+
+use crate::{Field, HttpVersion, Scheme, TlsSession};
+
+#[cfg(target_arch = "wasm32")]
+use crate::bindings::types::Request as Raw;
+#[cfg(not(target_arch = "wasm32"))]
+use crate::native::RawRequest as Raw;
+
+/// A request as the gateway received it; during rewriting with the edits made so far.
+///
+/// Each getter is a call into the gateway and copies what it returns: ask for what is needed,
+/// once. Header names are case-insensitive.
+///
+/// In native tests a request is built:
+///
+/// ```
+/// use witgate_sdk::Request;
+///
+/// let request = Request::get("https://shop.example:8443/api?x=1")
+///     .header("X-Beta", "1")
+///     .cookie("session", "7f")
+///     .peer("192.0.2.7:5555")
+///     .build();
+/// assert_eq!(request.authority(), "shop.example:8443");
+/// assert_eq!(request.host(), "shop.example");
+/// assert_eq!(request.path(), "/api");
+/// assert_eq!(request.query().as_deref(), Some("x=1"));
+/// assert_eq!(request.header_str("x-beta").as_deref(), Some("1"));
+/// assert_eq!(request.cookie("session").as_deref(), Some("7f"));
+/// assert_eq!(request.peer().port(), 5555);
+/// ```
+#[derive(Debug)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(Clone, PartialEq, Eq))]
+#[repr(transparent)]
+pub struct Request {
+    pub(crate) raw: Raw,
+}
+
+impl Request {
+    /// The gateway's own id of this request: 32 lower-case hexadecimal digits, also in the
+    /// access log.
+    #[must_use]
+    pub fn id(&self) -> String {
+        self.raw.id()
+    }
+
+    /// The method, as sent: `GET`.
+    #[must_use]
+    pub fn method(&self) -> String {
+        self.raw.method()
+    }
+
+    /// `https` on a TLS listener, else `http`.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.raw.scheme()
+    }
+
+    /// The protocol between client and gateway.
+    #[must_use]
+    pub fn version(&self) -> HttpVersion {
+        self.raw.version()
+    }
+
+    /// Host and, when the client named one, port: `shop.example:8443`.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        self.raw.authority()
+    }
+
+    /// The authority's host alone: lower-case, no port, no final dot; an IPv6 address without
+    /// its brackets.
+    #[must_use]
+    pub fn host(&self) -> String {
+        self.raw.host()
+    }
+
+    /// The path, percent-encoded as sent, starting with `/`; `*` for `OPTIONS *`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        self.raw.path()
+    }
+
+    /// What follows `?`, undecoded; none without `?`, empty when nothing follows it.
+    #[must_use]
+    pub fn query(&self) -> Option<String> {
+        self.raw.query()
+    }
+
+    /// The authority that the client asked for, whatever plugins made of it since.
+    #[must_use]
+    pub fn original_authority(&self) -> String {
+        self.raw.original_authority()
+    }
+
+    /// Path and query that the client asked for, whatever plugins made of them since.
+    #[must_use]
+    pub fn original_target(&self) -> String {
+        self.raw.original_target()
+    }
+
+    /// The value of the first field of this name; none when there is none.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<Vec<u8>> {
+        self.raw.header(name)
+    }
+
+    /// The value of the first field of this name as text; none when there is none or it is
+    /// not UTF-8.
+    #[must_use]
+    pub fn header_str(&self, name: &str) -> Option<String> {
+        self.header(name)
+            .and_then(|value| String::from_utf8(value).ok())
+    }
+
+    /// The values of all fields of this name, in order; empty when there is none.
+    #[must_use]
+    pub fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
+        self.raw.header_values(name)
+    }
+
+    /// All fields, in the order received, with lower-case names. Copies the whole head.
+    #[must_use]
+    pub fn headers(&self) -> Vec<Field> {
+        self.raw.headers()
+    }
+
+    /// The value of the first cookie of this name (RFC 6265 §5.4), without surrounding
+    /// quotes; none when there is none. Names are case-sensitive.
+    #[must_use]
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.raw.cookie(name)
+    }
+
+    /// The name of the listener that accepted the connection.
+    #[must_use]
+    pub fn listener(&self) -> String {
+        self.raw.listener()
+    }
+
+    /// The client's side of the connection.
+    #[must_use]
+    pub fn peer(&self) -> SocketAddr {
+        self.raw.peer().typed()
+    }
+
+    /// The gateway's side of the connection.
+    #[must_use]
+    pub fn local(&self) -> SocketAddr {
+        self.raw.local().typed()
+    }
+
+    /// The TLS session; none on a plain listener.
+    #[must_use]
+    pub fn tls(&self) -> Option<TlsSession> {
+        self.raw.tls()
+    }
+}

@@ -1,0 +1,100 @@
+//! For native tests: makes a plugin as the gateway would.
+
+use crate::{ConfigError, Plugin, config};
+
+/// Makes a plugin from the `[config]` table of its sidecar, given as TOML; or as JSON when it
+/// begins with `{`.
+///
+/// ```
+/// use witgate_sdk::{prelude::*, testing};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Config {
+///     pool: String,
+/// }
+///
+/// struct Everything(String);
+///
+/// impl Plugin for Everything {
+///     type Config = Config;
+///
+///     fn configure(config: Config) -> Result<Self, ConfigError> {
+///         Ok(Self(config.pool))
+///     }
+/// }
+///
+/// assert_eq!(testing::configure::<Everything>("pool = \"web\"").unwrap().0, "web");
+/// assert_eq!(testing::configure::<Everything>("{\"pool\": \"web\"}").unwrap().0, "web");
+/// ```
+///
+/// # Errors
+/// What the gateway would refuse, in the same words; or that the text is no TOML.
+pub fn configure<P: Plugin>(text: &str) -> Result<P, ConfigError> {
+    if text.trim_start().starts_with('{') {
+        return config::configure(text);
+    }
+    from_table(&parse(text)?)
+}
+
+/// Makes a plugin from its sidecar's whole text, as it lies beside the `.wasm` file. Only
+/// `[config]` is looked at; without one the configuration is empty.
+///
+/// # Errors
+/// As [`configure`].
+pub fn configure_sidecar<P: Plugin>(text: &str) -> Result<P, ConfigError> {
+    match parse(text)?.get("config") {
+        None => config::configure("{}"),
+        Some(toml::Value::Table(config)) => from_table(config),
+        Some(_) => Err(ConfigError::at("config", "expected a table")),
+    }
+}
+
+fn parse(text: &str) -> Result<toml::Table, ConfigError> {
+    toml::from_str(text).map_err(|error| ConfigError::new(error.to_string()))
+}
+
+fn from_table<P: Plugin>(table: &toml::Table) -> Result<P, ConfigError> {
+    let json = serde_json::to_string(table).map_err(|error| ConfigError::new(error.to_string()))?;
+    config::configure(&json)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NoConfig;
+
+    #[derive(Debug)]
+    struct Plain;
+
+    impl Plugin for Plain {
+        type Config = NoConfig;
+
+        fn configure(_: NoConfig) -> Result<Self, ConfigError> {
+            Ok(Self)
+        }
+    }
+
+    #[test]
+    fn an_empty_sidecar_is_no_configuration() {
+        assert!(configure::<Plain>("").is_ok());
+        assert!(configure::<Plain>("{}").is_ok());
+    }
+
+    #[test]
+    fn of_a_sidecar_only_the_config_counts() {
+        assert!(configure_sidecar::<Plain>("deadline = '5ms'").is_ok());
+        let refusal = configure_sidecar::<Plain>("deadline = '5ms'\n[config]\npool = 'web'").err();
+        assert_eq!(refusal.as_ref().and_then(ConfigError::key), Some("pool"));
+    }
+
+    #[test]
+    fn a_plugin_without_configuration_refuses_keys() {
+        let refusal = configure::<Plain>("pool = 'web'")
+            .err()
+            .map(|error| error.to_string());
+        assert_eq!(
+            refusal.as_deref(),
+            Some("pool: unknown field `pool`, there are no fields")
+        );
+    }
+}
