@@ -1,0 +1,68 @@
+//! Keeps a session on one endpoint by a cookie, as Azure Application Gateway does: two
+//! cookies with the same opaque value, one of them for requests from other sites. `cookie`
+//! makes them, `token` is their value, `members` finds the endpoint that a value stands for.
+
+#![forbid(unsafe_code)]
+
+mod cookie;
+mod members;
+mod token;
+
+use witgate_sdk::prelude::*;
+
+pub use cookie::Config;
+
+use cookie::Cookies;
+use members::Members;
+use token::Key;
+
+/// The plugin.
+#[derive(Debug)]
+pub struct CookieAffinity {
+    cookies: Cookies,
+    key: Key,
+    members: Members,
+}
+
+impl Plugin for CookieAffinity {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, ConfigError> {
+        let key = Key::new(config.key.as_deref())?;
+        Ok(Self {
+            cookies: Cookies::new(config)?,
+            key,
+            members: Members::default(),
+        })
+    }
+}
+
+impl Affinity for CookieAffinity {
+    fn prefer(&self, request: &Request, pool: &Pool) -> Preference {
+        let names = self.cookies.names();
+        let endpoint = names
+            .filter_map(|name| request.cookie(name))
+            .find_map(|value| self.members.endpoint(&self.key, pool, &value));
+        endpoint.map_or(Preference::None, Preference::Endpoint)
+    }
+
+    fn stick(
+        &self,
+        _: &Request,
+        pool: &Pool,
+        endpoint: &str,
+        outcome: Outcome,
+    ) -> Vec<ResponseEdit> {
+        match outcome {
+            Outcome::Honoured => Vec::new(),
+            Outcome::Balanced | Outcome::Moved => {
+                self.cookies.issue(&self.key.token(&pool.name(), endpoint))
+            }
+        }
+    }
+}
+
+witgate_sdk::export!(CookieAffinity: Affinity);
+
+#[cfg(test)]
+mod tests;

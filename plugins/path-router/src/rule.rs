@@ -1,0 +1,199 @@
+//! One rule: which paths and hosts it is for, and what becomes of their requests.
+
+use serde::Deserialize;
+use witgate_sdk::{HostPattern, prelude::*};
+
+use crate::redirect::{Redirect, RedirectConfig};
+
+/// A rule as the operator writes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RuleConfig {
+    name: Option<String>,
+    paths: Vec<String>,
+    #[serde(default)]
+    hosts: Vec<HostPattern>,
+    pool: Option<String>,
+    override_path: Option<String>,
+    redirect: Option<RedirectConfig>,
+}
+
+/// A rule, checked.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    name: Option<String>,
+    paths: Vec<PathPattern>,
+    /// Empty: all.
+    hosts: Vec<HostPattern>,
+    action: Action,
+}
+
+#[derive(Debug)]
+enum Action {
+    Forward {
+        pool: String,
+        override_path: Option<String>,
+    },
+    Redirect(Redirect),
+}
+
+/// What a pattern matched: this many bytes of the path, which an override replaces.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Prefix(usize);
+
+impl Rule {
+    pub(crate) fn new(config: RuleConfig) -> Result<Self, ConfigError> {
+        if config.paths.is_empty() {
+            return Err(ConfigError::at(
+                "paths",
+                "expected at least one path, found none",
+            ));
+        }
+        let paths = config.paths.iter().enumerate();
+        let paths = paths.map(|(i, path)| {
+            PathPattern::new(path).map_err(|e| e.within(format_args!("paths[{i}]")))
+        });
+        Ok(Self {
+            paths: paths.collect::<Result<_, _>>()?,
+            action: Action::new(config.pool, config.override_path, config.redirect)?,
+            name: config.name,
+            hosts: config.hosts,
+        })
+    }
+
+    /// What of the lower-case path this rule matches.
+    pub(crate) fn matched(&self, lower: &str) -> Option<Prefix> {
+        self.paths
+            .iter()
+            .find(|pattern| pattern.matches(lower))
+            .map(PathPattern::prefix)
+    }
+
+    /// Whether it is for this host, which is asked for only when that matters.
+    pub(crate) fn serves<'a>(&self, host: impl FnOnce() -> &'a String) -> bool {
+        if self.hosts.is_empty() {
+            return true;
+        }
+        let host = host();
+        self.hosts.iter().any(|pattern| pattern.matches(host))
+    }
+
+    /// What becomes of a request whose path it matches.
+    pub(crate) fn decide(&self, request: &Request, path: &str, prefix: Prefix) -> Route {
+        match &self.action {
+            Action::Forward {
+                pool,
+                override_path,
+            } => {
+                let edits = override_path
+                    .iter()
+                    .map(|new| RequestEdit::path(overridden(new, path, prefix)));
+                Forward {
+                    pool: pool.clone(),
+                    rule: self.name.clone(),
+                    edits: edits.collect(),
+                }
+                .into()
+            }
+            Action::Redirect(redirect) => Respond {
+                rule: self.name.clone(),
+                ..redirect.respond(request, path)
+            }
+            .into(),
+        }
+    }
+}
+
+impl Action {
+    fn new(
+        pool: Option<String>,
+        override_path: Option<String>,
+        redirect: Option<RedirectConfig>,
+    ) -> Result<Self, ConfigError> {
+        match (pool, override_path, redirect) {
+            (Some(pool), override_path, None) => {
+                override_path.as_deref().map_or(Ok(()), check_override)?;
+                Ok(Self::Forward {
+                    pool,
+                    override_path,
+                })
+            }
+            (None, None, Some(redirect)) => Redirect::new(redirect)
+                .map(Self::Redirect)
+                .map_err(|e| e.within("redirect")),
+            (None, Some(_), _) => Err(ConfigError::at(
+                "override_path",
+                "expected a pool beside it, found none",
+            )),
+            (None, None, None) => Err(ConfigError::new("expected pool or redirect, found neither")),
+            (Some(_), _, Some(_)) => Err(ConfigError::new("expected pool or redirect, found both")),
+        }
+    }
+}
+
+fn check_override(path: &str) -> Result<(), ConfigError> {
+    let illegal = |c: char| c.is_ascii_control() || matches!(c, ' ' | '?' | '#' | '*');
+    if path.starts_with('/') && !path.contains(illegal) {
+        return Ok(());
+    }
+    let problem = format!(
+        "expected a path starting with \"/\", without \"?\", \"#\", \"*\" or space, found {path:?}"
+    );
+    Err(ConfigError::at("override_path", problem))
+}
+
+/// The override in the place of what was matched, with one slash where they meet. The slash
+/// at the end of `/api/*` belongs to what is kept: `/v1` makes `/v1/home` of `/api/home`.
+fn overridden(new: &str, path: &str, Prefix(matched): Prefix) -> String {
+    let (gone, mut kept) = path.split_at_checked(matched).unwrap_or((path, ""));
+    let mut new = new;
+    if gone.ends_with('/') || kept.starts_with('/') {
+        new = new.strip_suffix('/').unwrap_or(new);
+        kept = kept.strip_prefix('/').unwrap_or(kept);
+        return format!("{new}/{kept}");
+    }
+    format!("{new}{kept}")
+}
+
+/// A path that is matched whole, or up to the final `*`. Lower-case.
+#[derive(Debug)]
+enum PathPattern {
+    Exact(String),
+    Prefix(String),
+}
+
+impl PathPattern {
+    fn new(text: &str) -> Result<Self, ConfigError> {
+        let lower = text.to_ascii_lowercase();
+        let (path, wild) = match lower.strip_suffix('*') {
+            Some(prefix) => (prefix, true),
+            None => (lower.as_str(), false),
+        };
+        let expected = if !path.starts_with('/') {
+            "a path starting with \"/\""
+        } else if path.contains('*') {
+            "\"*\" only at the end"
+        } else if path.contains(['?', '#']) {
+            "a path without query or fragment"
+        } else if wild {
+            return Ok(Self::Prefix(path.to_owned()));
+        } else {
+            return Ok(Self::Exact(lower));
+        };
+        Err(ConfigError::new(format!(
+            "expected {expected}, found {text:?}"
+        )))
+    }
+
+    fn matches(&self, lower: &str) -> bool {
+        match self {
+            Self::Exact(path) => path == lower,
+            Self::Prefix(prefix) => lower.starts_with(prefix.as_str()),
+        }
+    }
+
+    fn prefix(&self) -> Prefix {
+        let (Self::Exact(text) | Self::Prefix(text)) = self;
+        Prefix(text.len())
+    }
+}
