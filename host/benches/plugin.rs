@@ -83,6 +83,7 @@ fn request() -> Lendable<Request> {
         head,
         authority,
         connection: Arc::new(connection),
+        original: None,
     })
 }
 

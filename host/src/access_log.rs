@@ -75,9 +75,20 @@ fn write_all(lines: &Receiver<Lines>, mut output: Box<dyn Write + Send>, lost: &
 }
 
 impl Sender {
-    /// Lines that could not be written since the start.
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+    /// Counts lines that could not be written, without keeping the writer alive.
+    pub fn lost(&self) -> LostLines {
+        LostLines(Arc::clone(&self.lost))
+    }
+}
+
+/// Lines that could not be written since the start.
+#[derive(Debug, Clone)]
+pub struct LostLines(Arc<AtomicU64>);
+
+impl LostLines {
+    /// How many.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 }
 

@@ -24,8 +24,8 @@ pub struct State {
     pub phase: watch::Receiver<Phase>,
     /// How reloads went.
     pub reloads: Arc<ReloadStatus>,
-    /// For its lost lines.
-    pub access_log: access_log::Sender,
+    /// What the access log could not write.
+    pub lost_lines: access_log::LostLines,
 }
 
 /// Serves `/healthz`, `/readyz` and `/metrics` until the process ends.

@@ -6,7 +6,7 @@ mod plugin_new;
 mod toolchain;
 
 use std::{
-    io::IsTerminal,
+    io::{IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -124,8 +124,8 @@ fn run_gateway(path: &Path) -> Result<(), String> {
 fn check(path: &Path) -> Result<(), String> {
     let snapshot = run::check(path).map_err(|error| render(&error))?;
     let listeners = snapshot.listeners.len();
-    println!(
-        "{}: ok: {listeners} listener{}, {} pool{}, {} plugin{}",
+    let mut text = format!(
+        "{}: ok: {listeners} listener{}, {} pool{}, {} plugin{}\n",
         path.display(),
         plural(listeners),
         snapshot.pools.len(),
@@ -135,14 +135,19 @@ fn check(path: &Path) -> Result<(), String> {
     );
     for plugin in &snapshot.plugins {
         let roles: Vec<_> = plugin.roles.iter().map(ToString::to_string).collect();
-        println!(
-            "  plugin {} version {} ({})",
-            plugin.name,
-            plugin.label,
-            roles.join(", ")
-        );
+        let roles = roles.join(", ");
+        text.push_str(&format!(
+            "  plugin {} version {} ({roles})\n",
+            plugin.name, plugin.label
+        ));
     }
+    say(&text);
     Ok(())
+}
+
+/// Prints; a reader that has gone away (`| head`) is no error.
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn plural(count: usize) -> &'static str {

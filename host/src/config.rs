@@ -96,7 +96,8 @@ pub struct Plugins {
 /// What one call of a plugin may cost, and what happens when it costs more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginLimits {
-    /// Wall time of one call. 1 ms to 60 s; default 50 ms.
+    /// Wall time of one call. 1 ms to 60 s; default 50 ms. A call that the machine kept from
+    /// running gets at least five slices of 2 ms.
     pub deadline: Duration,
     /// Linear memory of one instance, bytes. 64 KiB to 1 GiB; default 32 MiB.
     pub memory: usize,

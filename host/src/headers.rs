@@ -32,13 +32,15 @@ pub fn is_protected(name: &HeaderName) -> bool {
 }
 
 /// Makes a request's fields fit to go upstream. `TE: trailers` stays, as trailers are passed
-/// on; `Expect` goes, as the gateway answers it itself.
+/// on; `Expect` goes, as the gateway answers it itself; names with `_` go, as nginx and Azure
+/// have it.
 pub fn clean_request(headers: &mut HeaderMap) {
     let trailers = accepts_trailers(headers);
     remove_hop_by_hop(headers);
     for name in [TE, EXPECT, PROXY_AUTHORIZATION] {
         headers.remove(name);
     }
+    remove_lookalikes(headers);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -47,6 +49,15 @@ pub fn clean_request(headers: &mut HeaderMap) {
 /// Makes a response's fields fit to go to the client.
 pub fn clean_response(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
+}
+
+/// Removes fields whose name has `_`: many upstreams take `x_forwarded_for` for
+/// `x-forwarded-for`, so that a client could speak in the gateway's name.
+fn remove_lookalikes(headers: &mut HeaderMap) {
+    let lookalike = |name: &&HeaderName| name.as_str().contains('_');
+    while let Some(name) = headers.keys().find(lookalike).cloned() {
+        headers.remove(name);
+    }
 }
 
 /// Makes one `cookie` field of many, as HTTP/1.1 wants it (RFC 9113 §8.2.3).
@@ -132,6 +143,17 @@ mod tests {
         ]);
         clean_request(&mut headers);
         assert_eq!(headers, map(&[("host", "a"), ("content-length", "1")]));
+    }
+
+    #[test]
+    fn fields_that_look_like_others_are_dropped() {
+        let mut headers = map(&[
+            ("x_forwarded_for", "1"),
+            ("x-forwarded_for", "2"),
+            ("x-forwarded-for", "3"),
+        ]);
+        clean_request(&mut headers);
+        assert_eq!(headers, map(&[("x-forwarded-for", "3")]));
     }
 
     #[test]

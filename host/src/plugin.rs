@@ -26,6 +26,8 @@ pub use bindings::{
 pub use component::{CheckedComponent, MAX_FILE, encode};
 pub use engine::PluginEngine;
 pub use error::{CallError, LoadError};
-pub use facts::{Connection, Lendable, PoolFacts, Request, RequestId, Response, TlsSession};
+pub use facts::{
+    Connection, Lendable, Original, PoolFacts, Request, RequestId, Response, TlsSession,
+};
 pub use local::{Called, LocalPlugin};
 pub use version::{Digest, Source, Version};

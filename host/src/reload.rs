@@ -137,7 +137,17 @@ impl Reloader {
             self.seen = now;
             if self.apply(everything).await {
                 to_workers.send_replace(Arc::clone(&self.live));
+                self.see_new_inputs();
             }
+        }
+    }
+
+    /// A new configuration names other files; they count as seen unless something has changed
+    /// since they were read.
+    fn see_new_inputs(&mut self) {
+        let now = Signature::of(inputs(&self.path, &self.live.config));
+        if now.agrees_with(&self.seen) {
+            self.seen = now;
         }
     }
 

@@ -18,6 +18,9 @@ use crate::{
     worker,
 };
 
+/// How long the access-log writer may take for its last lines.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
 /// Why the gateway did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
@@ -45,7 +48,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
 /// configuration, before certificates and plugins are loaded.
 pub fn run(path: &Path, set_up_log: impl FnOnce(&Config)) -> Result<(), RunError> {
     let control = control_runtime().map_err(system("a runtime"))?;
-    control.block_on(async {
+    let ended = control.block_on(async {
         let mut signals = Signals::new().map_err(system("signal handlers"))?;
         let config = Config::load(path)?;
         set_up_log(&config);
@@ -58,7 +61,10 @@ pub fn run(path: &Path, set_up_log: impl FnOnce(&Config)) -> Result<(), RunError
         );
         gateway.until_the_end(&mut signals).await;
         Ok(())
-    })
+    });
+    // A plugin that is being compiled does not hold up the end.
+    control.shutdown_background();
+    ended
 }
 
 /// Loads all that `run` would, certificates and plugins too, and serves nothing. Listening
@@ -115,7 +121,7 @@ impl Gateway {
                 snapshots: snapshots.subscribe(),
                 phase: phase.subscribe(),
                 reloads: reloader.status(),
-                access_log: log_sender,
+                lost_lines: log_sender.lost(),
             };
             tokio::spawn(admin::serve(listener, state));
         }
@@ -161,7 +167,10 @@ impl Gateway {
             drop(workers.await);
         }
         if let Some(writer) = self.access_log {
-            drop(tokio::task::spawn_blocking(move || writer.join()).await);
+            let written = tokio::task::spawn_blocking(move || writer.join());
+            if tokio::time::timeout(LAST_LINES, written).await.is_err() {
+                tracing::warn!("the access log cannot be written; its last lines are lost");
+            }
         }
         tracing::info!("ended");
     }

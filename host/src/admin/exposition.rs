@@ -98,7 +98,7 @@ impl Scrape {
             "access_log_lost_lines",
             "Access-log lines that could not be written",
         )?
-        .encode_counter::<NoLabelSet, _, u64>(&self.state.access_log.lost(), None)
+        .encode_counter::<NoLabelSet, _, u64>(&self.state.lost_lines.get(), None)
     }
 
     fn listeners(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::say;
 use crate::plugin::{CheckedComponent, Digest, LoadError, PluginEngine, folder};
 
 /// Checks each file and prints what it is; the error is the list of those that the gateway
@@ -28,18 +29,17 @@ fn check(engine: &PluginEngine, file: &Path) -> Result<(), LoadError> {
     let bytes = folder::read_bounded(file)?;
     let component = CheckedComponent::compile(engine, &bytes)?;
     let roles: Vec<_> = component.roles().iter().map(ToString::to_string).collect();
-    println!("{}: ok", file.display());
-    println!("  size     {} bytes", bytes.len());
-    println!("  version  {}", Digest::of(&bytes));
-    println!("  roles    {}", roles.join(", "));
-    println!(
-        "  imports  {}",
-        if component.imports.is_empty() {
-            "nothing".to_owned()
-        } else {
-            component.imports.join(", ")
-        }
-    );
+    let imports = match component.imports.as_slice() {
+        [] => "nothing".to_owned(),
+        imports => imports.join(", "),
+    };
+    say(&format!(
+        "{}: ok\n  size     {} bytes\n  version  {}\n  roles    {}\n  imports  {imports}\n",
+        file.display(),
+        bytes.len(),
+        Digest::of(&bytes),
+        roles.join(", "),
+    ));
     Ok(())
 }
 

@@ -3,7 +3,8 @@
 //! The project is a small router with typed configuration; its files are in `template/`.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -82,7 +83,9 @@ pub(crate) fn run(name: &str, parent: &Path, sdk: Option<&Path>) -> Result<PathB
         };
         write(&dir.join(fill(file)), &fill(text))?;
     }
-    println!(
+    // Not println!, which panics when nobody reads: the project is made all the same.
+    let _ = writeln!(
+        io::stdout(),
         "made {0}: try `cargo test` in it, then `witgate plugin build {0} -o {0}.wasm`",
         dir.strip_prefix(".").unwrap_or(&dir).display()
     );

@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderMap, request, response, uri::Authority};
+use http::{HeaderMap, Uri, request, response, uri::Authority};
 
 /// A request as plugins see it and as it goes upstream once they have edited it.
 #[derive(Debug)]
@@ -24,9 +24,36 @@ pub struct Request {
     pub authority: Authority,
     /// The connection that it came on.
     pub connection: Arc<Connection>,
+    /// What the client asked for, once plugins have made something else of it.
+    pub original: Option<Box<Original>>,
+}
+
+/// What a request was for before plugins changed it.
+#[derive(Debug)]
+pub struct Original {
+    /// See [`Request::authority`].
+    pub authority: Authority,
+    /// Path and query.
+    pub target: Uri,
 }
 
 impl Request {
+    /// What the client asked for, before any plugin's edits.
+    pub fn original(&self) -> (&Authority, &Uri) {
+        match &self.original {
+            Some(original) => (&original.authority, &original.target),
+            None => (&self.authority, &self.head.uri),
+        }
+    }
+
+    /// Keeps what the client asked for, before the first edit of it.
+    pub fn keep_original(&mut self) {
+        if self.original.is_none() {
+            let (authority, target) = (self.authority.clone(), self.head.uri.clone());
+            self.original = Some(Box::new(Original { authority, target }));
+        }
+    }
+
     /// The authority's host: no port, no brackets, no final dot.
     pub fn host(&self) -> &str {
         let host = self.authority.host();

@@ -10,6 +10,7 @@ use super::{
     bindings::witgate::plugin::types::{RequestEdit, ResponseEdit},
     error::{CallError, DeadlineExceeded, LoadError},
     facts::{Lendable, PoolFacts, Request, Response},
+    log::printable,
     state::State,
     version::Version,
 };
@@ -158,7 +159,7 @@ fn new_store(plugin: &Arc<Version>) -> Store<State> {
     let mut store = Store::new(&plugin.engine, state);
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(TRANSFER_LIMIT);
-    store.epoch_deadline_callback(|store| store.data().slice_over());
+    store.epoch_deadline_callback(|mut store| store.data_mut().slice_over());
     store
 }
 
@@ -243,7 +244,7 @@ fn call_error(store: &Store<State>, plugin: &Version, error: &wasmtime::Error) -
         },
         None => CallError::Trap {
             plugin,
-            message: format!("{error:#}"),
+            message: printable(&format!("{error:#}")),
         },
     }
 }

@@ -98,9 +98,9 @@ fn write_line(plugin: &str, level: Level, message: &str) {
     }
 }
 
-/// The message cut to its limit, control characters escaped, so that a plugin cannot forge
+/// A text from a plugin cut to the limit of a message, control characters escaped, so that a plugin cannot forge
 /// lines or drive a terminal.
-fn printable(message: &str) -> String {
+pub(super) fn printable(message: &str) -> String {
     let cut = message.floor_char_boundary(MAX_MESSAGE.min(message.len()));
     let mut out = String::with_capacity(cut);
     for c in message[..cut].chars() {

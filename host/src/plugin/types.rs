@@ -1,6 +1,6 @@
 //! The host's side of the WIT interface `types`: getters on what a call lends.
 
-use http::HeaderMap;
+use http::{HeaderMap, uri::PathAndQuery};
 use wasmtime::{Result, component::Resource};
 
 use super::{
@@ -76,6 +76,15 @@ impl HostRequest for State {
 
     fn query(&mut self, _: Resource<RequestHandle>) -> Result<Option<String>> {
         Ok(self.lent_request()?.head.uri.query().map(str::to_owned))
+    }
+
+    fn original_authority(&mut self, _: Resource<RequestHandle>) -> Result<String> {
+        Ok(self.lent_request()?.original().0.as_str().to_owned())
+    }
+
+    fn original_target(&mut self, _: Resource<RequestHandle>) -> Result<String> {
+        let target = self.lent_request()?.original().1.path_and_query();
+        Ok(target.map_or("/", PathAndQuery::as_str).to_owned())
     }
 
     fn header(&mut self, _: Resource<RequestHandle>, name: String) -> Result<Option<Vec<u8>>> {

@@ -80,7 +80,7 @@ impl Exchange<'_> {
             let Some(choice) = choice else { break };
             match self.try_endpoint(local, choice, &mut sending).await {
                 Ok((response, connection)) => {
-                    return Ok(self.answer(choice, wanted, response, connection));
+                    return Ok(self.answer(local, choice, wanted, response, connection));
                 }
                 Err(failed) => {
                     let error = self.failure(local, choice.index, failed.error, &sending);
@@ -118,6 +118,7 @@ impl Exchange<'_> {
         choice: Choice,
         sending: &mut Sending,
     ) -> Result<(http::Response<Incoming>, Connection), Failed> {
+        self.record.attempt(choice.index);
         let idle = local
             .idle
             .get(choice.index)
@@ -186,7 +187,6 @@ impl Exchange<'_> {
         if let Some(endpoint) = local.running.pool.endpoints.get(index) {
             endpoint.counters.of(self.record.worker()).requests.add(1);
         }
-        self.record.attempt(index);
         let request = self.upstream_request(local, sending);
         let limit = local.running.pool.timeouts.first_byte;
         let reused = connection.reused;
@@ -253,6 +253,7 @@ impl Exchange<'_> {
 
     fn answer(
         &mut self,
+        local: &LocalPool,
         choice: Choice,
         wanted: Wanted,
         response: http::Response<Incoming>,
@@ -264,7 +265,8 @@ impl Exchange<'_> {
             (_, true) => Outcome::Honoured,
             (_, false) => Outcome::Moved,
         };
-        self.record.answered(outcome);
+        self.record
+            .answered(local.affinity.is_some().then_some(outcome));
         let idle = self.snapshot.shared.config.timeouts.body_idle;
         Answer {
             head,

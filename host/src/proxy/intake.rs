@@ -29,6 +29,7 @@ pub(super) fn accept(
         head,
         authority,
         connection,
+        original: None,
     })
 }
 

@@ -126,8 +126,9 @@ impl Record {
         self.sent_upstream.get_or_insert_with(Instant::now);
     }
 
-    pub(super) fn answered(&mut self, outcome: Outcome) {
-        self.outcome = Some(outcome);
+    /// An answer has begun; `outcome` where affinity had a say.
+    pub(super) fn answered(&mut self, outcome: Option<Outcome>) {
+        self.outcome = outcome;
         self.upstream = self.sent_upstream.map(|sent| sent.elapsed());
     }
 

@@ -11,7 +11,7 @@ use super::stamp::Stamp;
 use crate::{
     config::PluginLimits,
     metrics::{PerWorker, PluginCounters},
-    plugin::{PluginEngine, Source, Version, folder},
+    plugin::{LoadError, PluginEngine, Source, Version, folder},
 };
 
 /// The plugins of the folder, in its order.
@@ -43,7 +43,19 @@ pub struct Rejected {
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), Chain(&self.reason))
+        write!(f, "{}: {}", self.path.display(), Chain(&self.reason))?;
+        match &self.reason {
+            folder::RejectReason::Plugin(
+                LoadError::Refused { .. } | LoadError::RolesExcluded { .. },
+            ) => {
+                write!(
+                    f,
+                    " (the file to mend is {})",
+                    self.path.with_extension("toml").display()
+                )
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -173,7 +185,5 @@ async fn read(
 ) -> Result<Source, folder::RejectReason> {
     tokio::task::spawn_blocking(move || found.read(&defaults))
         .await
-        .unwrap_or_else(|panic| {
-            Err(crate::plugin::LoadError::Read(std::io::Error::other(panic)).into())
-        })
+        .unwrap_or_else(|panic| Err(LoadError::Read(std::io::Error::other(panic)).into()))
 }

@@ -34,6 +34,17 @@ impl Stamp {
 pub struct Signature(Vec<(PathBuf, Option<Stamp>)>);
 
 impl Signature {
+    /// Whether all files that both name are as they were.
+    pub fn agrees_with(&self, earlier: &Self) -> bool {
+        self.0.iter().all(|(path, stamp)| {
+            earlier
+                .0
+                .iter()
+                .find(|(known, _)| known == path)
+                .is_none_or(|(_, before)| before == stamp)
+        })
+    }
+
     /// Of these files, whether they exist or not.
     pub fn of(paths: impl IntoIterator<Item = PathBuf>) -> Self {
         Self(

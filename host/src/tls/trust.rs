@@ -34,14 +34,16 @@ use crate::config::{PinnedCertificate, Trust};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TrustFailure {
     /// `trust.certificates` or `trust.spki`, and this certificate is not on the list.
-    #[error("{fingerprint} is not on the list")]
+    #[error("{fingerprint} is not on the allow-list")]
     NotAllowListed {
         /// What `trust.certificates` must hold to accept it, or for `trust.spki`, its key's.
         fingerprint: Fingerprint,
     },
     /// `trust.certificates`: not on the list, but a certificate with the same key is: it has
     /// probably been renewed.
-    #[error("{fingerprint} is not on the list, only another certificate with its key: {listed}")]
+    #[error(
+        "{fingerprint} is not on the allow-list, only another certificate with its key: {listed}"
+    )]
     KeyListedOnly {
         /// What `trust.certificates` must hold to accept it.
         fingerprint: Fingerprint,

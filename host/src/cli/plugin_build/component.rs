@@ -3,7 +3,10 @@
 //! A core module becomes a component by the `component-type` section that the SDK left in
 //! it; a component is taken as it is. Nothing here decides whether it may be loaded.
 
-use std::path::Path;
+use std::{
+    io::{self, Write as _},
+    path::Path,
+};
 
 use wasmparser::{Parser, Payload};
 
@@ -23,7 +26,9 @@ pub(super) fn from_module(bytes: Vec<u8>) -> Result<Vec<u8>, LoadError> {
 /// Prints the line about one written component: file, size, hash, roles, imports.
 pub(super) fn describe(file: &Path, bytes: &[u8]) {
     let surface = Surface::read(bytes);
-    println!(
+    // Not println!, which panics when nobody reads: the file is written all the same.
+    let _ = writeln!(
+        io::stdout(),
         "{}  {}  sha256:{}  roles: {}  imports: {}",
         file.display(),
         kilobytes(bytes.len()),

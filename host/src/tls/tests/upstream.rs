@@ -117,7 +117,7 @@ async fn a_certificate_on_no_list_is_refused_with_its_fingerprint() {
     assert_eq!(failure, TrustFailure::NotAllowListed { fingerprint });
     let shown = failure.to_string();
     assert!(
-        shown.starts_with("sha256:") && shown.contains("is not on the list"),
+        shown.starts_with("sha256:") && shown.contains("is not on the allow-list"),
         "{shown}"
     );
 }
