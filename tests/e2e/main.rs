@@ -1,0 +1,20 @@
+//! End-to-end tests: the real gateway between real clients and real upstreams. One module for
+//! each topic; the builders are in `src/`.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends at the first thing that is not as it must be"
+)]
+
+mod affinity;
+mod cli;
+mod errors;
+mod guests;
+mod headers;
+mod hot_reload;
+mod lifecycle;
+mod plugin_faults;
+mod routing;
+mod streaming;
+mod swaps;
+mod tls;
+mod trust;

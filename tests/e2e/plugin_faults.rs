@@ -1,0 +1,331 @@
+//! Plugins that misbehave: the request concerned gets its error in time, nothing else notices.
+//!
+//! The guests misbehave for paths that start with `/bad` and pass all other requests.
+
+use std::time::{Duration, Instant};
+
+use witgate_tests::{
+    Http,
+    client::{Answer, Client},
+    gateway::{Gateway, Pool, Setup},
+    over_h1_and_h2,
+    upstream::Upstream,
+    wasm::{self, guest},
+};
+
+const GOOD: &str = "https://shop.example/good";
+const BAD: &str = "https://shop.example/bad";
+
+/// A gateway of one worker with this plugin before its default pool.
+async fn with(plugin: &[u8], sidecar: &str) -> (Upstream, Gateway) {
+    let upstream = Upstream::pinned("web-1").await;
+    let gateway = Setup::new()
+        .workers(1)
+        .default_pool("web", Pool::pinned(&[&upstream]))
+        .plugin("10-faulty", plugin)
+        .sidecar("10-faulty", sidecar)
+        .start()
+        .await;
+    (upstream, gateway)
+}
+
+/// Asserts that a request fails with this cause, for the client and in both logs, and that
+/// the next good one does not.
+async fn costs_only_its_own_request(gateway: &Gateway, http: Http, cause: &str) -> Answer {
+    let client = gateway.client(http);
+    let answer = fails(gateway, &client, cause).await;
+    assert_eq!(client.get(GOOD).await.echo().upstream, "web-1");
+    fails(gateway, &client, cause).await;
+    answer
+}
+
+async fn fails(gateway: &Gateway, client: &Client, cause: &str) -> Answer {
+    let answer = client.get(BAD).await;
+    let seen = (answer.status.as_u16(), answer.cause(), answer.error_type());
+    assert_eq!(seen, (500, cause, "proxy_internal_error"), "{answer:?}");
+    let line = gateway.access_line(&answer).await;
+    assert_eq!(line["cause"], cause, "{line}");
+    gateway.logged(&["WARN", "faulty", cause]).await;
+    answer
+}
+
+over_h1_and_h2! {
+    async fn an_endless_loop_ends_at_its_deadline(http) {
+        let (upstream, gateway) = with(&guest("loops-in-route"), "deadline = \"200ms\"").await;
+        let client = gateway.client(http);
+        client.get(GOOD).await;
+        let begin = Instant::now();
+        let answer = client.get(BAD).await;
+        let waited = begin.elapsed();
+        assert_eq!((answer.status.as_u16(), answer.cause()), (500, "plugin-deadline"));
+        assert!(waited >= Duration::from_millis(190), "{waited:?}");
+        assert!(waited < Duration::from_millis(700), "{waited:?}");
+        costs_only_its_own_request(&gateway, http, "plugin-deadline").await;
+        assert_eq!(upstream.requests(), 2);
+    }
+
+    async fn a_panic_is_a_trap(http) {
+        let (_upstream, gateway) = with(&guest("panics"), "").await;
+        costs_only_its_own_request(&gateway, http, "plugin-trap").await;
+    }
+}
+
+#[tokio::test]
+async fn an_endless_loop_of_host_calls_ends_at_its_deadline() {
+    let (_upstream, gateway) = with(&guest("loops-in-host-calls"), "deadline = \"200ms\"").await;
+    let begin = Instant::now();
+    costs_only_its_own_request(&gateway, Http::Two, "plugin-deadline").await;
+    assert!(
+        begin.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_panic_in_affinity_costs_its_request_before_and_after_the_upstream() {
+    let upstream = Upstream::pinned("web-1").await;
+    let gateway = Setup::new()
+        .default_pool(
+            "web",
+            Pool::pinned(&[&upstream]).with("affinity = \"faulty\""),
+        )
+        .plugin("10-faulty", &guest("panics-in-affinity"))
+        .start()
+        .await;
+    costs_only_its_own_request(&gateway, Http::Two, "plugin-trap").await;
+    assert_eq!(upstream.requests(), 1);
+    let answer = gateway
+        .client(Http::One)
+        .get("https://shop.example/answer/bad")
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.cause()),
+        (500, "plugin-trap")
+    );
+}
+
+/// The slowest but for a tenth of 300 requests on one connection.
+async fn usual_time(client: &Client) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..300 {
+        let begin = Instant::now();
+        assert_eq!(client.get(GOOD).await.status, 200);
+        times.push(begin.elapsed());
+    }
+    times.sort();
+    times[269]
+}
+
+/// By how much requests are slower while another one of their worker loops.
+async fn held_up(gateway: &Gateway) -> Duration {
+    let client = gateway.client(Http::Two);
+    let alone = usual_time(&client).await;
+    let looping = gateway.client(Http::One);
+    let looping = tokio::spawn(async move { looping.get(BAD).await.cause().to_owned() });
+    let beside = usual_time(&client).await;
+    assert!(!looping.is_finished(), "it looped all the while");
+    looping.abort();
+    beside.saturating_sub(alone)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loop_does_not_hold_up_other_requests_of_its_worker() {
+    let (_upstream, gateway) = with(&guest("loops-in-route"), "deadline = \"20s\"").await;
+    let mut tries = Vec::new();
+    // A worker that waits for the loop is late each time, a busy machine only sometimes.
+    while tries.len() < 5
+        && tries
+            .iter()
+            .all(|held_up| *held_up > Duration::from_millis(5))
+    {
+        tries.push(held_up(&gateway).await);
+    }
+    let least = tries.iter().min().unwrap();
+    assert!(*least < Duration::from_millis(5), "{tries:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_loops_at_once_end_in_time_and_others_are_served_meanwhile() {
+    let (_upstream, gateway) = with(&guest("loops-in-route"), "deadline = \"1s\"").await;
+    let client = gateway.client(Http::Two);
+    client.get(GOOD).await;
+    let begin = Instant::now();
+    let loops = (0..16).map(|_| {
+        let client = gateway.client(Http::One);
+        tokio::spawn(async move { client.get(BAD).await.cause().to_owned() })
+    });
+    let loops: Vec<_> = loops.collect();
+    while begin.elapsed() < Duration::from_millis(500) {
+        assert_eq!(client.get(GOOD).await.status, 200);
+    }
+    for ended in loops {
+        assert_eq!(ended.await.unwrap(), "plugin-deadline");
+    }
+    assert!(
+        begin.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begin.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_panic_is_logged_with_its_message() {
+    let (_upstream, gateway) = with(&guest("panics"), "").await;
+    gateway.client(Http::One).get(BAD).await;
+    gateway.logged(&["faulty", "panicked as asked"]).await;
+}
+
+#[tokio::test]
+async fn every_kind_of_trap_costs_one_request() {
+    for instructions in [
+        "unreachable",
+        "(drop (i32.div_s (i32.const 1) (i32.const 0)))",
+        "(drop (i32.trunc_f32_s (f32.const nan)))",
+        "(drop (i32.load (i32.const -4)))",
+        "(memory.fill (i32.const 65000) (i32.const 0) (i32.const 65000))",
+    ] {
+        let (upstream, gateway) = with(&wasm::executing(instructions), "").await;
+        let client = gateway.client(Http::One);
+        for _ in 0..3 {
+            fails(&gateway, &client, "plugin-trap").await;
+        }
+        assert_eq!(upstream.requests(), 0, "{instructions}");
+    }
+}
+
+#[tokio::test]
+async fn endless_recursion_is_a_trap() {
+    let (_upstream, gateway) = with(&guest("recurses"), "deadline = \"2s\"").await;
+    costs_only_its_own_request(&gateway, Http::Two, "plugin-trap").await;
+}
+
+#[tokio::test]
+async fn a_plugin_gets_no_more_memory_than_it_may_have() {
+    let sidecar = "memory = \"8MiB\"\ndeadline = \"5s\"";
+    let (_upstream, gateway) = with(&guest("eats-memory"), sidecar).await;
+    costs_only_its_own_request(&gateway, Http::Two, "plugin-memory").await;
+    let before = gateway.resident();
+    let client = gateway.client(Http::Two);
+    for _ in 0..50 {
+        client.get(BAD).await;
+    }
+    let grown = gateway.resident().saturating_sub(before);
+    assert!(grown < 32 << 20, "{} MiB more after 50 traps", grown >> 20);
+}
+
+#[tokio::test]
+async fn an_undeclared_pool_is_refused() {
+    let (upstream, gateway) = with(&guest("names-undeclared-pool"), "").await;
+    costs_only_its_own_request(&gateway, Http::Two, "plugin-decision-refused").await;
+    gateway.logged(&["faulty", "nowhere"]).await;
+    assert_eq!(upstream.requests(), 1);
+}
+
+#[tokio::test]
+async fn the_declared_pool_alone_is_reached() {
+    let (_upstream, gateway) = with(&wasm::forwarding("web"), "").await;
+    assert_eq!(
+        gateway.client(Http::Two).get(GOOD).await.echo().upstream,
+        "web-1"
+    );
+    let (upstream, gateway) = with(&wasm::forwarding("127.0.0.1:22"), "").await;
+    fails(
+        &gateway,
+        &gateway.client(Http::Two),
+        "plugin-decision-refused",
+    )
+    .await;
+    assert_eq!(upstream.requests(), 0);
+}
+
+#[tokio::test]
+async fn framing_is_not_a_plugins_to_edit() {
+    let (upstream, gateway) = with(&guest("edits-content-length"), "").await;
+    costs_only_its_own_request(&gateway, Http::Two, "plugin-decision-refused").await;
+    gateway.logged(&["faulty", "content-length"]).await;
+    assert_eq!(upstream.requests(), 1);
+    let answer = gateway
+        .client(Http::One)
+        .get("https://shop.example/answer/bad")
+        .await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.cause()),
+        (500, "plugin-decision-refused")
+    );
+}
+
+#[tokio::test]
+async fn a_line_break_in_a_value_is_refused() {
+    let (upstream, gateway) = with(&guest("breaks-lines"), "").await;
+    costs_only_its_own_request(&gateway, Http::Two, "plugin-decision-refused").await;
+    assert_eq!(upstream.requests(), 1);
+}
+
+#[tokio::test]
+async fn a_million_edits_are_refused_and_not_kept() {
+    let sidecar = "memory = \"256MiB\"\ndeadline = \"5s\"";
+    let (upstream, gateway) = with(&guest("edits-a-million-times"), sidecar).await;
+    let client = gateway.client(Http::Two);
+    let answer = client.get(BAD).await;
+    let causes = ["plugin-decision-refused", "plugin-trap", "plugin-memory"];
+    assert!(
+        answer.status == 500 && causes.contains(&answer.cause()),
+        "{answer:?}"
+    );
+    assert_eq!(client.get(GOOD).await.status, 200);
+    assert_eq!(upstream.requests(), 1);
+}
+
+#[tokio::test]
+async fn a_plugin_that_reads_everything_works() {
+    let (_upstream, gateway) = with(&guest("reads-everything"), "deadline = \"2s\"").await;
+    let value = "v".repeat(1000);
+    let client = gateway.client(Http::Two);
+    let fields = [
+        ("x-a", value.as_str()),
+        ("x-b", &value),
+        ("cookie", "a=1; b=2"),
+    ];
+    assert_eq!(client.get_with(BAD, &fields).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_flood_of_log_lines_is_cut() {
+    let (_upstream, gateway) = with(&guest("floods-the-log"), "deadline = \"5s\"").await;
+    let client = gateway.client(Http::Two);
+    let begin = Instant::now();
+    for _ in 0..5 {
+        assert_eq!(client.get(BAD).await.status, 200);
+    }
+    let seconds = begin.elapsed().as_secs() + 2;
+    let written = gateway
+        .log()
+        .iter()
+        .filter(|line| line.contains("flood"))
+        .count() as u64;
+    assert!(written <= 100 * seconds, "{written} lines in {seconds} s");
+    assert!(written > 0);
+}
+
+over_h1_and_h2! {
+    async fn a_plugin_that_may_fail_is_passed_over(http) {
+        let sidecar = "on_error = \"fail-open\"";
+        for plugin in [guest("panics"), guest("names-undeclared-pool"), guest("breaks-lines")] {
+            let (_upstream, gateway) = with(&plugin, sidecar).await;
+            let answer = gateway.client(http).get(BAD).await;
+            assert_eq!(answer.echo().upstream, "web-1");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_component_on_wasi_sees_nothing_of_the_machine() {
+    let (_upstream, gateway) = with(&wasm::on_wasi(), "").await;
+    let answer = gateway.client(Http::Two).get(GOOD).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.header("x-environment")),
+        (200, "0")
+    );
+    gateway.logged(&["faulty", "printed by a plugin"]).await;
+}

@@ -1,0 +1,21 @@
+//! Accepts no configuration.
+
+use witgate_sdk::prelude::*;
+
+struct Guest;
+
+impl Plugin for Guest {
+    type Config = NoConfig;
+
+    fn configure(_: NoConfig) -> Result<Self, ConfigError> {
+        Err(ConfigError::at("colour", "refused as asked"))
+    }
+}
+
+impl Routing for Guest {
+    fn route(&self, _: &Request) -> Route {
+        Route::Pass
+    }
+}
+
+witgate_sdk::export!(Guest: Routing);

@@ -1,0 +1,282 @@
+//! The gateway itself: the real binary, started on a configuration of a test's own.
+
+mod lines;
+mod setup;
+
+use std::{
+    env, fs,
+    net::SocketAddr,
+    path::PathBuf,
+    process::{ExitStatus, Output, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    process::{Child, Command},
+};
+
+use crate::{
+    Http,
+    client::{Answer, Client},
+    curl::{CurlAnswer, curl},
+    eventually,
+    raw::RawSocket,
+    wait,
+};
+
+use lines::Lines;
+pub use setup::{Pool, Setup};
+
+/// How long a start may take: compiling plugins, on a loaded machine, with a debug build.
+const START: Duration = Duration::from_secs(60);
+
+/// A running gateway; killed when dropped.
+#[derive(Debug)]
+pub struct Gateway {
+    setup: Setup,
+    process: Child,
+    log: Lines,
+    access: Lines,
+    address: SocketAddr,
+    admin: Option<SocketAddr>,
+}
+
+impl Gateway {
+    /// Starts the binary on what was set up, and waits until it is ready.
+    async fn start(setup: Setup) -> Self {
+        setup.write();
+        let mut process = command(&["run", "--config"])
+            .arg(setup.file())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Lines::read(process.stderr.take().unwrap());
+        let access = Lines::read(process.stdout.take().unwrap());
+        eventually!(within START, "ready", ready(&mut process, &log));
+        let address = log
+            .address("listening", "listener=")
+            .expect("a listener's address");
+        let admin = log.address("admin listening", "");
+        Self {
+            setup,
+            process,
+            log,
+            access,
+            address,
+            admin,
+        }
+    }
+
+    /// Where it listens; the first listener, when it has several.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the listener of this name listens.
+    pub fn address_of(&self, listener: &str) -> SocketAddr {
+        let field = format!("listener={listener}");
+        self.log
+            .address("listening", &field)
+            .expect("a listener of this name")
+    }
+
+    /// A client for `shop.example`.
+    pub fn client(&self, http: Http) -> Client {
+        self.client_of("shop.example", http)
+    }
+
+    /// A client that asks for another server name.
+    pub fn client_of(&self, name: &str, http: Http) -> Client {
+        Client::new(
+            self.address,
+            name,
+            self.setup.authority().certificate(),
+            http,
+        )
+    }
+
+    /// Runs curl; the URL's host may be any that the gateway's certificate names.
+    pub async fn curl(&self, http: Http, url: &str, arguments: &[&str]) -> CurlAnswer {
+        curl(self.address, &self.setup.root_file(), http, url, arguments).await
+    }
+
+    /// A raw TLS socket that speaks HTTP/1.1.
+    pub async fn raw(&self) -> RawSocket {
+        let root = self.setup.authority().certificate();
+        RawSocket::connect(self.address, "shop.example", root, &["http/1.1"])
+            .await
+            .unwrap()
+    }
+
+    /// What it was set up with; changes on disk are made through this.
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Changes the configuration file; the gateway sees it by itself.
+    pub fn configure(&mut self, change: impl FnOnce(Setup) -> Setup) {
+        self.setup.change(change);
+        self.setup.write();
+    }
+
+    /// The log's entries so far; an entry may have several lines.
+    pub fn log(&self) -> Vec<String> {
+        self.log.entries()
+    }
+
+    /// Waits for a log entry that contains all of these, and returns it.
+    pub async fn logged(&self, parts: &[&str]) -> String {
+        self.logged_after(0, parts).await
+    }
+
+    /// As [`logged`](Self::logged), passing over this many entries.
+    pub async fn logged_after(&self, entries: usize, parts: &[&str]) -> String {
+        let has = |entry: &String| parts.iter().all(|part| entry.contains(part));
+        let found = || self.log().into_iter().skip(entries).find(has);
+        eventually!(format!("a log entry with {parts:?}"), found())
+    }
+
+    /// Waits for the access-log line of an answer.
+    pub async fn access_line(&self, answer: &Answer) -> Value {
+        let id = answer.header("x-request-id");
+        assert!(!id.is_empty(), "an answer without x-request-id: {answer:?}");
+        self.access_line_where(|line| line["id"] == id).await
+    }
+
+    /// Waits for the first access-log line that fits.
+    pub async fn access_line_where(&self, fits: impl Fn(&Value) -> bool) -> Value {
+        eventually!(
+            "an access-log line",
+            self.access_lines().into_iter().find(&fits)
+        )
+    }
+
+    /// The access-log lines so far.
+    pub fn access_lines(&self) -> Vec<Value> {
+        let parse = |line: String| {
+            serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"))
+        };
+        self.access.all().into_iter().map(parse).collect()
+    }
+
+    /// `GET` of a path of the admin listener: status and body.
+    pub async fn admin(&self, path: &str) -> (u16, String) {
+        let address = self.admin.expect("a gateway with an admin listener");
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let status = text.split(' ').nth(1).unwrap().parse().unwrap();
+        let body = text.split_once("\r\n\r\n").unwrap().1;
+        (status, body.to_owned())
+    }
+
+    /// The metrics page.
+    pub async fn metrics(&self) -> String {
+        let (status, text) = self.admin("/metrics").await;
+        assert_eq!(status, 200, "{text}");
+        text
+    }
+
+    /// Resident memory, bytes.
+    pub fn resident(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory that was ever resident, bytes.
+    pub fn peak(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, key: &str) -> u64 {
+        let pid = self.process.id().expect("a running process");
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(key)).unwrap();
+        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kib * 1024
+    }
+
+    /// Sends SIGHUP.
+    pub async fn hang_up(&self) {
+        self.signal("-HUP").await;
+    }
+
+    /// Sends SIGTERM and returns at once.
+    pub async fn terminate(&self) {
+        self.signal("-TERM").await;
+    }
+
+    /// Waits for the process to end.
+    pub async fn exit(&mut self) -> ExitStatus {
+        eventually!("the end of the process", self.process.try_wait().unwrap())
+    }
+
+    /// SIGTERM and the end.
+    pub async fn stop(mut self) -> ExitStatus {
+        self.terminate().await;
+        self.exit().await
+    }
+
+    async fn signal(&self, signal: &str) {
+        let pid = self.process.id().expect("a running process").to_string();
+        let sent = Command::new("kill")
+            .args([signal, &pid])
+            .status()
+            .await
+            .unwrap();
+        assert!(sent.success());
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the gateway's log:\n{}", self.log.all().join("\n"));
+        }
+    }
+}
+
+/// Whether it is ready; panics with its log when it has ended instead.
+fn ready(process: &mut Child, log: &Lines) -> Option<()> {
+    if let Some(status) = process.try_wait().unwrap() {
+        panic!("the gateway ended with {status}:\n{}", log.all().join("\n"));
+    }
+    let is_ready = |line: &String| line.split_whitespace().any(|word| word == "ready");
+    log.all().iter().any(is_ready).then_some(())
+}
+
+/// The gateway's binary with these arguments; killed when its process is dropped.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary());
+    command
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs the binary to its end.
+pub async fn output(arguments: &[&str]) -> Output {
+    let run = command(arguments).output();
+    tokio::time::timeout(wait::DEADLINE, run)
+        .await
+        .expect("it ends")
+        .unwrap()
+}
+
+/// `WITGATE_BIN`, or the binary beside the test executable's folder.
+fn binary() -> PathBuf {
+    let path = env::var_os("WITGATE_BIN").map(PathBuf::from);
+    let path = path.unwrap_or_else(|| crate::wasm::target_dir().join("debug/witgate"));
+    assert!(
+        path.exists(),
+        "no gateway at {}: run `cargo xtask test`",
+        path.display()
+    );
+    path
+}
