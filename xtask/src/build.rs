@@ -1,0 +1,44 @@
+//! Builds what demo and tests run. Cargo knows what has changed, so each of these may be
+//! called at any time.
+
+use anyhow::Result;
+
+use crate::{command, project::Project, step::step};
+
+/// Everything native: the gateway, the demo's upstreams, this program.
+///
+/// The whole workspace at once, as the tests need it: with other packages cargo would choose
+/// other features and compile the Wasm engine a second time.
+pub(crate) fn host(project: &Project) -> Result<()> {
+    step(
+        "Build the gateway (the Wasm engine takes a few minutes the first time)",
+        || command::run(project.cargo("build").arg("--workspace")),
+    )
+}
+
+/// The reference plugins, into `target/plugins/`.
+pub(crate) fn plugins(project: &Project) -> Result<()> {
+    step("Build the reference plugins", || {
+        let mut build = project.program(project.binary("witgate"));
+        build.args(["plugin", "build", ".", "-o"]);
+        build
+            .arg(project.target().join("plugins/"))
+            .args(["--", "--profile", "plugin"]);
+        for name in project.plugins()? {
+            build.args(["-p", &name]);
+        }
+        command::run(&mut build)
+    })
+}
+
+/// The misbehaving plugins of the tests, into `target/guests/`.
+pub(crate) fn guests(project: &Project) -> Result<()> {
+    step("Build the plugins of the tests", || {
+        let mut build = project.program(project.binary("witgate"));
+        build.args(["plugin", "build", "tests/guests", "-o"]);
+        build
+            .arg(project.target().join("guests/"))
+            .args(["--", "--examples"]);
+        command::run(&mut build)
+    })
+}

@@ -1,0 +1,92 @@
+//! `cargo xtask …`: what a developer of Witgate runs. Sets up the machine, builds the gateway
+//! and its plugins, walks through the demo, runs the tests, re-makes the SDK's bindings.
+
+mod bindings;
+mod build;
+mod command;
+mod demo;
+mod project;
+mod setup;
+mod step;
+#[path = "../../host/src/cli/toolchain.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with the gateway, which uses all of it"
+)]
+mod toolchain;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use project::Project;
+
+/// Tasks of the Witgate project. Each does what it needs first, so that any of them works in
+/// a fresh clone.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Makes sure that this machine can compile the gateway and its plugins
+    Setup,
+    /// Builds the gateway, the reference plugins and the plugins of the tests
+    Plugins,
+    /// Starts a gateway with plugins and upstreams to play with, until Ctrl-C
+    Demo {
+        /// Walks through the demo by itself, on free ports; fails if anything is not as it says
+        #[arg(long)]
+        check: bool,
+    },
+    /// Runs every test
+    Test {
+        /// Handed to `cargo test --workspace`
+        #[arg(last = true)]
+        arguments: Vec<String>,
+    },
+    /// Re-makes the SDK's Rust bindings from `wit/`
+    Bindings {
+        /// Changes nothing; fails if the bindings are not what `wit/` asks for
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Task::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    let project = Project::find()?;
+    match task {
+        Task::Setup => setup::run(&project),
+        Task::Plugins => prepare(&project),
+        Task::Demo { check } => {
+            setup::run(&project)?;
+            build::host(&project)?;
+            build::plugins(&project)?;
+            demo::run(&project, check)
+        }
+        Task::Test { arguments } => {
+            prepare(&project)?;
+            step::step("Run every test", || {
+                let mut cargo = project.cargo("test");
+                command::run(cargo.arg("--workspace").args(arguments))
+            })
+        }
+        Task::Bindings { check } => bindings::run(check),
+    }
+}
+
+/// What the tests need.
+fn prepare(project: &Project) -> anyhow::Result<()> {
+    setup::run(project)?;
+    build::host(project)?;
+    build::plugins(project)?;
+    build::guests(project)
+}

@@ -1,0 +1,93 @@
+//! Makes sure that this machine can compile the gateway and its plugins.
+//!
+//! Looks first and installs only what is missing: by rustup, else with apt-get where this
+//! user may; else it says what to install. What is there is never changed.
+
+mod apt;
+
+use std::{process::Command, time::Duration};
+
+use anyhow::{Result, bail};
+
+use crate::{
+    command::{self, which},
+    project::Project,
+    step::step,
+    toolchain::{self, Toolchain, WASM_TARGET},
+};
+
+/// The target's standard library has 20 MB.
+const RUSTUP_LIMIT: Duration = Duration::from_secs(180);
+
+/// Checks for everything and installs what is missing.
+pub(crate) fn run(project: &Project) -> Result<()> {
+    step(
+        "Look for a C compiler, curl and a compiler for wasm",
+        || {
+            c_compiler()?;
+            curl()?;
+            wasm(project)
+        },
+    )
+}
+
+/// The TLS library has C in it.
+fn c_compiler() -> Result<()> {
+    if std::env::var_os("CC").is_some()
+        || ["cc", "gcc", "clang"]
+            .into_iter()
+            .any(|name| which(name).is_some())
+    {
+        return Ok(());
+    }
+    apt::install(&["gcc", "libc6-dev"], "a C compiler")
+}
+
+/// The demo's check and one test speak to the gateway as people do.
+fn curl() -> Result<()> {
+    if which("curl").is_none() {
+        apt::install(&["curl", "ca-certificates"], "curl")?;
+    }
+    let features = command::output(Command::new("curl").arg("--version")).unwrap_or_default();
+    if !features.contains("HTTP2") {
+        bail!("this curl does not speak HTTP/2, which the demo shows; install one that does");
+    }
+    Ok(())
+}
+
+fn wasm(project: &Project) -> Result<()> {
+    if let Some(found) = find(project) {
+        eprintln!("    plugins are compiled by {found}");
+        return Ok(());
+    }
+    let added = rustup(project);
+    if added.is_err() || find(project).is_none() {
+        let why = added.err().map_or_else(
+            || "rustup did not help".to_owned(),
+            |error| format!("{error:#}"),
+        );
+        eprintln!("    {why}");
+        apt::install_wasm()?;
+    }
+    let found = Toolchain::find(project.root())?;
+    eprintln!("    plugins are compiled by {found}");
+    Ok(())
+}
+
+fn find(project: &Project) -> Option<Toolchain> {
+    Toolchain::find(project.root()).ok()
+}
+
+/// Adds the target to the toolchain that plugins will be built with.
+fn rustup(project: &Project) -> Result<()> {
+    if which("rustup").is_none() {
+        bail!("rustup is not there");
+    }
+    eprintln!("    rustup target add {WASM_TARGET}");
+    let mut rustup = Command::new("rustup");
+    toolchain::clean(&mut rustup);
+    rustup
+        .args(["target", "add", WASM_TARGET])
+        .current_dir(project.root());
+    command::run_quietly(&mut rustup, RUSTUP_LIMIT)
+}
