@@ -9,8 +9,8 @@ use witgate::{
     config::{OnError, PluginLimits, Sidecar},
     metrics::PerWorker,
     plugin::{
-        Connection, Digest, Lendable, LocalPlugin, PluginEngine, PoolFacts, Request, RequestId,
-        Response, Source, TlsSession, Version,
+        self, Connection, Digest, Lendable, LocalPlugin, PluginEngine, PoolFacts, Request,
+        RequestId, Response, Source, TlsSession,
     },
 };
 
@@ -48,7 +48,7 @@ async fn load(engine: &PluginEngine, name: &str, sidecar: &str) -> LocalPlugin {
         bytes,
         sidecar: Sidecar::parse(sidecar, "bench.toml".as_ref(), &defaults).expect("a good sidecar"),
     };
-    let version = Version::load(engine, source, None, Arc::new(PerWorker::new(1)))
+    let version = plugin::load(engine, source, None, Arc::new(PerWorker::new(1)))
         .await
         .expect("a good plugin");
     LocalPlugin::new(version, 0)

@@ -15,7 +15,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use crate::{
     config::Limits,
-    listener::OpenConnection,
+    local::OpenConnection,
     plugin::{Connection, TlsSession},
     proxy,
     tls::{Alpn, Session},
@@ -70,7 +70,7 @@ pub async fn serve(open: OpenConnection, stream: TcpStream) {
 }
 
 async fn handshake(open: &OpenConnection, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-    let snapshot = open.worker.snapshot();
+    let snapshot = open.local.snapshot();
     let limit = snapshot.shared.config.timeouts.tls_handshake;
     drop(snapshot);
     let accepted = timeout(
@@ -88,7 +88,7 @@ async fn handshake(open: &OpenConnection, stream: TcpStream) -> Option<TlsStream
     };
     open.listener
         .counters
-        .of(open.worker.index)
+        .of(open.local.index)
         .failed_handshakes
         .add(1);
     tracing::debug!(listener = %open.listener.name, %error, "TLS handshake failed");
@@ -103,8 +103,8 @@ async fn serve_h1<S>(
 where
     TokioIo<S>: rt::Read + rt::Write + Unpin + 'static,
 {
-    let worker = &open.worker;
-    let config = Arc::clone(&worker.snapshot().shared.config);
+    let local = &open.local;
+    let config = Arc::clone(&local.snapshot().shared.config);
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -119,7 +119,7 @@ where
     tokio::select! {
         biased;
         result = served.as_mut() => return result,
-        () = worker.drain.wait() => served.as_mut().graceful_shutdown(),
+        () = local.drain.wait() => served.as_mut().graceful_shutdown(),
     }
     served.await
 }
@@ -132,15 +132,15 @@ async fn serve_h2<S>(
 where
     TokioIo<S>: rt::Read + rt::Write + Unpin + 'static,
 {
-    let worker = &open.worker;
-    let limits = worker.snapshot().shared.config.limits.clone();
+    let local = &open.local;
+    let limits = local.snapshot().shared.config.limits.clone();
     let served = h2_builder(&limits)
         .serve_connection(TokioIo::new(stream), service(Rc::clone(open), connection));
     let mut served = pin!(served);
     tokio::select! {
         biased;
         result = served.as_mut() => return result,
-        () = worker.drain.wait() => served.as_mut().graceful_shutdown(),
+        () = local.drain.wait() => served.as_mut().graceful_shutdown(),
     }
     served.await
 }

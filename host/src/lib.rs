@@ -9,7 +9,8 @@
 //! [`metrics`] keep the books.
 //!
 //! What a request is served with is one immutable [`snapshot`], made from a [`config`] and the
-//! plugin folder, and replaced by [`reload`] when they change. [`run`] puts the process together,
+//! plugin folder, and replaced by [`reload`] when they change; what its worker adds to that is
+//! [`local`]. [`run`] puts the process together,
 //! [`admin`] tells how it is, [`shutdown`] ends it, [`cli`] is the command line.
 
 pub mod cli;
@@ -20,6 +21,8 @@ pub mod reload;
 pub mod snapshot;
 
 pub mod worker;
+
+pub mod local;
 
 pub mod listener;
 

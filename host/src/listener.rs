@@ -1,4 +1,4 @@
-//! Accepting connections: one loop per listener and worker. A connection is handed on at once,
+//! Accepting connections: one loop per listener and local. A connection is handed on at once,
 //! so that a silent client holds up nobody; a full worker or an exhausted system pauses it.
 
 use std::{collections::HashMap, io, rc::Rc, sync::Arc, time::Duration};
@@ -10,15 +10,15 @@ use tokio::{
 
 use crate::{
     downstream,
-    snapshot::{Listener, Socket},
-    worker::Worker,
+    local::{Local, OpenConnection},
+    snapshot::Socket,
 };
 
 /// How long accepting pauses when the system has no descriptor or memory left, or the worker
 /// has all the connections that it may have.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The loops of one worker.
+/// The loops of one local.
 #[derive(Default)]
 pub struct Acceptors {
     /// By address of the shared socket, which the entry keeps alive.
@@ -28,8 +28,8 @@ pub struct Acceptors {
 impl Acceptors {
     /// Starts and stops loops until they are those of the worker's snapshot. Connections of a
     /// listener that is gone go on.
-    pub fn follow(&mut self, worker: &Rc<Worker>) {
-        let snapshot = worker.snapshot();
+    pub fn follow(&mut self, local: &Rc<Local>) {
+        let snapshot = local.snapshot();
         let wanted: Vec<_> = snapshot
             .shared
             .listeners
@@ -43,13 +43,13 @@ impl Acceptors {
             }
             stays
         });
-        if worker.drain.started() {
+        if local.drain.started() {
             return;
         }
         for socket in wanted {
             self.running
                 .entry(Arc::as_ptr(socket))
-                .or_insert_with(|| (Arc::clone(socket), start(worker, socket)));
+                .or_insert_with(|| (Arc::clone(socket), start(local, socket)));
         }
     }
 
@@ -59,13 +59,13 @@ impl Acceptors {
     }
 }
 
-fn start(worker: &Rc<Worker>, socket: &Arc<Socket>) -> JoinHandle<()> {
-    let worker = Rc::clone(worker);
+fn start(local: &Rc<Local>, socket: &Arc<Socket>) -> JoinHandle<()> {
+    let local = Rc::clone(local);
     let socket = Arc::clone(socket);
     tokio::task::spawn_local(async move {
-        let listener = socket.take(worker.index).map(TcpListener::from_std);
+        let listener = socket.take(local.index).map(TcpListener::from_std);
         match listener {
-            Some(Ok(listener)) => accept_all(&worker, &socket, &listener).await,
+            Some(Ok(listener)) => accept_all(&local, &socket, &listener).await,
             Some(Err(error)) => {
                 tracing::error!(address = %socket.address, %error, "cannot accept connections")
             }
@@ -76,16 +76,16 @@ fn start(worker: &Rc<Worker>, socket: &Arc<Socket>) -> JoinHandle<()> {
     })
 }
 
-async fn accept_all(worker: &Rc<Worker>, socket: &Arc<Socket>, listener: &TcpListener) {
+async fn accept_all(local: &Rc<Local>, socket: &Arc<Socket>, listener: &TcpListener) {
     let mut troubled = false;
     loop {
-        while is_full(worker) {
+        while is_full(local) {
             tokio::time::sleep(PAUSE).await;
         }
         match listener.accept().await {
             Ok((stream, _)) => {
                 troubled = false;
-                hand_on(worker, socket, stream);
+                hand_on(local, socket, stream);
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -98,26 +98,20 @@ async fn accept_all(worker: &Rc<Worker>, socket: &Arc<Socket>, listener: &TcpLis
     }
 }
 
-fn is_full(worker: &Worker) -> bool {
-    worker.connections.get()
-        >= worker
-            .snapshot()
-            .shared
-            .config
-            .limits
-            .connections_per_worker
+fn is_full(local: &Local) -> bool {
+    local.connections.get() >= local.snapshot().shared.config.limits.connections_per_worker
 }
 
 /// Serves the connection with the listener that has this address now.
-fn hand_on(worker: &Rc<Worker>, socket: &Arc<Socket>, stream: TcpStream) {
-    let snapshot = worker.snapshot();
+fn hand_on(local: &Rc<Local>, socket: &Arc<Socket>, stream: TcpStream) {
+    let snapshot = local.snapshot();
     let listener = snapshot
         .shared
         .listeners
         .iter()
         .find(|listener| Arc::ptr_eq(&listener.socket, socket));
     if let Some(listener) = listener {
-        let open = OpenConnection::new(Rc::clone(worker), Arc::clone(listener));
+        let open = OpenConnection::new(Rc::clone(local), Arc::clone(listener));
         tokio::task::spawn_local(downstream::serve(open, stream));
     }
 }
@@ -131,31 +125,4 @@ fn is_of_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::ConnectionReset
     )
-}
-
-/// A client connection in the worker's books, until dropped.
-pub struct OpenConnection {
-    /// Whose it is.
-    pub worker: Rc<Worker>,
-    /// Which listener accepted it.
-    pub listener: Arc<Listener>,
-}
-
-impl OpenConnection {
-    fn new(worker: Rc<Worker>, listener: Arc<Listener>) -> Self {
-        worker.connections.set(worker.connections.get() + 1);
-        let counters = listener.counters.of(worker.index);
-        counters.accepted.add(1);
-        counters.open.add(1);
-        Self { worker, listener }
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.worker
-            .connections
-            .set(self.worker.connections.get() - 1);
-        self.listener.counters.of(self.worker.index).open.sub(1);
-    }
 }

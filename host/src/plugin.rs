@@ -10,6 +10,8 @@ mod error;
 mod facts;
 pub mod folder;
 mod instance;
+mod lines;
+mod load;
 mod local;
 mod log;
 mod state;
@@ -29,5 +31,6 @@ pub use error::{CallError, LoadError};
 pub use facts::{
     Connection, Lendable, Original, PoolFacts, Request, RequestId, Response, TlsSession,
 };
+pub use load::load;
 pub use local::{Called, LocalPlugin};
 pub use version::{Digest, Source, Version};

@@ -19,9 +19,8 @@ pub use body::Body;
 use self::{body::Content, decide::Routed, record::Record};
 use crate::{
     error::GatewayError,
-    listener::OpenConnection,
+    local::{LocalSnapshot, OpenConnection},
     plugin::{Connection, Lendable, Request},
-    worker::LocalSnapshot,
 };
 
 /// Serves one request. Cancelled when its client goes away: what it holds is dropped, which
@@ -31,7 +30,7 @@ pub async fn serve(
     connection: Arc<Connection>,
     request: hyper::Request<Incoming>,
 ) -> hyper::Response<Body> {
-    let snapshot = open.worker.snapshot();
+    let snapshot = open.local.snapshot();
     let (head, body) = request.into_parts();
     let mut record = Record::new(open, Rc::clone(&snapshot), &connection, &head);
     let answered = match intake::accept(record.id, head, connection) {

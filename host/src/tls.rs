@@ -5,6 +5,7 @@
 //! explicitly. Sockets, timeouts and the pooling of connections are left to the callers.
 
 pub mod downstream;
+mod failure;
 mod files;
 mod leaf;
 mod trust;

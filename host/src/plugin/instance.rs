@@ -10,7 +10,7 @@ use super::{
     bindings::witgate::plugin::types::{RequestEdit, ResponseEdit},
     error::{CallError, DeadlineExceeded, LoadError},
     facts::{Lendable, PoolFacts, Request, Response},
-    log::printable,
+    lines::printable,
     state::State,
     version::Version,
 };

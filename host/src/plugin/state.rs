@@ -13,7 +13,7 @@ use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use super::{
     error::DeadlineExceeded,
     facts::{PoolFacts, Request, Response},
-    log::{LineBudget, StandardStream},
+    lines::{LineBudget, StandardStream},
 };
 
 /// Elements that one table may grow to; Rust plugins use a few hundred.

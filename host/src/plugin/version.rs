@@ -4,19 +4,13 @@ use std::{
     fmt,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
-    time::Duration,
 };
 
-use super::{
-    component::CheckedComponent, engine::PluginEngine, error::LoadError, instance::Instance,
-};
+use super::{component::CheckedComponent, engine::PluginEngine, error::LoadError};
 use crate::{
     config::{OnError, PluginLimits, Role, Sidecar},
     metrics::{PerWorker, PluginCounters},
 };
-
-/// How long the compiler may take; a plugin of 20 MB needs about 20 s.
-const COMPILE_LIMIT: Duration = Duration::from_secs(120);
 
 /// SHA-256 of a plugin file and its sidecar: what makes a version.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,21 +81,15 @@ pub struct Version {
 }
 
 impl Version {
-    /// Compiles, checks, instantiates and configures a plugin, off the workers.
-    ///
-    /// `unchanged` is the version in service: its compiled code is used again when only the
-    /// sidecar is another.
-    pub async fn load(
+    /// A version of this code under this sidecar. Fails when the sidecar allows only roles that
+    /// the code does not have.
+    pub(super) fn new(
         engine: &PluginEngine,
+        component: Arc<CheckedComponent>,
         source: Source,
-        unchanged: Option<&Arc<Version>>,
         counters: Arc<PerWorker<PluginCounters>>,
-    ) -> Result<Arc<Self>, LoadError> {
-        let component = match unchanged.filter(|version| version.digest == source.digest) {
-            Some(version) => Arc::clone(&version.component),
-            None => Arc::new(compile(engine, source.bytes).await?),
-        };
-        let version = Arc::new(Self {
+    ) -> Result<Self, LoadError> {
+        Ok(Self {
             roles: roles(&component, source.sidecar.roles.as_deref())?,
             name: source.name,
             path: source.path,
@@ -114,9 +102,7 @@ impl Version {
             config_json: source.sidecar.config_json,
             allowed: source.sidecar.roles,
             _alive: Alive::new(),
-        });
-        Instance::start(&version).await?;
-        Ok(version)
+        })
     }
 
     /// Whether loading this source would make the same version again.
@@ -153,20 +139,6 @@ impl Version {
 impl fmt::Debug for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}", self.name, self.digest)
-    }
-}
-
-async fn compile(engine: &PluginEngine, bytes: Vec<u8>) -> Result<CheckedComponent, LoadError> {
-    let engine = engine.clone();
-    let compiling = tokio::task::spawn_blocking(move || CheckedComponent::compile(&engine, &bytes));
-    match tokio::time::timeout(COMPILE_LIMIT, compiling).await {
-        Ok(Ok(compiled)) => compiled,
-        Ok(Err(panic)) => Err(LoadError::Compile {
-            message: panic.to_string(),
-        }),
-        Err(_) => Err(LoadError::CompileTimeout {
-            limit: COMPILE_LIMIT,
-        }),
     }
 }
 

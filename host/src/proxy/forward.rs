@@ -14,11 +14,11 @@ use tokio::time::timeout;
 use super::Exchange;
 use crate::{
     error::{GatewayError, UpstreamError},
+    local::LocalPool,
     plugin::Outcome,
     pool::{Choice, Endpoint, Wanted},
     tls,
     upstream::{self, BodyError, Connection, RequestBody, ResponseBody, Upload},
-    worker::LocalPool,
 };
 
 /// Endpoints that one request may be tried on.

@@ -12,10 +12,9 @@ use crate::{
     access_log::{Entry, PluginEntry},
     config::Role,
     error::{Cause, GatewayError},
-    listener::OpenConnection,
+    local::{LocalSnapshot, OpenConnection},
     plugin::{Connection, LocalPlugin, Outcome, RequestId},
     upstream::{BodyError, Upload},
-    worker::LocalSnapshot,
 };
 
 /// Longest rule name that is kept, bytes; what `routing.wit` promises.
@@ -64,7 +63,7 @@ impl Record {
         head: &Parts,
     ) -> Self {
         Self {
-            id: open.worker.next_id(),
+            id: open.local.next_id(),
             open,
             snapshot,
             started: Instant::now(),
@@ -92,7 +91,7 @@ impl Record {
     }
 
     pub(super) fn worker(&self) -> usize {
-        self.open.worker.index
+        self.open.local.index
     }
 
     /// The pool of the listener that the request came in by, as the request's snapshot has it;
@@ -182,8 +181,8 @@ impl Drop for Record {
             self.cause = Some(Cause::ClientClosed);
         }
         self.count();
-        if self.open.worker.access_log.is_on() {
-            self.open.worker.access_log.write(&self.entry());
+        if self.open.local.access_log.is_on() {
+            self.open.local.access_log.write(&self.entry());
         }
     }
 }

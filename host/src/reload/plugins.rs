@@ -11,7 +11,7 @@ use super::stamp::Stamp;
 use crate::{
     config::PluginLimits,
     metrics::{PerWorker, PluginCounters},
-    plugin::{LoadError, PluginEngine, Source, Version, folder},
+    plugin::{self, LoadError, PluginEngine, Source, Version, folder},
 };
 
 /// The plugins of the folder, in its order.
@@ -167,7 +167,7 @@ impl Entry {
         {
             return Ok(());
         }
-        let loaded = Version::load(
+        let loaded = plugin::load(
             engine,
             source,
             self.version.as_ref(),

@@ -9,7 +9,7 @@ use std::{
 use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::{extensions::GeneralName, prelude::X509Certificate};
 
-use super::{Fingerprint, plain_name, trust::TrustFailure};
+use super::{Fingerprint, failure::TrustFailure, plain_name};
 
 /// The parts of a certificate that the gateway looks at.
 #[derive(Debug, Clone)]

@@ -23,98 +23,13 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{
-    FileProblem, Fingerprint, files,
+    FileProblem, Fingerprint,
+    failure::{TrustError, TrustFailure},
+    files,
     leaf::{self, Leaf},
     provider,
-    upstream::TrustError,
 };
 use crate::config::{PinnedCertificate, Trust};
-
-/// Why an endpoint's certificate was refused. The endpoint saw no byte of a request.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum TrustFailure {
-    /// `trust.certificates` or `trust.spki`, and this certificate is not on the list.
-    #[error("{fingerprint} is not on the allow-list")]
-    NotAllowListed {
-        /// What `trust.certificates` must hold to accept it, or for `trust.spki`, its key's.
-        fingerprint: Fingerprint,
-    },
-    /// `trust.certificates`: not on the list, but a certificate with the same key is: it has
-    /// probably been renewed.
-    #[error(
-        "{fingerprint} is not on the allow-list, only another certificate with its key: {listed}"
-    )]
-    KeyListedOnly {
-        /// What `trust.certificates` must hold to accept it.
-        fingerprint: Fingerprint,
-        /// File name, without its folder, of the certificate that is on the list.
-        listed: String,
-    },
-    /// The certificate, or one that it depends on, is no longer valid.
-    #[error("expired at {}", humantime::format_rfc3339_seconds(*.not_after))]
-    Expired {
-        /// The last second of its validity.
-        not_after: SystemTime,
-    },
-    /// The certificate, or one that it depends on, is not valid yet.
-    #[error("not valid before {}", humantime::format_rfc3339_seconds(*.not_before))]
-    NotYetValid {
-        /// The first second of its validity.
-        not_before: SystemTime,
-    },
-    /// `trust.roots` or `trust.public`: no chain to a listed CA.
-    #[error("{fingerprint} is not issued by a trusted CA")]
-    UnknownIssuer {
-        /// The endpoint's certificate.
-        fingerprint: Fingerprint,
-    },
-    /// `trust.roots` or `trust.public`: a good certificate of somebody else.
-    #[error("not valid for {expected}, but for {}", names(.presented))]
-    NameMismatch {
-        /// The name that was asked for.
-        expected: String,
-        /// The names in the certificate.
-        presented: Vec<String>,
-    },
-    /// Anything else, in words: malformed, wrong purpose, signature wrong or by another key.
-    #[error("{0}")]
-    Invalid(String),
-}
-
-impl TrustFailure {
-    /// The fingerprint of what the endpoint presented, where it is the mend.
-    pub fn fingerprint(&self) -> Option<Fingerprint> {
-        match self {
-            Self::NotAllowListed { fingerprint }
-            | Self::KeyListedOnly { fingerprint, .. }
-            | Self::UnknownIssuer { fingerprint } => Some(*fingerprint),
-            Self::Expired { .. }
-            | Self::NotYetValid { .. }
-            | Self::NameMismatch { .. }
-            | Self::Invalid(_) => None,
-        }
-    }
-}
-
-/// A certificate of a public service can hold hundreds of names.
-const NAMES_SHOWN: usize = 8;
-
-fn names(names: &[String]) -> String {
-    match names.len() {
-        0 => "no name at all".to_owned(),
-        shown if shown <= NAMES_SHOWN => names.join(", "),
-        all => {
-            let shown: Vec<_> = names.iter().take(NAMES_SHOWN).map(String::as_str).collect();
-            format!("{} and {} more", shown.join(", "), all - NAMES_SHOWN)
-        }
-    }
-}
-
-impl From<TrustFailure> for Error {
-    fn from(failure: TrustFailure) -> Self {
-        Self::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(failure))))
-    }
-}
 
 /// Verifies the endpoints of one pool.
 #[derive(Debug)]
