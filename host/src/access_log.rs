@@ -148,6 +148,13 @@ impl AccessLog {
     }
 }
 
+impl Drop for AccessLog {
+    /// Requests that are cut write their lines at the very end.
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
 /// One line. Fields that do not apply are absent.
 #[derive(Debug, Serialize)]
 #[allow(

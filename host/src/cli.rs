@@ -12,6 +12,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::{
@@ -41,8 +42,8 @@ enum Command {
     Run(ConfigFile),
     /// Load everything that `run` would and say what is wrong with it
     ///
-    /// Reads configuration, certificates and plugins, tries the listening addresses, and serves
-    /// nothing. Exits with 0 when the gateway would start.
+    /// Reads configuration, certificates and plugins, serves nothing and leaves the listening
+    /// addresses alone. Exits with 0 when all of it is good.
     Check(ConfigFile),
     /// Make, build and check plugins
     #[command(subcommand)]
@@ -177,12 +178,21 @@ fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// The log goes to stderr, as the configuration says; `RUST_LOG` overrides the level.
-fn set_up_log(config: &Config) {
+/// Lines that may wait for a slow reader of the log; more are dropped.
+const LOG_QUEUE: usize = 10_000;
+
+/// The log goes to stderr, as the configuration says; `RUST_LOG` overrides the level. A thread of
+/// its own writes it, so that a reader that stalls holds up no request. The guard writes what
+/// is left when it is dropped.
+fn set_up_log(config: &Config) -> WorkerGuard {
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new(config.log.level.as_str().to_lowercase()));
+    let (writer, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(LOG_QUEUE)
+        .lossy(true)
+        .finish(std::io::stderr());
     let log = fmt()
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
         .with_env_filter(filter)
         .with_target(false);
     // A log that is already there belongs to whoever embeds the gateway.
@@ -190,4 +200,5 @@ fn set_up_log(config: &Config) {
         LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => log.json().flatten_event(true).try_init(),
     });
+    guard
 }

@@ -1,6 +1,8 @@
 //! One client connection: TLS handshake, then HTTP/1.1 or HTTP/2 as ALPN has settled, each
 //! request to `proxy`.
 
+mod stall;
+
 use std::{convert::Infallible, io, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use hyper::{
@@ -13,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
+use self::stall::WriteDeadline;
 use crate::{
     config::Limits,
     local::OpenConnection,
@@ -60,6 +63,7 @@ pub async fn serve(open: OpenConnection, stream: TcpStream) {
         }),
     });
     let open = Rc::new(open);
+    let stream = WriteDeadline::new(stream, body_idle(&open));
     let served = match alpn {
         Some(Alpn::H2) => serve_h2(&open, stream, connection).await,
         Some(Alpn::H1) | None => serve_h1(&open, stream, connection).await,
@@ -133,16 +137,40 @@ where
     TokioIo<S>: rt::Read + rt::Write + Unpin + 'static,
 {
     let local = &open.local;
-    let limits = local.snapshot().shared.config.limits.clone();
-    let served = h2_builder(&limits)
-        .serve_connection(TokioIo::new(stream), service(Rc::clone(open), connection));
+    let config = Arc::clone(&local.snapshot().shared.config);
+    let service = service(Rc::clone(open), connection);
+    let served = h2_builder(&config.limits).serve_connection(TokioIo::new(stream), service);
     let mut served = pin!(served);
     tokio::select! {
         biased;
         result = served.as_mut() => return result,
-        () = local.drain.wait() => served.as_mut().graceful_shutdown(),
+        () = local.drain.wait() => {}
+        () = unused(open, config.timeouts.request_head) => {}
     }
-    served.await
+    served.as_mut().graceful_shutdown();
+    // Streams that run keep the connection; a client without any has this long to close.
+    loop {
+        match timeout(H2_PING_TIMEOUT, served.as_mut()).await {
+            Ok(result) => return result,
+            Err(_) if open.requests.running() > 0 => {}
+            Err(_) => return Ok(()),
+        }
+    }
+}
+
+/// Completes when the connection has carried no request for this long.
+async fn unused(open: &OpenConnection, limit: Duration) {
+    loop {
+        let idle = open.requests.idle_for();
+        if idle >= limit {
+            return;
+        }
+        tokio::time::sleep(limit - idle).await;
+    }
+}
+
+fn body_idle(open: &OpenConnection) -> Duration {
+    open.local.snapshot().shared.config.timeouts.body_idle
 }
 
 fn h2_builder(limits: &Limits) -> http2::Builder<LocalExecutor> {

@@ -20,6 +20,14 @@ pub enum GatewayError {
     /// The client's message cannot be forwarded.
     #[error("{0}")]
     BadRequest(&'static str),
+    /// More header fields than `limits.head_fields`.
+    #[error("the request has {found} header fields; {limit} are allowed")]
+    TooManyFields {
+        /// How many it has.
+        found: usize,
+        /// As configured.
+        limit: usize,
+    },
     /// A method that the gateway does not forward.
     #[error("method {0} is not forwarded")]
     Method(http::Method),
@@ -107,6 +115,9 @@ pub enum UpstreamError {
     /// Unreachable, reset and the like.
     #[error("connect failed: {0}")]
     Connect(String),
+    /// The gateway has no descriptor, memory or port left for a connection.
+    #[error("the gateway cannot open a connection: {0}")]
+    Exhausted(String),
     /// No answer to the connect.
     #[error("no connection within {0:?}")]
     ConnectTimeout(Duration),
@@ -135,6 +146,7 @@ impl GatewayError {
     pub fn cause(&self) -> Cause {
         match self {
             Self::BadRequest(_) => Cause::RequestInvalid,
+            Self::TooManyFields { .. } => Cause::HeadTooLarge,
             Self::Method(_) => Cause::MethodRefused,
             Self::RequestBodyTimeout(_) => Cause::RequestBodyTimeout,
             Self::RequestBody(_) => Cause::RequestBodyFailed,
@@ -187,6 +199,7 @@ impl UpstreamError {
             Self::Dns(_) => Cause::DnsFailed,
             Self::Refused => Cause::ConnectRefused,
             Self::Connect(_) => Cause::ConnectFailed,
+            Self::Exhausted(_) => Cause::GatewayExhausted,
             Self::ConnectTimeout(_) => Cause::ConnectTimeout,
             Self::TlsTimeout(_) => Cause::TlsTimeout,
             Self::Handshake(HandshakeFailure::Untrusted(failure)) => trust_cause(failure),

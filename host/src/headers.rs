@@ -46,8 +46,24 @@ pub fn clean_request(headers: &mut HeaderMap) {
     }
 }
 
-/// Makes a response's fields fit to go to the client.
+/// Whether the only transfer coding is `chunked`, the one that the gateway undoes and makes;
+/// none when there is no such field.
+pub fn is_chunked_alone(headers: &HeaderMap) -> Option<bool> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let first = codings.next()?;
+    let chunked = first
+        .as_bytes()
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"chunked");
+    Some(chunked && codings.next().is_none())
+}
+
+/// Makes a response's fields fit to go to the client. A length beside a transfer coding goes
+/// (RFC 9112 §6.1).
 pub fn clean_response(headers: &mut HeaderMap) {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        headers.remove(CONTENT_LENGTH);
+    }
     remove_hop_by_hop(headers);
 }
 
@@ -55,7 +71,8 @@ pub fn clean_response(headers: &mut HeaderMap) {
 /// `x-forwarded-for`, so that a client could speak in the gateway's name.
 fn remove_lookalikes(headers: &mut HeaderMap) {
     let lookalike = |name: &&HeaderName| name.as_str().contains('_');
-    while let Some(name) = headers.keys().find(lookalike).cloned() {
+    let found: Vec<_> = headers.keys().filter(lookalike).cloned().collect();
+    for name in found {
         headers.remove(name);
     }
 }
@@ -171,6 +188,19 @@ mod tests {
         let mut headers = map(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3")]);
         join_cookies(&mut headers);
         assert_eq!(headers, map(&[("cookie", "a=1; b=2; c=3"), ("x", "y")]));
+    }
+
+    #[test]
+    fn a_length_beside_a_transfer_coding_goes() {
+        let mut headers = map(&[("transfer-encoding", "chunked"), ("content-length", "3")]);
+        assert_eq!(is_chunked_alone(&headers), Some(true));
+        clean_response(&mut headers);
+        assert!(headers.is_empty());
+        assert_eq!(is_chunked_alone(&headers), None);
+        assert_eq!(
+            is_chunked_alone(&map(&[("transfer-encoding", "gzip, chunked")])),
+            Some(false)
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::{
     cell::{Cell, RefCell},
     rc::Rc,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 pub use snapshot::{LocalPool, LocalSnapshot};
@@ -74,6 +75,41 @@ pub struct OpenConnection {
     pub local: Rc<Local>,
     /// Which listener accepted it.
     pub listener: Arc<Listener>,
+    /// Its requests that have not ended.
+    pub requests: Requests,
+}
+
+/// How busy a connection is.
+#[derive(Debug)]
+pub struct Requests {
+    running: Cell<usize>,
+    last: Cell<Instant>,
+}
+
+impl Requests {
+    /// A request begins.
+    pub fn begin(&self) {
+        self.running.set(self.running.get() + 1);
+    }
+
+    /// A request has ended.
+    pub fn end(&self, now: Instant) {
+        self.running.set(self.running.get() - 1);
+        self.last.set(now);
+    }
+
+    /// Requests that have not ended.
+    pub fn running(&self) -> usize {
+        self.running.get()
+    }
+
+    /// How long there has been none.
+    pub fn idle_for(&self) -> Duration {
+        match self.running() {
+            0 => self.last.get().elapsed(),
+            _ => Duration::ZERO,
+        }
+    }
 }
 
 impl OpenConnection {
@@ -83,7 +119,15 @@ impl OpenConnection {
         let counters = listener.counters.of(local.index);
         counters.accepted.add(1);
         counters.open.add(1);
-        Self { local, listener }
+        let requests = Requests {
+            running: Cell::new(0),
+            last: Cell::new(Instant::now()),
+        };
+        Self {
+            local,
+            listener,
+            requests,
+        }
     }
 }
 

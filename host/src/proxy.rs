@@ -12,6 +12,7 @@ mod record;
 
 use std::{rc::Rc, sync::Arc};
 
+use http::{Method, StatusCode};
 use hyper::body::Incoming;
 
 pub use body::Body;
@@ -32,8 +33,10 @@ pub async fn serve(
 ) -> hyper::Response<Body> {
     let snapshot = open.local.snapshot();
     let (head, body) = request.into_parts();
+    let most_fields = snapshot.shared.config.limits.head_fields;
+    let to_head = head.method == Method::HEAD;
     let mut record = Record::new(open, Rc::clone(&snapshot), &connection, &head);
-    let answered = match intake::accept(record.id, head, connection) {
+    let answered = match intake::accept(record.id, head, connection, most_fields) {
         Ok(request) => {
             Exchange {
                 request: Lendable::new(request),
@@ -45,12 +48,20 @@ pub async fn serve(
         }
         Err(error) => Err(error),
     };
-    let response = answered.unwrap_or_else(|error| {
+    let mut response = answered.unwrap_or_else(|error| {
         record.failed(&error);
         answer::error(&error, record.id)
     });
     record.status(response.status());
+    if to_head || has_no_body(response.status()) {
+        answer::drop_body(&mut response, to_head);
+    }
     response.map(|content| Body::new(content, record))
+}
+
+/// RFC 9110 §6.4.1.
+fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// A request on its way.

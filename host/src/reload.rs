@@ -24,7 +24,7 @@ use self::{stamp::Signature, watch::FolderWatch};
 use crate::{
     config::{Config, ConfigError},
     plugin::PluginEngine,
-    snapshot::{self, Snapshot},
+    snapshot::{self, Snapshot, Sockets},
 };
 
 /// How often files are looked at when no event says that they have changed: network file
@@ -77,13 +77,16 @@ pub struct Reloader {
     engine: PluginEngine,
     plugins: PluginSet,
     live: Arc<Snapshot>,
+    /// The last configuration that could be read: the live one, or one that was refused for
+    /// what it names, whose files are followed as well.
+    tried: Arc<Config>,
     seen: Signature,
     status: Arc<ReloadStatus>,
 }
 
 impl Reloader {
     /// Loads what the configuration names for the first time; whatever is not fit is an error.
-    pub async fn start(path: &Path, config: Config) -> Result<Self, StartError> {
+    pub async fn start(path: &Path, config: Config, sockets: Sockets) -> Result<Self, StartError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let config = Arc::new(config);
         let engine = PluginEngine::new().map_err(StartError::Engine)?;
@@ -91,16 +94,22 @@ impl Reloader {
         if !rejected.is_empty() {
             return Err(StartError::Plugins(rejected));
         }
-        let seen = Signature::of(inputs(&path, &config));
-        let live = Arc::new(Snapshot::build(config, plugins.versions(), None)?);
+        let seen = Signature::of(inputs(&path, [&config]));
+        let tried = Arc::clone(&config);
+        let live = Arc::new(Snapshot::build(config, plugins.versions(), None, sockets)?);
         Ok(Self {
             path,
             engine,
             plugins,
             live,
+            tried,
             seen,
             status: Arc::default(),
         })
+    }
+
+    fn inputs(&self) -> Vec<PathBuf> {
+        inputs(&self.path, [&self.live.config, &self.tried])
     }
 
     /// What is in service.
@@ -121,7 +130,7 @@ impl Reloader {
     ) {
         let mut folders = FolderWatch::new();
         loop {
-            folders.watch(inputs(&self.path, &self.live.config));
+            folders.watch(self.inputs());
             let everything = tokio::select! {
                 () = folders.changed() => false,
                 () = tokio::time::sleep(POLL) => false,
@@ -145,7 +154,7 @@ impl Reloader {
     /// A new configuration names other files; they count as seen unless something has changed
     /// since they were read.
     fn see_new_inputs(&mut self) {
-        let now = Signature::of(inputs(&self.path, &self.live.config));
+        let now = Signature::of(self.inputs());
         if now.agrees_with(&self.seen) {
             self.seen = now;
         }
@@ -153,7 +162,7 @@ impl Reloader {
 
     /// The inputs' signature once it stays the same.
     async fn settled(&self) -> Signature {
-        let look = || Signature::of(inputs(&self.path, &self.live.config));
+        let look = || Signature::of(self.inputs());
         let mut last = look();
         if last == self.seen {
             return last;
@@ -177,13 +186,14 @@ impl Reloader {
             Ok(updated) => updated,
             Err(error) => return self.refuse(&error),
         };
-        refused |= !rejected.is_empty();
+        refused |= plugins.any_refused();
         self.report(&rejected);
         let versions = plugins.versions();
         let before = Arc::clone(&self.live);
-        let built =
-            tokio::task::spawn_blocking(move || Snapshot::build(config, versions, Some(&before)))
-                .await;
+        let built = tokio::task::spawn_blocking(move || {
+            Snapshot::build(config, versions, Some(&before), Sockets::Open)
+        })
+        .await;
         match built {
             Ok(Ok(snapshot)) => {
                 announce(&self.live, &snapshot);
@@ -201,9 +211,14 @@ impl Reloader {
     }
 
     /// The configuration as the file says, else the one in service; and whether it was refused.
-    fn read_config(&self) -> (Arc<Config>, bool) {
+    fn read_config(&mut self) -> (Arc<Config>, bool) {
         match Config::load(&self.path) {
-            Ok(config) => (Arc::new(config), false),
+            Ok(mut config) => {
+                keep_until_the_next_start(&mut config, &self.live.config);
+                let config = Arc::new(config);
+                self.tried = Arc::clone(&config);
+                (config, false)
+            }
             Err(error) => {
                 tracing::error!(
                     "configuration refused, the last good one stays in service:\n{error}"
@@ -265,9 +280,34 @@ async fn update(
         .map_err(|error| config.error("plugins.dir", format!("{}: {error}", folder.dir.display())))
 }
 
+/// What is set up once keeps its value; a new one is told about, not used.
+fn keep_until_the_next_start(config: &mut Config, live: &Config) {
+    let same = config.workers == live.workers
+        && config.admin == live.admin
+        && config.log == live.log
+        && config.access_log == live.access_log
+        && config.timeouts.shutdown_grace == live.timeouts.shutdown_grace;
+    if !same {
+        tracing::warn!(
+            "`workers`, `admin`, `log`, `access_log` and `timeouts.shutdown_grace` take effect at the next start"
+        );
+    }
+    config.workers = live.workers;
+    config.admin = live.admin;
+}
+
 /// All files whose change may mean a change of what is served.
-fn inputs(path: &Path, config: &Config) -> Vec<PathBuf> {
+fn inputs<'a>(path: &Path, configs: impl IntoIterator<Item = &'a Arc<Config>>) -> Vec<PathBuf> {
     let mut inputs = vec![path.to_owned()];
+    configs
+        .into_iter()
+        .for_each(|config| add_inputs(config, &mut inputs));
+    inputs.sort();
+    inputs.dedup();
+    inputs
+}
+
+fn add_inputs(config: &Config, inputs: &mut Vec<PathBuf>) {
     inputs.extend(snapshot::files(config).map(Path::to_owned));
     if let Some(folder) = &config.plugins {
         inputs.push(folder.dir.clone());
@@ -275,7 +315,6 @@ fn inputs(path: &Path, config: &Config) -> Vec<PathBuf> {
             inputs.extend([found.wasm, found.sidecar]);
         }
     }
-    inputs
 }
 
 /// Says what a change comes to.
@@ -284,6 +323,9 @@ fn announce(before: &Snapshot, after: &Snapshot) {
         let replaced = before.plugins.iter().find(|old| old.name == plugin.name);
         match replaced {
             Some(old) if Arc::ptr_eq(old, plugin) => {}
+            Some(old) if old.digest == plugin.digest => {
+                tracing::info!(plugin = %plugin.name, version = %plugin.label, "plugin has a new configuration");
+            }
             Some(old) => tracing::info!(
                 plugin = %plugin.name, version = %plugin.label, replaces = %old.label, "plugin is live"
             ),
@@ -305,8 +347,5 @@ fn announce(before: &Snapshot, after: &Snapshot) {
         {
             tracing::info!(listener = %listener.name, address = %listener.socket.address, "listening");
         }
-    }
-    if before.config.workers != after.config.workers || before.config.admin != after.config.admin {
-        tracing::warn!("`workers` and `admin.address` take effect at the next start");
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{io, net::SocketAddr, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
 
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -14,7 +15,7 @@ use crate::{
     config::{Config, ConfigError},
     reload::{Reloader, StartError},
     shutdown::Phase,
-    snapshot::Snapshot,
+    snapshot::{Snapshot, Sockets},
     worker,
 };
 
@@ -45,14 +46,19 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
 }
 
 /// Runs the gateway until it is told to end. `set_up_log` is called with the first good
-/// configuration, before certificates and plugins are loaded.
-pub fn run(path: &Path, set_up_log: impl FnOnce(&Config)) -> Result<(), RunError> {
+/// configuration, before certificates and plugins are loaded; what it returns is dropped at the
+/// end.
+pub fn run<Log>(path: &Path, set_up_log: impl FnOnce(&Config) -> Log) -> Result<(), RunError> {
+    raise_descriptor_limit();
     let control = control_runtime().map_err(system("a runtime"))?;
     let ended = control.block_on(async {
         let mut signals = Signals::new().map_err(system("signal handlers"))?;
         let config = Config::load(path)?;
-        set_up_log(&config);
-        let reloader = Reloader::start(path, config).await?;
+        let _log = set_up_log(&config);
+        let reloader = tokio::select! {
+            reloader = Reloader::start(path, config, Sockets::Open) => reloader?,
+            () = signals.end() => return Ok(()),
+        };
         let gateway = Gateway::start(reloader).await?;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -67,12 +73,20 @@ pub fn run(path: &Path, set_up_log: impl FnOnce(&Config)) -> Result<(), RunError
     ended
 }
 
-/// Loads all that `run` would, certificates and plugins too, and serves nothing. Listening
-/// addresses are tried as well.
+/// Loads all that `run` would, certificates and plugins too, and serves nothing. Leaves the
+/// listening addresses alone: a gateway that runs may have them.
 pub fn check(path: &Path) -> Result<Arc<Snapshot>, RunError> {
     let control = control_runtime().map_err(system("a runtime"))?;
-    let reloader = control.block_on(Reloader::start(path, Config::load(path)?))?;
+    let reloader = control.block_on(Reloader::start(path, Config::load(path)?, Sockets::Leave))?;
     Ok(Arc::clone(reloader.live()))
+}
+
+/// Sockets are descriptors: takes as many as the system allows instead of the default of old.
+fn raise_descriptor_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // A refusal leaves the limit as it was, which the accept loop copes with.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 fn control_runtime() -> io::Result<tokio::runtime::Runtime> {

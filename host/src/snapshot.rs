@@ -18,7 +18,7 @@ use crate::{
     upstream::Transport,
 };
 
-pub use listeners::{Listener, Socket};
+pub use listeners::{Listener, Socket, Sockets};
 
 /// Everything that a worker needs to serve.
 pub struct Snapshot {
@@ -55,6 +55,7 @@ impl Snapshot {
         config: Arc<Config>,
         plugins: Vec<Arc<Version>>,
         previous: Option<&Snapshot>,
+        sockets: Sockets,
     ) -> Result<Self, ConfigError> {
         let pools = config
             .pools
@@ -70,7 +71,7 @@ impl Snapshot {
             .listeners
             .iter()
             .map(|listener| {
-                listeners::build(&config, listener, &pools_by_name, previous).map(Arc::new)
+                listeners::build(&config, listener, &pools_by_name, previous, sockets).map(Arc::new)
             })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {

@@ -12,8 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hyper::client::conn::http1::SendRequest;
+use hyper::{
+    body::Incoming,
+    client::conn::{TrySendError, http1::SendRequest},
+};
 use rustls_pki_types::ServerName;
+use tokio::task::AbortHandle;
 
 pub use body::{BodyError, RequestBody, ResponseBody, Upload};
 pub use connect::connect;
@@ -51,14 +55,22 @@ pub struct Idle {
 
 #[derive(Debug)]
 struct IdleConnection {
-    sender: SendRequest<RequestBody>,
+    open: Open,
     since: Instant,
+}
+
+/// An open connection: where requests go in, and the task that moves its bytes.
+#[derive(Debug)]
+struct Open {
+    sender: SendRequest<RequestBody>,
+    task: AbortHandle,
 }
 
 /// A connection that carries a request now.
 #[derive(Debug)]
 pub struct Connection {
-    sender: SendRequest<RequestBody>,
+    /// None once it has been released.
+    open: Option<Open>,
     /// Where it returns to, unless that is gone by then.
     home: Weak<Idle>,
     /// Whether it has carried a request before this one.
@@ -81,14 +93,14 @@ impl Idle {
         // One that is closed is never ready; `sweep` drops it.
         let place = stack
             .iter()
-            .rposition(|connection| connection.sender.is_ready())?;
+            .rposition(|connection| connection.open.sender.is_ready())?;
         let connection = stack.remove(place);
         if now.saturating_duration_since(connection.since) > self.timeout {
             stack.clear();
             return None;
         }
         Some(Connection {
-            sender: connection.sender,
+            open: Some(connection.open),
             home: Rc::downgrade(self),
             reused: true,
         })
@@ -97,12 +109,12 @@ impl Idle {
     /// Closes connections that have been idle for too long.
     pub fn sweep(&self, now: Instant) {
         self.stack.borrow_mut().retain(|connection| {
-            !connection.sender.is_closed()
+            !connection.open.sender.is_closed()
                 && now.saturating_duration_since(connection.since) <= self.timeout
         });
     }
 
-    fn put(&self, sender: SendRequest<RequestBody>) {
+    fn put(&self, open: Open) {
         let mut stack = self.stack.borrow_mut();
         if stack.len() >= self.limit {
             // The one used longest ago has the best chance of being closed by the other side soon.
@@ -111,7 +123,7 @@ impl Idle {
         }
         if self.limit > 0 {
             stack.push(IdleConnection {
-                sender,
+                open,
                 since: Instant::now(),
             });
         }
@@ -119,9 +131,9 @@ impl Idle {
 }
 
 impl Connection {
-    fn fresh(sender: SendRequest<RequestBody>, home: &Rc<Idle>) -> Self {
+    fn fresh(sender: SendRequest<RequestBody>, task: AbortHandle, home: &Rc<Idle>) -> Self {
         Self {
-            sender,
+            open: Some(Open { sender, task }),
             home: Rc::downgrade(home),
             reused: false,
         }
@@ -131,17 +143,32 @@ impl Connection {
     pub async fn send(
         &mut self,
         request: http::Request<RequestBody>,
-    ) -> Result<
-        http::Response<hyper::body::Incoming>,
-        hyper::client::conn::TrySendError<http::Request<RequestBody>>,
-    > {
-        self.sender.try_send_request(request).await
+    ) -> Result<http::Response<Incoming>, TrySendError<http::Request<RequestBody>>> {
+        let open = self.open.as_mut().expect("only `release` takes it");
+        open.sender.try_send_request(request).await
     }
 
-    /// Returns to its stack; dropped when that is gone or the connection is.
-    fn release(self) {
-        if let Some(home) = self.home.upgrade().filter(|_| !self.sender.is_closed()) {
-            home.put(self.sender);
+    /// Carries no request after this one.
+    pub fn retire(&mut self) {
+        self.home = Weak::new();
+    }
+
+    /// Returns to its stack; closed when that is gone or the connection is.
+    fn release(mut self) {
+        let Some(home) = self.home.upgrade() else {
+            return;
+        };
+        if let Some(open) = self.open.take_if(|open| !open.sender.is_closed()) {
+            home.put(open);
+        }
+    }
+}
+
+impl Drop for Connection {
+    /// Whatever it was doing ends now: the other side may never read or write another byte.
+    fn drop(&mut self) {
+        if let Some(open) = &self.open {
+            open.task.abort();
         }
     }
 }

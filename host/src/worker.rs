@@ -47,7 +47,11 @@ fn run(setup: Setup, ready: &mpsc::SyncSender<io::Result<()>>) {
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default());
     match runtime {
-        Ok(runtime) => runtime.block_on(serve(setup, ready)),
+        Ok(runtime) => {
+            runtime.block_on(serve(setup, ready));
+            // Name lookups that still run do not hold up the end.
+            runtime.shutdown_background();
+        }
         Err(error) => drop(ready.send(Err(error))),
     }
 }
@@ -84,6 +88,7 @@ async fn serve(mut setup: Setup, ready: &mpsc::SyncSender<io::Result<()>>) {
 fn tidy(local: &Local) {
     let now = Instant::now();
     local.access_log.flush();
+    local.snapshot().trim();
     local
         .snapshot()
         .pools

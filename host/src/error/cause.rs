@@ -7,6 +7,7 @@ use http::StatusCode;
 #[allow(missing_docs, reason = "the token that each becomes says it")]
 pub enum Cause {
     RequestInvalid,
+    HeadTooLarge,
     MethodRefused,
     RequestBodyTimeout,
     RequestBodyFailed,
@@ -20,6 +21,7 @@ pub enum Cause {
     DnsFailed,
     ConnectRefused,
     ConnectFailed,
+    GatewayExhausted,
     ConnectTimeout,
     TlsTimeout,
     TlsFailed,
@@ -42,7 +44,7 @@ pub enum Cause {
 struct Meaning(Cause, &'static str, StatusCode, &'static str);
 
 /// One row per cause, in the order of the enum.
-const MEANINGS: [Meaning; 30] = {
+const MEANINGS: [Meaning; 32] = {
     use Cause::*;
     const BAD_REQUEST: StatusCode = StatusCode::BAD_REQUEST;
     const INTERNAL: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
@@ -53,6 +55,12 @@ const MEANINGS: [Meaning; 30] = {
             RequestInvalid,
             "request-invalid",
             BAD_REQUEST,
+            "http_request_error",
+        ),
+        Meaning(
+            HeadTooLarge,
+            "head-too-large",
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "http_request_error",
         ),
         Meaning(
@@ -122,6 +130,12 @@ const MEANINGS: [Meaning; 30] = {
             "connect-failed",
             BAD_GATEWAY,
             "destination_ip_unroutable",
+        ),
+        Meaning(
+            GatewayExhausted,
+            "gateway-exhausted",
+            StatusCode::SERVICE_UNAVAILABLE,
+            "connection_limit_reached",
         ),
         Meaning(
             ConnectTimeout,

@@ -69,6 +69,11 @@ impl LocalSnapshot {
         }
     }
 
+    /// Gives back plugin instances that are not needed any more.
+    pub fn trim(&self) {
+        self.plugins.iter().for_each(|plugin| plugin.trim());
+    }
+
     fn pool(&self, name: &str) -> Option<&LocalPool> {
         self.pools.get(self.shared.pool(name)?)
     }

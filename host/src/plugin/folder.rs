@@ -33,7 +33,7 @@ pub enum RejectReason {
     #[error(transparent)]
     Plugin(#[from] LoadError),
     /// Its sidecar.
-    #[error("its sidecar is not valid:\n{0}")]
+    #[error("its sidecar is not valid")]
     Sidecar(#[from] ConfigError),
     /// Another file of the folder has that name.
     #[error("has the same name as {0}, which comes first")]

@@ -49,7 +49,9 @@ impl Instance {
                 plugin: Arc::clone(plugin),
                 exports,
             }),
-            Ok((_, Err(message))) => Err(LoadError::Refused { message }),
+            Ok((_, Err(message))) => Err(LoadError::Refused {
+                message: printable(&message),
+            }),
             Err(error) => Err(LoadError::Start(call_error(&store, plugin, &error))),
         }
     }

@@ -30,7 +30,7 @@ pub struct LocalPlugin {
     worker: usize,
     idle: RefCell<Vec<Instance>>,
     busy: Cell<usize>,
-    reported: Cell<Option<Instant>>,
+    reported: Cell<Option<(Instant, usize)>>,
 }
 
 /// A call that is over.
@@ -106,17 +106,25 @@ impl LocalPlugin {
         self.version.counters.of(self.worker).refused.add(1);
     }
 
-    /// Whether a failure may be logged: once a second and worker, since a plugin that fails
-    /// always fails as often as there are requests; the counters have them all.
-    pub fn may_report(&self) -> bool {
-        let silent = self
-            .reported
-            .get()
-            .is_none_or(|last| last.elapsed() >= Duration::from_secs(1));
-        if silent {
-            self.reported.set(Some(Instant::now()));
+    /// Whether a failure of this kind may be logged: another one at once, the same again after a
+    /// second, since a plugin that fails always fails as often as there are requests; the
+    /// counters have them all.
+    pub fn may_report(&self, kind: usize) -> bool {
+        let due = self.reported.get().is_none_or(|(last, reported)| {
+            reported != kind || last.elapsed() >= Duration::from_secs(1)
+        });
+        if due {
+            self.reported.set(Some((Instant::now(), kind)));
         }
-        silent
+        due
+    }
+
+    /// Gives back one instance of those that only overlapping calls needed.
+    pub fn trim(&self) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() > 1 {
+            idle.pop();
+        }
     }
 
     /// Runs a call on an idle or new instance, which goes back to the idle ones when the call

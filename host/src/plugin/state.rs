@@ -18,6 +18,14 @@ use super::{
 
 /// Elements that one table may grow to; Rust plugins use a few hundred.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
+/// Core instances, tables and memories of one component instance: a Rust plugin has about three
+/// instances, one table and one memory; those made with other languages' tools a few more.
+const MAX_CORE_INSTANCES: usize = 64;
+const MAX_TABLES: usize = 16;
+const MAX_MEMORIES: usize = 8;
+/// WASI handles that one instance may have open, and random bytes that it gets in one call.
+const MAX_WASI_HANDLES: usize = 1000;
+const MAX_RANDOM_BYTES: u64 = 64 << 10;
 /// Slices that every call gets, whatever the clock says: on an overloaded machine a worker may
 /// not run for longer than a deadline, which is not the plugin's doing.
 const MIN_SLICES: u32 = 5;
@@ -54,6 +62,7 @@ impl State {
             lines: LineBudget::default(),
             memory: MemoryLimit {
                 limit: memory,
+                used: 0,
                 denied: false,
             },
             started: Instant::now(),
@@ -87,6 +96,8 @@ impl State {
 impl Wasi {
     /// No files, no sockets, no names, no environment, no arguments; what it prints is logged.
     fn empty(plugin: &Arc<str>) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_WASI_HANDLES);
         let output = StandardStream {
             plugin: Arc::clone(plugin),
         };
@@ -96,11 +107,9 @@ impl Wasi {
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
+            .max_random_size(MAX_RANDOM_BYTES)
             .build();
-        Self {
-            context,
-            table: ResourceTable::new(),
-        }
+        Self { context, table }
     }
 }
 
@@ -117,23 +126,28 @@ impl WasiView for State {
     }
 }
 
-/// Refuses growth above the plugin's limit and remembers that it did, so that the trap that
-/// usually follows can be told from others.
+/// Refuses growth above the plugin's limit, all memories of the instance together, and
+/// remembers that it did, so that the trap that usually follows can be told from others.
 #[derive(Debug)]
 pub(super) struct MemoryLimit {
     pub(super) limit: usize,
+    pub(super) used: usize,
     pub(super) denied: bool,
 }
 
 impl ResourceLimiter for MemoryLimit {
     fn memory_growing(
         &mut self,
-        _: usize,
+        current: usize,
         desired: usize,
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let within = desired <= self.limit;
-        self.denied |= !within;
+        let used = self.used.saturating_add(desired.saturating_sub(current));
+        let within = used <= self.limit;
+        match within {
+            true => self.used = used,
+            false => self.denied = true,
+        }
         Ok(within)
     }
 
@@ -144,5 +158,17 @@ impl ResourceLimiter for MemoryLimit {
         _: Option<usize>,
     ) -> wasmtime::Result<bool> {
         Ok(desired <= MAX_TABLE_ELEMENTS)
+    }
+
+    fn instances(&self) -> usize {
+        MAX_CORE_INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MAX_MEMORIES
     }
 }

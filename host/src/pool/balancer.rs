@@ -53,7 +53,7 @@ impl Balancer {
     pub fn choose(
         &self,
         pool: &Pool,
-        wanted: Wanted,
+        asked: Wanted,
         tried: &[usize],
         now: Instant,
     ) -> Option<Choice> {
@@ -63,7 +63,7 @@ impl Balancer {
                 .is_some_and(|endpoint| endpoint.is_available(now))
         };
         let untried = |index: &usize| !tried.contains(index);
-        let wanted = match wanted {
+        let wanted = match asked {
             Wanted::Any | Wanted::Endpoint(None) => None,
             Wanted::Endpoint(Some(index)) => Some(index),
             Wanted::Hash(key) => rendezvous(pool, key, |_| true),
@@ -73,6 +73,16 @@ impl Balancer {
                 index,
                 as_wanted: true,
             });
+        }
+        if let (Some(first), Wanted::Hash(key)) = (wanted, asked) {
+            // The second choice of a key is as steady as its first.
+            let next = rendezvous(pool, key, |index| untried(&index) && available(&index));
+            if let Some(index) = next.filter(|index| *index != first) {
+                return Some(Choice {
+                    index,
+                    as_wanted: false,
+                });
+            }
         }
         self.next(pool, |index| untried(&index) && available(&index))
             // Rather an endpoint that failed of late than none.

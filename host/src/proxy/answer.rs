@@ -14,6 +14,20 @@ pub(super) fn upstream(head: response::Parts, body: ResponseBody) -> hyper::Resp
     hyper::Response::from_parts(head, Content::Upstream(body))
 }
 
+/// Takes the gateway's or a plugin's own bytes from an answer that has no body; what an upstream
+/// answers has none already. An answer to HEAD says how long the body would be.
+pub(super) fn drop_body(response: &mut hyper::Response<Content>, to_head: bool) {
+    let Content::Whole(bytes) = response.body_mut() else {
+        return;
+    };
+    let length = std::mem::take(bytes).len();
+    if to_head {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, length.into());
+    }
+}
+
 /// The gateway's own answer: status, cause and request id, and no more than that about what
 /// lies behind it.
 pub(super) fn error(error: &GatewayError, id: RequestId) -> hyper::Response<Content> {

@@ -47,7 +47,8 @@ impl Exchange<'_> {
 
     fn act_on_forward(&mut self, forward: Forward) -> Result<Routed, RefusedDecision> {
         let pool = self.snapshot.shared.pool(&forward.pool);
-        let pool = pool.ok_or(RefusedDecision::UndeclaredPool(forward.pool))?;
+        let pool =
+            pool.ok_or_else(|| RefusedDecision::UndeclaredPool(edits::shortened(&forward.pool)))?;
         edits::apply_to_request(forward.edits, &mut self.request)?;
         self.record.rule(forward.rule);
         Ok(Routed::To(pool))
@@ -186,7 +187,7 @@ impl Exchange<'_> {
 
 fn fail<R>(plugin: &LocalPlugin, error: GatewayError) -> Result<Option<R>, GatewayError> {
     let open = plugin.version.fails_open();
-    if plugin.may_report() {
+    if plugin.may_report(error.cause().index()) {
         let on_error = if open { "fail-open" } else { "fail-closed" };
         tracing::warn!(plugin = %plugin.version.name, version = %plugin.version.label, cause = error.cause().token(), on_error, "{error}");
     }

@@ -7,13 +7,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderValue, Method, header::HOST, response, uri::PathAndQuery};
+use http::{
+    HeaderValue, Method,
+    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+    response,
+    uri::PathAndQuery,
+};
 use hyper::{body::Body as _, body::Incoming, client::conn::TrySendError};
 use tokio::time::timeout;
 
 use super::Exchange;
 use crate::{
     error::{GatewayError, UpstreamError},
+    headers,
     local::LocalPool,
     plugin::Outcome,
     pool::{Choice, Endpoint, Wanted},
@@ -80,7 +86,8 @@ impl Exchange<'_> {
             let Some(choice) = choice else { break };
             match self.try_endpoint(local, choice, &mut sending).await {
                 Ok((response, connection)) => {
-                    return Ok(self.answer(local, choice, wanted, response, connection));
+                    let upload = Rc::clone(&sending.upload);
+                    return Ok(self.answer(local, choice, wanted, response, connection, upload));
                 }
                 Err(failed) => {
                     let error = self.failure(local, choice.index, failed.error, &sending);
@@ -167,6 +174,10 @@ impl Exchange<'_> {
                 endpoint.restore();
                 Ok(connection)
             }
+            Err(error @ UpstreamError::Exhausted(_)) => Err(Failed {
+                error,
+                next: Next::GiveUp,
+            }),
             Err(error) => {
                 endpoint.eject(Instant::now(), pool.eject_for);
                 Err(Failed {
@@ -187,6 +198,8 @@ impl Exchange<'_> {
         if let Some(endpoint) = local.running.pool.endpoints.get(index) {
             endpoint.counters.of(self.record.worker()).requests.add(1);
         }
+        // Connecting has its own deadlines; the wait for the answer begins here.
+        sending.upload.last.set(Instant::now());
         let request = self.upstream_request(local, sending);
         let limit = local.running.pool.timeouts.first_byte;
         let reused = connection.reused;
@@ -198,7 +211,19 @@ impl Exchange<'_> {
                 )),
                 next: Next::GiveUp,
             }),
-            Ok(response) => Ok((response, connection)),
+            Ok(response) => match framing(&response) {
+                Framing::Plain => Ok((response, connection)),
+                Framing::Doubtful => {
+                    connection.retire();
+                    Ok((response, connection))
+                }
+                Framing::Unknown => Err(Failed {
+                    error: UpstreamError::Invalid(
+                        "a transfer coding that is not `chunked`".to_owned(),
+                    ),
+                    next: Next::GiveUp,
+                }),
+            },
             Err(NoAnswer::Unsent(request)) => {
                 sending.body = Some(request.into_body());
                 Err(Failed {
@@ -248,6 +273,11 @@ impl Exchange<'_> {
         if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
             request.headers_mut().insert(HOST, host);
         }
+        if !request.body().is_end_stream() && !request.headers().contains_key(CONTENT_LENGTH) {
+            // Said aloud, since a GET of unknown length is taken to have no body.
+            let chunked = HeaderValue::from_static("chunked");
+            request.headers_mut().insert(TRANSFER_ENCODING, chunked);
+        }
         request
     }
 
@@ -258,6 +288,7 @@ impl Exchange<'_> {
         wanted: Wanted,
         response: http::Response<Incoming>,
         connection: Connection,
+        upload: Rc<Upload>,
     ) -> Answer {
         let (head, body) = response.into_parts();
         let outcome = match (wanted, choice.as_wanted) {
@@ -270,7 +301,7 @@ impl Exchange<'_> {
         let idle = self.snapshot.shared.config.timeouts.body_idle;
         Answer {
             head,
-            body: ResponseBody::new(body, idle, connection),
+            body: ResponseBody::new(body, idle, connection, upload),
             endpoint: choice.index,
             outcome,
         }
@@ -304,6 +335,26 @@ impl Exchange<'_> {
             endpoint: endpoint.key.id.clone(),
             error,
         }
+    }
+}
+
+/// How sure it is where an answer ends.
+enum Framing {
+    Plain,
+    /// Both a length and a transfer coding: the coding counts, and the connection carries
+    /// nothing more (RFC 9112 §6.1).
+    Doubtful,
+    /// A coding that the gateway would have to undo.
+    Unknown,
+}
+
+fn framing(response: &http::Response<Incoming>) -> Framing {
+    let headers = response.headers();
+    match headers::is_chunked_alone(headers) {
+        None => Framing::Plain,
+        Some(false) => Framing::Unknown,
+        Some(true) if headers.contains_key(CONTENT_LENGTH) => Framing::Doubtful,
+        Some(true) => Framing::Plain,
     }
 }
 

@@ -16,10 +16,13 @@ pub(super) fn accept(
     id: RequestId,
     mut head: Parts,
     connection: Arc<Connection>,
+    most_fields: usize,
 ) -> Result<Request, GatewayError> {
     if matches!(head.method, Method::CONNECT | Method::TRACE) {
         return Err(GatewayError::Method(head.method));
     }
+    check_target(&head)?;
+    check_fields(&head, most_fields)?;
     let authority = authority(&head)?;
     headers::clean_request(&mut head.headers);
     headers::join_cookies(&mut head.headers);
@@ -31,6 +34,30 @@ pub(super) fn accept(
         connection,
         original: None,
     })
+}
+
+/// A path, or `*` for OPTIONS (RFC 9112 §3.2); so that plugins and upstream see the same.
+fn check_target(head: &Parts) -> Result<(), GatewayError> {
+    match head.uri.path() {
+        "*" if head.method == Method::OPTIONS => Ok(()),
+        path if path.starts_with('/') => Ok(()),
+        _ => Err(GatewayError::BadRequest("the target is not a path")),
+    }
+}
+
+fn check_fields(head: &Parts, most: usize) -> Result<(), GatewayError> {
+    if head.headers.len() > most {
+        return Err(GatewayError::TooManyFields {
+            found: head.headers.len(),
+            limit: most,
+        });
+    }
+    match headers::is_chunked_alone(&head.headers) {
+        Some(false) => Err(GatewayError::BadRequest(
+            "a transfer coding that is not `chunked`",
+        )),
+        Some(true) | None => Ok(()),
+    }
 }
 
 /// The target's authority, else `Host` (RFC 9112 §3.2, RFC 9113 §8.3.1). A client that sends

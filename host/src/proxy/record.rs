@@ -62,6 +62,7 @@ impl Record {
         connection: &Connection,
         head: &Parts,
     ) -> Self {
+        open.requests.begin();
         Self {
             id: open.local.next_id(),
             open,
@@ -180,6 +181,7 @@ impl Drop for Record {
         if self.client_left() {
             self.cause = Some(Cause::ClientClosed);
         }
+        self.open.requests.end(Instant::now());
         self.count();
         if self.open.local.access_log.is_on() {
             self.open.local.access_log.write(&self.entry());

@@ -28,6 +28,8 @@ struct Entry {
     defaults: PluginLimits,
     version: Option<Arc<Version>>,
     counters: Arc<PerWorker<PluginCounters>>,
+    /// Whether the file, as it is now, was refused.
+    refused: bool,
 }
 
 /// A file that was not taken into service, and why.
@@ -83,6 +85,11 @@ impl PluginSet {
             .collect()
     }
 
+    /// Whether any file of the folder, as it is now, was refused.
+    pub fn any_refused(&self) -> bool {
+        self.entries.iter().any(|entry| entry.refused)
+    }
+
     /// What the set becomes with the folder as it is now, and the files that were rejected on
     /// the way. The set itself stays, so that the caller can still decide against the change.
     ///
@@ -122,6 +129,7 @@ impl PluginSet {
             }
             let mut entry = Entry::new(&found, stamps, defaults, before, workers);
             if let Err(reason) = entry.load(engine, &found).await {
+                entry.refused = true;
                 rejected.push(Rejected {
                     path: found.wasm,
                     reason,
@@ -147,6 +155,7 @@ impl Entry {
             stamps,
             defaults: defaults.clone(),
             version: before.and_then(|before| before.version.clone()),
+            refused: false,
             counters: before.map_or_else(
                 || Arc::new(PerWorker::new(workers)),
                 |before| Arc::clone(&before.counters),

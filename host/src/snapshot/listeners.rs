@@ -43,6 +43,15 @@ struct Material {
     files: Vec<Option<Digest>>,
 }
 
+/// Whether to open the sockets of new listeners.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sockets {
+    /// To serve.
+    Open,
+    /// To check a configuration, perhaps that of a gateway which runs and has the addresses.
+    Leave,
+}
+
 /// One address, with a listening socket for each worker (`SO_REUSEPORT`), which takes its own
 /// when it first serves the listener.
 pub struct Socket {
@@ -53,7 +62,10 @@ pub struct Socket {
 }
 
 impl Socket {
+    /// Fails when anyone else listens there, `SO_REUSEPORT` or not: two gateways that share a
+    /// port by accident would each get half of the connections.
     fn bind(address: SocketAddr, workers: usize) -> io::Result<Self> {
+        raw(address)?.bind(&address.into())?;
         let first = listen(address)?;
         let bound = first.local_addr()?;
         let rest = (1..workers)
@@ -61,13 +73,21 @@ impl Socket {
             .collect::<io::Result<Vec<_>>>()?;
         let waiting = std::iter::once(first)
             .chain(rest)
-            .map(|listener| Mutex::new(Some(listener)))
-            .collect();
+            .map(|listener| Mutex::new(Some(listener)));
         Ok(Self {
             configured: address,
             address: bound,
-            waiting,
+            waiting: waiting.collect(),
         })
+    }
+
+    /// A socket that nobody will accept from.
+    fn unopened(address: SocketAddr) -> Self {
+        Self {
+            configured: address,
+            address,
+            waiting: Vec::new(),
+        }
     }
 
     /// A worker's own listening socket; none the second time.
@@ -80,13 +100,18 @@ impl Socket {
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn raw(address: SocketAddr) -> io::Result<RawSocket> {
     let socket = RawSocket::new(
         Domain::for_address(address),
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
     socket.set_reuse_address(true)?;
+    Ok(socket)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = raw(address)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -99,6 +124,7 @@ pub(super) fn build(
     listener: &config::Listener,
     pools: &HashMap<String, usize>,
     previous: Option<&Snapshot>,
+    sockets: Sockets,
 ) -> Result<Listener, ConfigError> {
     let before = previous.and_then(|snapshot| {
         snapshot
@@ -120,7 +146,7 @@ pub(super) fn build(
         || listener.name.as_str().into(),
         |before| Arc::clone(&before.name),
     );
-    let socket = socket(config, listener, previous)?;
+    let socket = socket(config, listener, previous, sockets)?;
     Ok(Listener {
         name,
         socket,
@@ -183,7 +209,11 @@ fn socket(
     config: &Config,
     listener: &config::Listener,
     previous: Option<&Snapshot>,
+    sockets: Sockets,
 ) -> Result<Arc<Socket>, ConfigError> {
+    if sockets == Sockets::Leave {
+        return Ok(Arc::new(Socket::unopened(listener.address)));
+    }
     let known = previous
         .into_iter()
         .flat_map(|snapshot| &snapshot.listeners)

@@ -36,6 +36,8 @@ pub struct Upload {
     pub last: Cell<Instant>,
     /// Whether the client has yet to send what the upstream would read.
     pub starved: Cell<bool>,
+    /// Whether all of it was passed on.
+    pub ended: Cell<bool>,
     /// Why it was cut short.
     pub error: RefCell<Option<BodyError>>,
 }
@@ -47,6 +49,7 @@ impl Upload {
             bytes: Cell::new(0),
             last: Cell::new(now),
             starved: Cell::new(false),
+            ended: Cell::new(false),
             error: RefCell::new(None),
         })
     }
@@ -65,6 +68,7 @@ impl RequestBody {
     /// A body whose client may be silent for at most `idle`.
     pub fn new(inner: Option<Incoming>, idle: Duration, upload: Rc<Upload>) -> Self {
         let inner = inner.filter(|body| !body.is_end_stream());
+        upload.ended.set(inner.is_none());
         Self {
             inner,
             idle: IdleTimer::new(idle),
@@ -104,10 +108,14 @@ impl Body for RequestBody {
                 this.upload
                     .bytes
                     .set(this.upload.bytes.get() + length as u64);
+                this.upload.ended.set(Body::is_end_stream(this));
                 Some(Ok(frame))
             }
             Some(Err(error)) => Some(Err(this.fail(BodyError::Read(error.to_string())))),
-            None => None,
+            None => {
+                this.upload.ended.set(true);
+                None
+            }
         })
     }
 
@@ -129,15 +137,22 @@ pub struct ResponseBody {
     inner: Incoming,
     idle: IdleTimer,
     connection: Option<Connection>,
+    upload: Rc<Upload>,
 }
 
 impl ResponseBody {
-    /// A body whose upstream may be silent for at most `idle`.
-    pub fn new(inner: Incoming, idle: Duration, connection: Connection) -> Self {
+    /// A body whose upstream may be silent for at most `idle`; `upload` is its request's.
+    pub fn new(
+        inner: Incoming,
+        idle: Duration,
+        connection: Connection,
+        upload: Rc<Upload>,
+    ) -> Self {
         let mut body = Self {
             inner,
             idle: IdleTimer::new(idle),
             connection: Some(connection),
+            upload,
         };
         body.release_at_end();
         body
@@ -149,8 +164,10 @@ impl ResponseBody {
         }
     }
 
+    /// An upstream that answered before it had the whole request may never read the rest; its
+    /// connection is closed.
     fn release(&mut self) {
-        if let Some(connection) = self.connection.take() {
+        if let Some(connection) = self.connection.take().filter(|_| self.upload.ended.get()) {
             connection.release();
         }
     }

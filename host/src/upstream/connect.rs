@@ -69,8 +69,24 @@ async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, UpstreamErr
 fn connect_error(error: &io::Error) -> UpstreamError {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => UpstreamError::Refused,
+        _ if is_local(error) => UpstreamError::Exhausted(error.to_string()),
         _ => UpstreamError::Connect(error.to_string()),
     }
+}
+
+/// No descriptor, memory or port left here; the endpoint has nothing to do with it.
+fn is_local(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let of = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+    [
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOBUFS,
+        Errno::NOMEM,
+        Errno::ADDRNOTAVAIL,
+    ]
+    .into_iter()
+    .any(of)
 }
 
 async fn connect_tls(
@@ -95,10 +111,10 @@ where
         .handshake::<_, RequestBody>(TokioIo::new(stream))
         .await
         .map_err(|error| UpstreamError::Connect(error.to_string()))?;
-    tokio::task::spawn_local(async move {
+    let task = tokio::task::spawn_local(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "upstream connection ended");
         }
     });
-    Ok(Connection::fresh(sender, home))
+    Ok(Connection::fresh(sender, task.abort_handle(), home))
 }
