@@ -18,7 +18,7 @@ const ROUTES: &str = r#"
 [config]
 rules = [
   { paths = ["/images/*"], pool = "images" },
-  { paths = ["/api/*"], pool = "api" },
+  { paths = ["/api/*"], hosts = ["shop.example"], pool = "api" },
 ]
 "#;
 
@@ -60,7 +60,7 @@ fn request() -> Lendable<Request> {
         .header("accept", "*/*")
         .header(
             "cookie",
-            "theme=dark; ApplicationGatewayAffinity=0123456789abcdef0123456789abcdef",
+            "theme=dark; ApplicationGatewayAffinity=d02402d1a3fb1fe19acb58557638f9db",
         )
         .body(())
         .expect("a legal request")

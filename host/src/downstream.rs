@@ -1,7 +1,7 @@
 //! One client connection: TLS handshake, then HTTP/1.1 or HTTP/2 as ALPN has settled, each
 //! request to `proxy`.
 
-mod stall;
+mod client_stream;
 
 use std::{convert::Infallible, io, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use self::stall::WriteDeadline;
+use self::client_stream::ClientStream;
 use crate::{
     config::Limits,
     local::OpenConnection,
@@ -63,7 +63,7 @@ pub async fn serve(open: OpenConnection, stream: TcpStream) {
         }),
     });
     let open = Rc::new(open);
-    let stream = WriteDeadline::new(stream, body_idle(&open));
+    let stream = ClientStream::new(stream, body_idle(&open));
     let served = match alpn {
         Some(Alpn::H2) => serve_h2(&open, stream, connection).await,
         Some(Alpn::H1) | None => serve_h1(&open, stream, connection).await,

@@ -75,7 +75,7 @@ impl Exchange<'_> {
     async fn run(mut self, body: Incoming) -> Result<hyper::Response<Content>, GatewayError> {
         let pool = match self.route().await? {
             Routed::To(pool) => pool,
-            Routed::Answered(response) => return Ok(response),
+            Routed::Answered(response) => return Ok(*response),
         };
         let wanted = self.prefer(pool).await?;
         self.rewrite_request().await?;

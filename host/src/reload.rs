@@ -268,6 +268,11 @@ async fn update(
     let Some(folder) = &config.plugins else {
         return Ok((PluginSet::default(), Vec::new()));
     };
+    let needed: Vec<_> = config
+        .pools
+        .iter()
+        .filter_map(|pool| pool.affinity.as_deref())
+        .collect();
     plugins
         .updated(
             engine,
@@ -275,6 +280,7 @@ async fn update(
             &folder.limits,
             config.workers.get(),
             everything,
+            &needed,
         )
         .await
         .map_err(|error| config.error("plugins.dir", format!("{}: {error}", folder.dir.display())))

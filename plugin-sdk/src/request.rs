@@ -148,10 +148,28 @@ impl Request {
         self.raw.peer().typed()
     }
 
+    /// The client's address without brackets, and its port: [`peer`](Self::peer) as text, which
+    /// saves parsing where it is passed on. An IPv4 client on a socket for both families is
+    /// written as an IPv4 client.
+    #[must_use]
+    pub fn peer_text(&self) -> (String, u16) {
+        let peer = self.raw.peer();
+        match peer.ip.strip_prefix("::ffff:") {
+            Some(v4) if v4.contains('.') => (v4.to_owned(), peer.port),
+            _ => (peer.ip, peer.port),
+        }
+    }
+
     /// The gateway's side of the connection.
     #[must_use]
     pub fn local(&self) -> SocketAddr {
         self.raw.local().typed()
+    }
+
+    /// The port of the gateway's side alone.
+    #[must_use]
+    pub fn local_port(&self) -> u16 {
+        self.raw.local().port
     }
 
     /// The TLS session; none on a plain listener.

@@ -9,7 +9,7 @@ use witgate_tests::{
     gateway::{Gateway, Pool, Setup},
     over_h1_and_h2,
     upstream::Upstream,
-    wasm::reference,
+    wasm::{guest, reference},
 };
 
 const URL: &str = "https://shop.example/cart";
@@ -146,4 +146,35 @@ async fn a_pool_whose_affinity_plugin_is_gone_is_kept_as_it_was() {
         .logged_after(entries, &["ERROR", "cookie-affinity"])
         .await;
     assert_eq!(revisit(&client, &cookies).await, (upstream, false));
+}
+
+#[tokio::test]
+async fn a_wish_for_an_endpoint_that_nobody_knows_moves_the_session() {
+    let upstreams = upstreams().await;
+    let [a, b, c] = &upstreams;
+    let pool = Pool::pinned(&[a, b, c]).with("affinity = \"sticks-by-id\"");
+    let gateway = Setup::new()
+        .default_pool("web", pool)
+        .plugin("50-sticks-by-id", &guest("sticks-by-id"))
+        .start()
+        .await;
+    let client = gateway.client(Http::Two);
+    for (cookie, outcome) in [
+        ("other=1", "balanced"),
+        ("endpoint=web-9", "moved"),
+        ("endpoint=web-2", "honoured"),
+    ] {
+        let path = format!("/{outcome}");
+        let url = format!("https://shop.example{path}");
+        let answer = client.get_with(&url, &[("cookie", cookie)]).await;
+        let line = gateway.access_line_where(|line| line["path"] == path).await;
+        assert_eq!(line["affinity"], outcome, "{line}");
+        let upstream = answer.echo().upstream;
+        let renewed = match outcome {
+            "honoured" => vec![],
+            _ => vec![format!("endpoint={upstream}")],
+        };
+        assert_eq!(answer.all("set-cookie"), renewed, "{cookie}");
+        assert_eq!(line["endpoint"], upstream, "{line}");
+    }
 }

@@ -34,10 +34,7 @@ const fn failure(status: u16, cause: &'static str, error: &'static str) -> Failu
 }
 
 async fn gateway(pool: Pool) -> Gateway {
-    Setup::new()
-        .default_pool("web", pool.with(HURRIED))
-        .start()
-        .await
+    Setup::new().default_pool("web", pool).start().await
 }
 
 /// A gateway before an upstream that answers every request with these bytes.
@@ -84,7 +81,7 @@ over_h1_and_h2! {
 
     async fn an_upstream_that_never_answers_is_504(http) {
         let upstream = Upstream::start("web-1", None, Manner::Silent).await;
-        let gateway = gateway(Pool::plain(&[&upstream])).await;
+        let gateway = gateway(Pool::plain(&[&upstream]).with(HURRIED)).await;
         fails(&gateway, http, failure(504, "first-byte-timeout", "http_response_timeout")).await;
     }
 
@@ -135,7 +132,7 @@ async fn a_negative_length_is_502() {
 async fn a_tls_handshake_that_never_ends_is_504() {
     let identity = Arc::new(Identity::self_signed(&["web.internal"]));
     let upstream = Upstream::start("web-1", Some(&identity), Manner::Silent).await;
-    let gateway = gateway(Pool::pinned(&[&upstream])).await;
+    let gateway = gateway(Pool::pinned(&[&upstream]).with(HURRIED)).await;
     fails(
         &gateway,
         Http::One,

@@ -7,6 +7,7 @@
 
 mod affinity;
 mod cli;
+mod early_answers;
 mod errors;
 mod guests;
 mod headers;

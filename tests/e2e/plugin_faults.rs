@@ -16,6 +16,9 @@ use witgate_tests::{
 const GOOD: &str = "https://shop.example/good";
 const BAD: &str = "https://shop.example/bad";
 
+/// Far above every deadline here, and below what 16 of them take one after the other.
+const LIMIT: Duration = Duration::from_secs(10);
+
 /// A gateway of one worker with this plugin before its default pool.
 async fn with(plugin: &[u8], sidecar: &str) -> (Upstream, Gateway) {
     let upstream = Upstream::pinned("web-1").await;
@@ -59,7 +62,7 @@ over_h1_and_h2! {
         let waited = begin.elapsed();
         assert_eq!((answer.status.as_u16(), answer.cause()), (500, "plugin-deadline"));
         assert!(waited >= Duration::from_millis(190), "{waited:?}");
-        assert!(waited < Duration::from_millis(700), "{waited:?}");
+        assert!(waited < LIMIT, "{waited:?}");
         costs_only_its_own_request(&gateway, http, "plugin-deadline").await;
         assert_eq!(upstream.requests(), 2);
     }
@@ -75,11 +78,7 @@ async fn an_endless_loop_of_host_calls_ends_at_its_deadline() {
     let (_upstream, gateway) = with(&guest("loops-in-host-calls"), "deadline = \"200ms\"").await;
     let begin = Instant::now();
     costs_only_its_own_request(&gateway, Http::Two, "plugin-deadline").await;
-    assert!(
-        begin.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() < LIMIT, "{:?}", begin.elapsed());
 }
 
 #[tokio::test]
@@ -105,28 +104,51 @@ async fn a_panic_in_affinity_costs_its_request_before_and_after_the_upstream() {
     );
 }
 
-/// The slowest but for a tenth of 300 requests on one connection.
-async fn usual_time(client: &Client) -> Duration {
-    let mut times = Vec::new();
-    for _ in 0..300 {
-        let begin = Instant::now();
-        assert_eq!(client.get(GOOD).await.status, 200);
-        times.push(begin.elapsed());
-    }
-    times.sort();
-    times[269]
+/// How long requests take that are sent one after the other.
+#[derive(Debug)]
+struct Times {
+    /// The slowest but for a tenth.
+    usual: Duration,
+    /// The slowest.
+    worst: Duration,
 }
 
-/// By how much requests are slower while another one of their worker loops.
-async fn held_up(gateway: &Gateway) -> Duration {
-    let client = gateway.client(Http::Two);
-    let alone = usual_time(&client).await;
-    let looping = gateway.client(Http::One);
-    let looping = tokio::spawn(async move { looping.get(BAD).await.cause().to_owned() });
-    let beside = usual_time(&client).await;
-    assert!(!looping.is_finished(), "it looped all the while");
-    looping.abort();
-    beside.saturating_sub(alone)
+impl Times {
+    /// Of 300 requests on one connection.
+    async fn of(client: &Client) -> Self {
+        let mut times = Vec::new();
+        for _ in 0..300 {
+            let begin = Instant::now();
+            assert_eq!(client.get(GOOD).await.status, 200);
+            times.push(begin.elapsed());
+        }
+        times.sort();
+        Self {
+            usual: times[269],
+            worst: times[299],
+        }
+    }
+
+    /// By how much requests are slower while another one of their worker loops.
+    async fn held_up(gateway: &Gateway) -> Self {
+        let client = gateway.client(Http::Two);
+        let alone = Self::of(&client).await;
+        let looping = gateway.client(Http::One);
+        let looping = tokio::spawn(async move { looping.get(BAD).await.cause().to_owned() });
+        let beside = Self::of(&client).await;
+        assert!(!looping.is_finished(), "it looped all the while");
+        looping.abort();
+        Self {
+            usual: beside.usual.saturating_sub(alone.usual),
+            worst: beside.worst.saturating_sub(alone.worst),
+        }
+    }
+
+    /// Whether they are what they would be without the loop; a busy machine gets some slack
+    /// for the slowest.
+    fn are_small(&self) -> bool {
+        self.usual < Duration::from_millis(5) && self.worst < Duration::from_millis(100)
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,15 +156,10 @@ async fn a_loop_does_not_hold_up_other_requests_of_its_worker() {
     let (_upstream, gateway) = with(&guest("loops-in-route"), "deadline = \"20s\"").await;
     let mut tries = Vec::new();
     // A worker that waits for the loop is late each time, a busy machine only sometimes.
-    while tries.len() < 5
-        && tries
-            .iter()
-            .all(|held_up| *held_up > Duration::from_millis(5))
-    {
-        tries.push(held_up(&gateway).await);
+    while tries.len() < 5 && !tries.last().is_some_and(Times::are_small) {
+        tries.push(Times::held_up(&gateway).await);
     }
-    let least = tries.iter().min().unwrap();
-    assert!(*least < Duration::from_millis(5), "{tries:?}");
+    assert!(tries.last().is_some_and(Times::are_small), "{tries:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -162,11 +179,7 @@ async fn many_loops_at_once_end_in_time_and_others_are_served_meanwhile() {
     for ended in loops {
         assert_eq!(ended.await.unwrap(), "plugin-deadline");
     }
-    assert!(
-        begin.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        begin.elapsed()
-    );
+    assert!(begin.elapsed() < LIMIT, "{:?}", begin.elapsed());
 }
 
 #[tokio::test]

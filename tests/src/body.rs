@@ -50,6 +50,11 @@ pub fn frames(frames: Vec<io::Result<Frame<Bytes>>>) -> Body {
     .boxed_unsync()
 }
 
+/// These bytes and then, without an end, nothing.
+pub fn unfinished(bytes: impl Into<Bytes>) -> Body {
+    Unfinished(Some(bytes.into())).boxed_unsync()
+}
+
 struct Zeros {
     left: u64,
     chunk: Bytes,
@@ -78,6 +83,23 @@ impl hyper::body::Body for Zeros {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left)
+    }
+}
+
+struct Unfinished(Option<Bytes>);
+
+impl hyper::body::Body for Unfinished {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        match self.0.take() {
+            Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            None => Poll::Pending,
+        }
     }
 }
 

@@ -41,9 +41,10 @@ pub async fn curl(
         .output()
         .await
         .expect("curl is installed");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "curl {url}: {errors}");
-    parse(&String::from_utf8_lossy(&output.stdout))
+    let [printed, errors] =
+        [&output.stdout, &output.stderr].map(|one| String::from_utf8_lossy(one));
+    assert!(output.status.success(), "curl {url}: {errors}\n{printed}");
+    parse(&printed)
 }
 
 fn parse(text: &str) -> CurlAnswer {

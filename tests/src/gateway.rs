@@ -183,6 +183,15 @@ impl Gateway {
         text
     }
 
+    /// The value of one series, such as `witgate_reloads_total{result="applied"}`.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let page = self.metrics().await;
+        let values = page.lines().filter_map(|line| line.rsplit_once(' '));
+        let found = values.into_iter().find(|(name, _)| *name == series);
+        let (_, value) = found.unwrap_or_else(|| panic!("no {series} in\n{page}"));
+        value.parse().unwrap()
+    }
+
     /// Resident memory, bytes.
     pub fn resident(&self) -> u64 {
         self.memory("VmRSS:")

@@ -64,6 +64,11 @@ pub enum Manner {
     /// With these bytes once a request's head has come, then closes the connection. Without
     /// any, the connection is closed before the head of an answer.
     Literal(&'static [u8]),
+    /// With these bytes once a request's head has come, whatever is to follow it. Then it
+    /// reads on, without looking, until the other side closes.
+    Early(&'static [u8]),
+    /// As `Early`, but it closes its own side of the connection behind the bytes.
+    EarlyAndClosed(&'static [u8]),
     /// Never: accepts connections and is silent, in the TLS handshake too.
     Silent,
 }
@@ -195,7 +200,7 @@ async fn accept(listener: TcpListener, acceptor: Option<TlsAcceptor>, state: Arc
 async fn serve(stream: TcpStream, acceptor: Option<TlsAcceptor>, state: Arc<State>) {
     let _ = stream.set_nodelay(true);
     if matches!(state.manner, Manner::Silent) {
-        return silence(stream).await;
+        return read_on(stream).await;
     }
     let Some(acceptor) = acceptor else {
         return speak(stream, state).await;
@@ -207,8 +212,8 @@ async fn serve(stream: TcpStream, acceptor: Option<TlsAcceptor>, state: Arc<Stat
 }
 
 /// Keeps a connection open and reads from it, so that the peer's end is noticed.
-async fn silence(mut stream: TcpStream) {
-    let mut sink = [0; 1024];
+async fn read_on(mut stream: impl AsyncRead + Unpin) {
+    let mut sink = [0; 16 * 1024];
     while matches!(stream.read(&mut sink).await, Ok(1..)) {}
 }
 
@@ -217,9 +222,16 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let stream = Counted::new(stream, Arc::clone(&state.seen.bytes));
-    if let Manner::Literal(bytes) = state.manner {
-        return speak_literally(stream, bytes, &state.seen).await;
-    }
+    let stream = match state.manner {
+        Manner::Literal(bytes) => return drop(literal(stream, bytes, true, &state.seen).await),
+        Manner::Early(bytes) => {
+            return read_on(literal(stream, bytes, false, &state.seen).await).await;
+        }
+        Manner::EarlyAndClosed(bytes) => {
+            return read_on(literal(stream, bytes, true, &state.seen).await).await;
+        }
+        Manner::Http | Manner::Silent => stream,
+    };
     let service = service_fn(move |request| answers::answer(request, Arc::clone(&state)));
     let _ = hyper::server::conn::http1::Builder::new()
         .half_close(true)
@@ -227,7 +239,8 @@ where
         .await;
 }
 
-async fn speak_literally<S>(mut stream: S, bytes: &[u8], seen: &Seen)
+/// Answers a request's head with these bytes, and closes the side that it writes to.
+async fn literal<S>(mut stream: S, bytes: &[u8], close: bool, seen: &Seen) -> S
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -235,12 +248,17 @@ where
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {
         match stream.read_buf(&mut head).await {
             Ok(1..) => {}
-            _ => return,
+            _ => return stream,
         }
     }
     seen.requests.fetch_add(1, Ordering::Relaxed);
     let _ = stream.write_all(bytes).await;
-    let _ = stream.shutdown().await;
+    let _ = if close {
+        stream.shutdown().await
+    } else {
+        stream.flush().await
+    };
+    stream
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod load;
 mod stage;
 mod swap;
 mod tour;
+mod walk;
 
 use std::{
     sync::{

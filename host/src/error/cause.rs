@@ -282,4 +282,16 @@ mod tests {
         tokens.dedup();
         assert_eq!(tokens.len(), Cause::ALL.len());
     }
+
+    #[test]
+    fn the_documentation_names_every_cause() {
+        let documented = include_str!("../../../docs/observing.md");
+        for cause in Cause::ALL {
+            let token = format!("`{}`", cause.token());
+            assert!(
+                documented.contains(&token),
+                "{token} is not in docs/observing.md"
+            );
+        }
+    }
 }

@@ -35,6 +35,12 @@ pub enum RejectReason {
     /// Its sidecar.
     #[error("its sidecar is not valid")]
     Sidecar(#[from] ConfigError),
+    /// What its sidecar asks of it.
+    #[error("refuses its configuration")]
+    Configuration(#[source] ConfigError),
+    /// The file is gone, but a pool of the configuration names the plugin.
+    #[error("is gone, but a pool names it in `affinity`")]
+    Missing,
     /// Another file of the folder has that name.
     #[error("has the same name as {0}, which comes first")]
     Duplicate(PathBuf),

@@ -21,7 +21,7 @@ pub(super) enum Routed {
     /// A pool, by its place in the snapshot.
     To(usize),
     /// A plugin's own answer.
-    Answered(hyper::Response<Content>),
+    Answered(Box<hyper::Response<Content>>),
 }
 
 impl Exchange<'_> {
@@ -58,7 +58,7 @@ impl Exchange<'_> {
         let rule = respond.rule.take();
         let response = edits::answer(respond)?;
         self.record.rule(rule);
-        Ok(Routed::Answered(response.map(Content::Whole)))
+        Ok(Routed::Answered(Box::new(response.map(Content::Whole))))
     }
 
     /// Asks the pool's affinity plugin which endpoint the session sticks to.

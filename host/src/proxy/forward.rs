@@ -224,8 +224,8 @@ impl Exchange<'_> {
                     next: Next::GiveUp,
                 }),
             },
-            Err(NoAnswer::Unsent(request)) => {
-                sending.body = Some(request.into_body());
+            Err(NoAnswer::Unsent(body)) => {
+                sending.body = Some(body);
                 Err(Failed {
                     error: UpstreamError::Closed,
                     next: next_connection(reused),
@@ -381,8 +381,8 @@ fn next_connection(reused: bool) -> Next {
 
 /// Why there is no answer.
 enum NoAnswer {
-    /// Nothing was sent; here is the request again.
-    Unsent(http::Request<RequestBody>),
+    /// Nothing was sent; here is the body again.
+    Unsent(RequestBody),
     Failed(UpstreamError),
 }
 
@@ -410,7 +410,7 @@ async fn answer_of(
 
 fn no_answer(mut error: TrySendError<http::Request<RequestBody>>) -> NoAnswer {
     match error.take_message() {
-        Some(request) => NoAnswer::Unsent(request),
+        Some(request) => NoAnswer::Unsent(request.into_body()),
         None => NoAnswer::Failed(send_error(&error.into_error())),
     }
 }

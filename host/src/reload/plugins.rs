@@ -9,7 +9,7 @@ use std::{
 
 use super::stamp::Stamp;
 use crate::{
-    config::PluginLimits,
+    config::{PluginLimits, Sidecar},
     metrics::{PerWorker, PluginCounters},
     plugin::{self, LoadError, PluginEngine, Source, Version, folder},
 };
@@ -24,6 +24,7 @@ pub struct PluginSet {
 #[derive(Clone)]
 struct Entry {
     name: Arc<str>,
+    path: PathBuf,
     stamps: [Option<Stamp>; 2],
     defaults: PluginLimits,
     version: Option<Arc<Version>>,
@@ -45,19 +46,7 @@ pub struct Rejected {
 
 impl fmt::Display for Rejected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), Chain(&self.reason))?;
-        match &self.reason {
-            folder::RejectReason::Plugin(
-                LoadError::Refused { .. } | LoadError::RolesExcluded { .. },
-            ) => {
-                write!(
-                    f,
-                    " (the file to mend is {})",
-                    self.path.with_extension("toml").display()
-                )
-            }
-            _ => Ok(()),
-        }
+        write!(f, "{}: {}", self.path.display(), Chain(&self.reason))
     }
 }
 
@@ -93,7 +82,8 @@ impl PluginSet {
     /// What the set becomes with the folder as it is now, and the files that were rejected on
     /// the way. The set itself stays, so that the caller can still decide against the change.
     ///
-    /// `everything` loads even what looks unchanged. Fails when the folder cannot be listed.
+    /// `everything` loads even what looks unchanged. Plugins that are `needed` stay when their
+    /// files are gone. Fails when the folder cannot be listed.
     pub async fn updated(
         &self,
         engine: &PluginEngine,
@@ -101,16 +91,14 @@ impl PluginSet {
         defaults: &PluginLimits,
         workers: usize,
         everything: bool,
+        needed: &[&str],
     ) -> std::io::Result<(Self, Vec<Rejected>)> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut rejected = Vec::new();
         for found in folder::scan(dir)? {
             let before = self.entries.iter().find(|entry| entry.name == found.name);
             if let Some(first) = entries.iter().find(|entry| entry.name == found.name) {
-                let path = first
-                    .version
-                    .as_ref()
-                    .map_or_else(|| PathBuf::from(&*first.name), |v| v.path.clone());
+                let path = first.path.clone();
                 let reason = folder::RejectReason::Duplicate(path);
                 rejected.push(Rejected {
                     path: found.wasm,
@@ -138,7 +126,30 @@ impl PluginSet {
             }
             entries.push(entry);
         }
+        self.keep_needed(needed, &mut entries, &mut rejected);
         Ok((Self { entries }, rejected))
+    }
+}
+
+impl PluginSet {
+    fn keep_needed(&self, needed: &[&str], entries: &mut Vec<Entry>, rejected: &mut Vec<Rejected>) {
+        for before in &self.entries {
+            let there = entries.iter().any(|entry| entry.name == before.name);
+            if there || !needed.contains(&&*before.name) || before.version.is_none() {
+                continue;
+            }
+            rejected.push(Rejected {
+                path: before.path.clone(),
+                reason: folder::RejectReason::Missing,
+                kept: before.version.clone(),
+            });
+            entries.push(Entry {
+                refused: true,
+                stamps: [None, None],
+                ..before.clone()
+            });
+        }
+        entries.sort_by(|a, b| a.path.cmp(&b.path));
     }
 }
 
@@ -152,6 +163,7 @@ impl Entry {
     ) -> Self {
         Self {
             name: Arc::clone(&found.name),
+            path: found.wasm.clone(),
             stamps,
             defaults: defaults.clone(),
             version: before.and_then(|before| before.version.clone()),
@@ -169,6 +181,7 @@ impl Entry {
         found: &folder::Found,
     ) -> Result<(), folder::RejectReason> {
         let source = read(found.clone(), self.defaults.clone()).await?;
+        let sidecar = source.sidecar.clone();
         if self
             .version
             .as_ref()
@@ -176,16 +189,30 @@ impl Entry {
         {
             return Ok(());
         }
-        let loaded = plugin::load(
-            engine,
-            source,
-            self.version.as_ref(),
-            Arc::clone(&self.counters),
-        )
-        .await?;
-        self.version = Some(loaded);
+        let counters = Arc::clone(&self.counters);
+        let loaded = plugin::load(engine, source, self.version.as_ref(), counters).await;
+        self.version = Some(loaded.map_err(|error| in_sidecar(&sidecar, error))?);
         Ok(())
     }
+}
+
+/// A problem with what the sidecar says, at the line where it says it. Plugins made with the SDK
+/// begin with the key: `rules[2].pool: expected a string`.
+fn in_sidecar(sidecar: &Sidecar, error: LoadError) -> folder::RejectReason {
+    let (key, problem) = match error {
+        LoadError::Refused { message } => match message.split_once(": ") {
+            Some((key, problem)) if is_key(key) => (format!("config.{key}"), problem.to_owned()),
+            _ => ("config".to_owned(), message),
+        },
+        error @ LoadError::RolesExcluded { .. } => ("roles".to_owned(), error.to_string()),
+        error => return error.into(),
+    };
+    folder::RejectReason::Configuration(sidecar.error(&key, problem))
+}
+
+fn is_key(text: &str) -> bool {
+    let of_key = |c: char| c.is_ascii_alphanumeric() || "_-.[]".contains(c);
+    !text.is_empty() && text.chars().all(of_key)
 }
 
 async fn read(

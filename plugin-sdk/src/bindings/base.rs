@@ -27,7 +27,7 @@ pub mod witgate {
             pub struct Field {
                 /// A token (RFC 9110 §5.6.2), at most 256 bytes. Upper case is lowered.
                 pub name: _rt::String,
-                /// Field content without CR, LF or NUL, at most 16 KiB.
+                /// Field content without CR, LF or NUL, at most 64 KiB.
                 pub value: _rt::Vec<u8>,
             }
             impl ::core::fmt::Debug for Field {
@@ -283,9 +283,9 @@ pub mod witgate {
             /// A list is refused as a whole, and the plugin's failure policy applies, when an edit
             /// names a field that is not a token or has a value with CR, LF or NUL; when it touches
             /// a field that frames the message or belongs to one connection (`content-length`,
-            /// `transfer-encoding`, `connection`, `keep-alive`, `proxy-connection`, `te`, `trailer`,
+            /// `transfer-encoding`, `connection`, `keep-alive`, `proxy-connection`, `proxy-authenticate`, `te`, `trailer`,
             /// `upgrade`, `host`: use `authority`); or when the list has more than 128 edits or
-            /// 64 KiB.
+            /// 256 KiB.
             #[derive(Clone, Eq, PartialEq)]
             pub enum RequestEdit {
                 /// Replaces all fields of this name by one.
@@ -294,7 +294,7 @@ pub mod witgate {
                 Append(Field),
                 /// Removes all fields of this name. Nothing happens when there is none.
                 Remove(_rt::String),
-                /// Replaces the path; the query stays. Starts with `/`, at most 8 KiB, no `?`, `#`,
+                /// Replaces the path; the query stays. Starts with `/`, at most 64 KiB, no `?`, `#`,
                 /// space or control character.
                 Path(_rt::String),
                 /// Replaces the query, or drops it with none. No `#`, space or control character.

@@ -86,9 +86,24 @@ impl Cookies {
 
     /// The edits that give both cookies this value.
     pub(crate) fn issue(&self, value: &str) -> Vec<ResponseEdit> {
-        let line = |cookie: &Cookie| format!("{}={value}{}", cookie.name, cookie.attributes);
-        self.all()
-            .map(|cookie| ResponseEdit::append("set-cookie", line(cookie)))
+        let mut edits = Vec::with_capacity(2);
+        edits.extend(self.all().map(|Cookie { name, attributes }| {
+            let line = [name, "=", value, attributes].concat();
+            ResponseEdit::append("set-cookie", line)
+        }));
+        edits
+    }
+
+    /// The values of all cookies of either name in these fields, in order (RFC 6265 §5.4).
+    pub(crate) fn values(&self, fields: &[Vec<u8>]) -> Vec<String> {
+        let texts = fields
+            .iter()
+            .filter_map(|field| std::str::from_utf8(field).ok());
+        texts
+            .flat_map(|text| text.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .filter(|(found, _)| self.names().any(|name| name == *found))
+            .map(|(_, value)| unquoted(value).to_owned())
             .collect()
     }
 
@@ -140,6 +155,13 @@ impl Config {
             flag(self.http_only, "HttpOnly")
         )
     }
+}
+
+fn unquoted(value: &str) -> &str {
+    value
+        .strip_prefix('"')
+        .and_then(|value| value.strip_suffix('"'))
+        .unwrap_or(value)
 }
 
 fn wrong(key: &str, expected: &str, found: &str) -> ConfigError {

@@ -8,6 +8,8 @@ mod cookie;
 mod members;
 mod token;
 
+use std::iter;
+
 use witgate_sdk::prelude::*;
 
 pub use cookie::Config;
@@ -39,11 +41,8 @@ impl Plugin for CookieAffinity {
 
 impl Affinity for CookieAffinity {
     fn prefer(&self, request: &Request, pool: &Pool) -> Preference {
-        let names = self.cookies.names();
-        let endpoint = names
-            .filter_map(|name| request.cookie(name))
-            .find_map(|value| self.members.endpoint(&self.key, pool, &value));
-        endpoint.map_or(Preference::None, Preference::Endpoint)
+        self.member(request, pool)
+            .map_or(Preference::None, Preference::Endpoint)
     }
 
     fn stick(
@@ -59,6 +58,19 @@ impl Affinity for CookieAffinity {
                 self.cookies.issue(&self.key.token(&pool.name(), endpoint))
             }
         }
+    }
+}
+
+impl CookieAffinity {
+    /// The member of the pool that a cookie stands for. A browser may send several of a name,
+    /// of other paths or domains; only when the first is stale are all of them read.
+    fn member(&self, request: &Request, pool: &Pool) -> Option<String> {
+        let names = self.cookies.names();
+        let mut firsts = names.filter_map(|name| request.cookie(name)).peekable();
+        firsts.peek()?;
+        let all = iter::once_with(|| self.cookies.values(&request.header_values("cookie")));
+        self.members
+            .endpoint(&self.key, pool, firsts.chain(all.flatten()))
     }
 }
 

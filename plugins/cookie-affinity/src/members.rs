@@ -22,21 +22,33 @@ struct Tokens {
 }
 
 impl Members {
-    /// The id of the pool's endpoint with this token; none when it has left the pool.
-    pub(crate) fn endpoint(&self, key: &Key, pool: &Pool, token: &str) -> Option<String> {
+    /// The id of the pool's endpoint with the first of these tokens that one has; none when all
+    /// have left the pool.
+    pub(crate) fn endpoint(
+        &self,
+        key: &Key,
+        pool: &Pool,
+        tokens: impl Iterator<Item = String>,
+    ) -> Option<String> {
         let (name, generation) = (pool.name(), pool.generation());
         let mut pools = self.pools.borrow_mut();
-        if pools
-            .get(&name)
-            .is_none_or(|tokens| tokens.generation != generation)
-        {
-            pools.insert(name.clone(), Tokens::new(key, pool, &name, generation));
+        match pools.get(&name) {
+            Some(known) if known.generation == generation => known.first(tokens),
+            _ => {
+                let known = Tokens::new(key, pool, &name, generation);
+                let endpoint = known.first(tokens);
+                pools.insert(name, known);
+                endpoint
+            }
         }
-        pools.get(&name)?.endpoints.get(token).cloned()
     }
 }
 
 impl Tokens {
+    fn first(&self, mut tokens: impl Iterator<Item = String>) -> Option<String> {
+        tokens.find_map(|token| self.endpoints.get(&token).cloned())
+    }
+
     fn new(key: &Key, pool: &Pool, name: &str, generation: u64) -> Self {
         let endpoints = pool.endpoints().into_iter();
         Self {

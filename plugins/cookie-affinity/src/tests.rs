@@ -124,6 +124,39 @@ fn a_stale_cookie_does_not_hide_the_other() {
 }
 
 #[test]
+fn a_stale_duplicate_does_not_hide_the_cookie() {
+    let plugin = plugin("");
+    let name = "ApplicationGatewayAffinity";
+    let value = |endpoint| {
+        let cookie = &issued(&plugin, endpoint, Outcome::Balanced)[0];
+        cookie.split(['=', ';']).nth(1).unwrap().to_owned()
+    };
+    let (a, b) = (value("a"), value("b"));
+    let prefers = |lines: &[String]| {
+        let request = lines
+            .iter()
+            .fold(Request::get("https://a/"), |request, line| {
+                request.header("cookie", line.as_str())
+            });
+        plugin.prefer(&request.build(), &pool())
+    };
+    let cases = [
+        (vec![format!("{name}=old; x={a}; {name}={b}")], "b"),
+        (
+            vec![format!("{name}=old"), format!("{name}=\"{b}\"; {name}={a}")],
+            "b",
+        ),
+        (vec![format!("{name}CORS=old; {name}CORS={a}")], "a"),
+        (vec![format!("{name}={a}; {name}={b}")], "a"),
+    ];
+    for (lines, endpoint) in cases {
+        assert_eq!(prefers(&lines), Preference::endpoint(endpoint), "{lines:?}");
+    }
+    let stale = format!("{name}=old; {name}=older; other={a}");
+    assert_eq!(prefers(&[stale]), Preference::None);
+}
+
+#[test]
 fn an_endpoint_that_left_the_pool_is_not_preferred() {
     let plugin = plugin("");
     let back = sent_back(&issued(&plugin, "b", Outcome::Balanced)[0]);

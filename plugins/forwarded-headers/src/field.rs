@@ -1,12 +1,11 @@
 //! What each field says about a client.
 
-use std::{
-    cell::OnceCell,
-    net::{IpAddr, SocketAddr},
-};
+use std::{borrow::Cow, cell::OnceCell};
 
 use serde::Deserialize;
 use witgate_sdk::{Request, Scheme};
+
+use crate::network::Network;
 
 /// A field that this plugin owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,25 +63,31 @@ impl Field {
 /// A request's client, as the gateway sees it.
 pub(crate) struct Client<'a> {
     request: &'a Request,
-    peer: SocketAddr,
+    /// Text, as most fields pass it on.
+    ip: String,
+    port: u16,
     format: Format,
     authority: OnceCell<String>,
 }
 
 impl<'a> Client<'a> {
     pub(crate) fn new(request: &'a Request, format: Format) -> Self {
-        let peer = request.peer();
-        // An IPv4 client on a socket for both families is an IPv4 client.
+        let (ip, port) = request.peer_text();
         Self {
             request,
-            peer: SocketAddr::new(peer.ip().to_canonical(), peer.port()),
+            ip,
+            port,
             format,
             authority: OnceCell::new(),
         }
     }
 
-    pub(crate) fn ip(&self) -> IpAddr {
-        self.peer.ip()
+    pub(crate) fn is_in_any(&self, networks: &[Network]) -> bool {
+        !networks.is_empty()
+            && self
+                .ip
+                .parse()
+                .is_ok_and(|ip| networks.iter().any(|network| network.contains(ip)))
     }
 
     /// The field's value for a client that nothing is believed of.
@@ -90,7 +95,7 @@ impl<'a> Client<'a> {
         match field {
             Field::For => self.address(),
             Field::Proto => self.proto().to_owned(),
-            Field::Port => self.request.local().port().to_string(),
+            Field::Port => self.request.local_port().to_string(),
             Field::Host | Field::OriginalHost => self.authority().to_owned(),
             Field::OriginalUrl => self.request.original_target(),
             Field::Forwarded => self.element(),
@@ -124,31 +129,37 @@ impl<'a> Client<'a> {
 
     fn address(&self) -> String {
         match self.format {
-            Format::Ip => self.ip().to_string(),
-            Format::IpPort => self.peer.to_string(),
+            Format::Ip => self.ip.clone(),
+            Format::IpPort => [&self.host(), ":", &self.port.to_string()].concat(),
+        }
+    }
+
+    /// The address as URLs have it: IPv6 in brackets.
+    fn host(&self) -> Cow<'_, str> {
+        if self.ip.contains(':') {
+            ["[", &self.ip, "]"].concat().into()
+        } else {
+            self.ip.as_str().into()
         }
     }
 
     /// RFC 7239 §4: `for=192.0.2.7;host=shop.example;proto=https`.
     fn element(&self) -> String {
-        let address = match (self.format, self.ip()) {
-            (Format::Ip, IpAddr::V6(ip)) => format!("[{ip}]"),
-            _ => self.address(),
+        let address = match self.format {
+            Format::Ip => self.host(),
+            Format::IpPort => self.address().into(),
         };
-        format!(
-            "for={};host={};proto={}",
-            quoted(&address),
-            quoted(self.authority()),
-            self.proto()
-        )
+        let (address, host) = (quoted(&address), quoted(self.authority()));
+        ["for=", &address, ";host=", &host, ";proto=", self.proto()].concat()
     }
 }
 
 /// As it is, if it is a token (RFC 9110 §5.6.2), else in quotes.
-fn quoted(text: &str) -> String {
+fn quoted(text: &str) -> Cow<'_, str> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if !text.is_empty() && text.bytes().all(token) {
-        return text.to_owned();
+        return text.into();
     }
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
+    ["\"", &escaped, "\""].concat().into()
 }

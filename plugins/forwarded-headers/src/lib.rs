@@ -75,15 +75,11 @@ impl Plugin for ForwardedHeaders {
 impl Rewriting for ForwardedHeaders {
     fn rewrite_request(&self, request: &Request) -> Vec<RequestEdit> {
         let client = Client::new(request, self.config.format);
-        let trusted = self
-            .config
-            .trusted
-            .iter()
-            .any(|network| network.contains(client.ip()));
-        FIELDS
-            .iter()
-            .filter_map(|&field| self.edit(field, &client, trusted))
-            .collect()
+        let trusted = client.is_in_any(&self.config.trusted);
+        let fields = FIELDS.into_iter();
+        let mut edits = Vec::with_capacity(FIELDS.len());
+        edits.extend(fields.filter_map(|field| self.edit(field, &client, trusted)));
+        edits
     }
 }
 

@@ -1,6 +1,8 @@
 //! The request or response that rules work on: the gateway's facts, and over them what the
 //! rules changed so far. The changes become the plugin's edits.
 
+use std::net::Ipv6Addr;
+
 use witgate_sdk::prelude::*;
 
 use crate::{Side, action::Place};
@@ -95,7 +97,7 @@ impl<'a> Message<'a> {
                 values.push(value);
             }),
             Place::Path => self.path = Some(as_path(&value)),
-            Place::Query => self.query = Some((!value.is_empty()).then(|| encoded(&value, b"#"))),
+            Place::Query => self.query = Some((!value.is_empty()).then(|| encoded(&value, b"/?"))),
             Place::Host => self.write_host(value),
         }
     }
@@ -160,7 +162,7 @@ fn field_edits(fields: Vec<(String, Change)>) -> impl Iterator<Item = ResponseEd
 
 /// A path: starts with one slash, with what a path cannot hold percent-encoded.
 fn as_path(value: &[u8]) -> String {
-    let path = encoded(value, b"?#");
+    let path = encoded(value, b"/");
     if path.starts_with('/') {
         path
     } else {
@@ -168,12 +170,17 @@ fn as_path(value: &[u8]) -> String {
     }
 }
 
-/// Percent-encodes spaces, controls, what is not ASCII, and these (RFC 3986 §2.1).
-fn encoded(value: &[u8], reserved: &[u8]) -> String {
+/// Percent-encodes all but RFC 3986's `pchar`, what is encoded already, and these (§3.3).
+fn encoded(value: &[u8], delimiters: &[u8]) -> String {
+    let stays = |byte: &u8| {
+        byte.is_ascii_alphanumeric()
+            || b"-._~!$&'()*+,;=:@%".contains(byte)
+            || delimiters.contains(byte)
+    };
     let mut text = String::with_capacity(value.len());
-    for &byte in value {
-        if byte.is_ascii_graphic() && !reserved.contains(&byte) {
-            text.push(char::from(byte));
+    for byte in value {
+        if stays(byte) {
+            text.push(char::from(*byte));
         } else {
             text.push_str(&format!("%{byte:02X}"));
         }
@@ -181,7 +188,29 @@ fn encoded(value: &[u8], reserved: &[u8]) -> String {
     text
 }
 
-fn is_authority(host: &str) -> bool {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-    !host.is_empty() && host.bytes().all(legal)
+/// `host` or `host:port` (RFC 3986 §3.2.2), an IPv6 address in brackets.
+fn is_authority(text: &str) -> bool {
+    let host_end = match text.find(']') {
+        Some(bracket) => bracket + 1,
+        None => text.find(':').unwrap_or(text.len()),
+    };
+    let (host, port) = text.split_at(host_end);
+    is_host(host) && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+}
+
+fn is_host(text: &str) -> bool {
+    let address = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    match address {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            !text.is_empty() && text.bytes().all(legal)
+        }
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok()
 }

@@ -3,10 +3,11 @@
 use witgate_sdk::prelude::*;
 
 /// The gateway's alone: they frame the message or belong to one connection.
-const PROTECTED: [&str; 8] = [
+const PROTECTED: [&str; 9] = [
     "connection",
     "content-length",
     "keep-alive",
+    "proxy-authenticate",
     "proxy-connection",
     "te",
     "trailer",

@@ -202,6 +202,66 @@ fn path_query_and_host_are_rewritten() {
 }
 
 #[test]
+fn what_a_path_or_query_cannot_hold_is_encoded() {
+    let cases = [
+        ("azAZ09-._~!$&'()*+,;=:@/%2f", None, None),
+        ("?", Some("%3F"), None),
+        ("#", Some("%23"), Some("%23")),
+        (
+            " <>`\"{}",
+            Some("%20%3C%3E%60%22%7B%7D"),
+            Some("%20%3C%3E%60%22%7B%7D"),
+        ),
+        ("|\\^[]", Some("%7C%5C%5E%5B%5D"), Some("%7C%5C%5E%5B%5D")),
+        ("\tä", Some("%09%C3%A4"), Some("%09%C3%A4")),
+    ];
+    for (raw, path, query) in cases {
+        let request = Request::get("https://a/").header("x-raw", raw).build();
+        let config = "[[request]]\npath = '/{http_req_x-raw}'\nquery = '{http_req_x-raw}'";
+        let seen = request.after(&plugin(config).rewrite_request(&request));
+        assert_eq!(seen.path(), format!("/{}", path.unwrap_or(raw)));
+        assert_eq!(seen.query().as_deref(), Some(query.unwrap_or(raw)));
+    }
+}
+
+#[test]
+fn any_byte_makes_a_path_and_query_that_the_gateway_accepts() {
+    let all: Vec<u8> = (0..=255).filter(|byte| !b"\r\n\0".contains(byte)).collect();
+    let request = Request::get("https://a/").header("x-raw", all).build();
+    let config = "[[request]]\npath = '{http_req_x-raw}'\nquery = '{http_req_x-raw}'";
+    let seen = request.after(&plugin(config).rewrite_request(&request));
+    assert!(seen.path().starts_with("/%01%02"));
+}
+
+#[test]
+fn a_host_is_taken_only_if_it_is_one() {
+    let host = |value: &str| {
+        let request = Request::get("https://shop.example/")
+            .header("x-raw", value)
+            .build();
+        let edits = plugin("[[request]]\nhost = '{http_req_x-raw}'").rewrite_request(&request);
+        request.after(&edits).authority()
+    };
+    for value in [
+        "a",
+        "a:1",
+        "a:65535",
+        "a_b.example.",
+        "192.0.2.7:80",
+        "[::1]",
+        "[2001:db8::7]:8443",
+    ] {
+        assert_eq!(host(value), value);
+    }
+    for value in [
+        "", ":1", "a:", "a:b", "a:b:c", "a:99999", "a:+1", "a:1:2", "[[::", "[::1", "::1", "::1]",
+        "[::1]1", "[::1]:x", "[a]", "[]", "[[::1]]", "a[::1]", "a b", "u@a", "a/b", "ä",
+    ] {
+        assert_eq!(host(value), "shop.example", "{value}");
+    }
+}
+
+#[test]
 fn each_cookie_is_changed_by_itself() {
     let seen = responded(
         "[[response]]\n[[response.replace]]\nname = 'Set-Cookie'\npattern = '^(\\w+)=([^;]*)'\nwith = '{1}={2}-{var_host}'\n\
@@ -286,6 +346,7 @@ fn framing_and_connection_fields_are_refused() {
         "trailer",
         "upgrade",
         "proxy-connection",
+        "proxy-authenticate",
     ] {
         for rule in [
             format!("set = {{ {name} = '1' }}"),

@@ -107,7 +107,7 @@ impl Variable {
             Self::AddXForwardedForProxy => forwarded_for(message),
             Self::CiphersUsed => request.tls().map(|tls| tls.cipher).unwrap_or_default(),
             Self::ClientIp => client_ip(message),
-            Self::ClientPort => request.peer().port().to_string(),
+            Self::ClientPort => request.peer_text().1.to_string(),
             Self::Cookie(name) => request.cookie(name).unwrap_or_default(),
             Self::Host => request.host(),
             Self::HttpMethod => request.method(),
@@ -129,7 +129,7 @@ impl Variable {
                 Some(query) => format!("{}?{query}", message.path()),
                 None => message.path(),
             },
-            Self::ServerPort => request.local().port().to_string(),
+            Self::ServerPort => request.local_port().to_string(),
             Self::SslConnectionProtocol => request.tls().map(|tls| tls.version).unwrap_or_default(),
             Self::SslEnabled => if request.tls().is_some() { "on" } else { "" }.to_owned(),
             Self::SslServerName => request
@@ -141,9 +141,8 @@ impl Variable {
     }
 }
 
-/// An IPv4 client on a socket for both families is an IPv4 client.
 fn client_ip(message: &Message<'_>) -> String {
-    message.the_request().peer().ip().to_canonical().to_string()
+    message.the_request().peer_text().0
 }
 
 /// X-Forwarded-For as the client sent it, with the client itself behind.

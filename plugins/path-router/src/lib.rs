@@ -48,10 +48,10 @@ impl Routing for PathRouter {
         let host = OnceCell::new();
         let on_host = |rule: &Rule| rule.serves(|| host.get_or_init(|| request.host()));
         for rule in &self.rules {
-            if let Some(prefix) = rule.matched(&lower)
+            if let Some(matched) = rule.matched(&lower)
                 && on_host(rule)
             {
-                return rule.decide(request, &path, prefix);
+                return rule.decide(request, &path, matched);
             }
         }
         Route::Pass

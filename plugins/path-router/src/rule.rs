@@ -37,9 +37,13 @@ enum Action {
     Redirect(Redirect),
 }
 
-/// What a pattern matched: this many bytes of the path, which an override replaces.
+/// What of a path a pattern matched, which an override replaces.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Prefix(usize);
+pub(crate) enum Matched {
+    Whole,
+    /// This many bytes.
+    Prefix(usize),
+}
 
 impl Rule {
     pub(crate) fn new(config: RuleConfig) -> Result<Self, ConfigError> {
@@ -62,11 +66,8 @@ impl Rule {
     }
 
     /// What of the lower-case path this rule matches.
-    pub(crate) fn matched(&self, lower: &str) -> Option<Prefix> {
-        self.paths
-            .iter()
-            .find(|pattern| pattern.matches(lower))
-            .map(PathPattern::prefix)
+    pub(crate) fn matched(&self, lower: &str) -> Option<Matched> {
+        self.paths.iter().find_map(|pattern| pattern.matched(lower))
     }
 
     /// Whether it is for this host, which is asked for only when that matters.
@@ -79,7 +80,7 @@ impl Rule {
     }
 
     /// What becomes of a request whose path it matches.
-    pub(crate) fn decide(&self, request: &Request, path: &str, prefix: Prefix) -> Route {
+    pub(crate) fn decide(&self, request: &Request, path: &str, matched: Matched) -> Route {
         match &self.action {
             Action::Forward {
                 pool,
@@ -87,7 +88,7 @@ impl Rule {
             } => {
                 let edits = override_path
                     .iter()
-                    .map(|new| RequestEdit::path(overridden(new, path, prefix)));
+                    .map(|new| RequestEdit::path(overridden(new, path, matched)));
                 Forward {
                     pool: pool.clone(),
                     rule: self.name.clone(),
@@ -131,28 +132,32 @@ impl Action {
     }
 }
 
+/// What the gateway would refuse at each request is refused here.
 fn check_override(path: &str) -> Result<(), ConfigError> {
-    let illegal = |c: char| c.is_ascii_control() || matches!(c, ' ' | '?' | '#' | '*');
-    if path.starts_with('/') && !path.contains(illegal) {
+    let legal = |byte: u8| byte.is_ascii_graphic() && !b"?#*<>`".contains(&byte);
+    if path.starts_with('/') && path.bytes().all(legal) {
         return Ok(());
     }
     let problem = format!(
-        "expected a path starting with \"/\", without \"?\", \"#\", \"*\" or space, found {path:?}"
+        "expected a path starting with \"/\", of visible ASCII characters without \"?\", \"#\", \"*\", \
+         \"<\", \">\" or \"`\", found {path:?}"
     );
     Err(ConfigError::at("override_path", problem))
 }
 
-/// The override in the place of what was matched, with one slash where they meet. The slash
-/// at the end of `/api/*` belongs to what is kept: `/v1` makes `/v1/home` of `/api/home`.
-fn overridden(new: &str, path: &str, Prefix(matched): Prefix) -> String {
-    let (gone, mut kept) = path.split_at_checked(matched).unwrap_or((path, ""));
-    let mut new = new;
+/// The override in the place of what was matched, with one slash where it meets the rest. The
+/// slash at the end of `/api/*` belongs to the rest: `/v1` makes `/v1/home` of `/api/home`.
+fn overridden(new: &str, path: &str, matched: Matched) -> String {
+    let Matched::Prefix(matched) = matched else {
+        return new.to_owned();
+    };
+    let (gone, kept) = path.split_at_checked(matched).unwrap_or((path, ""));
     if gone.ends_with('/') || kept.starts_with('/') {
-        new = new.strip_suffix('/').unwrap_or(new);
-        kept = kept.strip_prefix('/').unwrap_or(kept);
-        return format!("{new}/{kept}");
+        let new = new.strip_suffix('/').unwrap_or(new);
+        let kept = kept.strip_prefix('/').unwrap_or(kept);
+        return [new, "/", kept].concat();
     }
-    format!("{new}{kept}")
+    [new, kept].concat()
 }
 
 /// A path that is matched whole, or up to the final `*`. Lower-case.
@@ -175,6 +180,8 @@ impl PathPattern {
             "\"*\" only at the end"
         } else if path.contains(['?', '#']) {
             "a path without query or fragment"
+        } else if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+            "a path of visible ASCII characters, others percent-encoded"
         } else if wild {
             return Ok(Self::Prefix(path.to_owned()));
         } else {
@@ -185,15 +192,12 @@ impl PathPattern {
         )))
     }
 
-    fn matches(&self, lower: &str) -> bool {
+    fn matched(&self, lower: &str) -> Option<Matched> {
         match self {
-            Self::Exact(path) => path == lower,
-            Self::Prefix(prefix) => lower.starts_with(prefix.as_str()),
+            Self::Exact(path) => (path == lower).then_some(Matched::Whole),
+            Self::Prefix(prefix) => lower
+                .starts_with(prefix.as_str())
+                .then_some(Matched::Prefix(prefix.len())),
         }
-    }
-
-    fn prefix(&self) -> Prefix {
-        let (Self::Exact(text) | Self::Prefix(text)) = self;
-        Prefix(text.len())
     }
 }

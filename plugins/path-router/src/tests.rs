@@ -148,6 +148,14 @@ fn an_override_meets_the_rest_with_one_slash() {
 }
 
 #[test]
+fn an_override_of_a_whole_path_is_the_whole_path() {
+    assert_eq!(overridden("/", "/index.html", "/"), "/index.html");
+    assert_eq!(overridden("/docs/", "/v1", "/docs/"), "/v1");
+    assert_eq!(overridden("/docs/", "/v1/", "/docs/"), "/v1/");
+    assert_eq!(overridden("/docs/*", "/v1", "/docs/"), "/v1/");
+}
+
+#[test]
 fn an_override_keeps_the_query() {
     let request = get("https://a/api/x?y=1");
     let Route::Forward(forward) =
@@ -277,10 +285,31 @@ fn wrong_configurations_name_the_key() {
             "{to}"
         );
     }
-    assert!(
-        refusal("rules = [{ paths = ['/'], pool = 'p', override_path = 'x' }]")
-            .starts_with("rules[0].override_path: expected a path")
-    );
+}
+
+#[test]
+fn paths_that_no_request_can_have_are_refused() {
+    for path in ["/a b", "/\\u0001", "/\\u007F", "/ä", "/ä*"] {
+        let config = format!("rules = [{{ paths = ['/', \"{path}\"], pool = 'p' }}]");
+        assert!(
+            refusal(&config)
+                .starts_with("rules[0].paths[1]: expected a path of visible ASCII characters"),
+            "{config}: {}",
+            refusal(&config)
+        );
+    }
+    for path in [
+        "x", "", "/a b", "/\\u0001", "/ä", "/a?b", "/a#b", "/*", "/<", "/>", "/`",
+    ] {
+        let config =
+            format!("rules = [{{ paths = ['/'], pool = 'p', override_path = \"{path}\" }}]");
+        assert!(
+            refusal(&config)
+                .starts_with("rules[0].override_path: expected a path starting with \"/\""),
+            "{config}: {}",
+            refusal(&config)
+        );
+    }
 }
 
 #[test]

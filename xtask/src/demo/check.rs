@@ -1,185 +1,38 @@
-//! Walks the demo's tour by itself: every line over HTTP/1.1 and HTTP/2, then plugins swapped
-//! under load. Says what broke.
+//! Checks the demo by itself: the walk along its tour, then plugins swapped under load. Says
+//! what broke.
 
-use std::{collections::BTreeSet, fs, time::Duration};
+use anyhow::Result;
 
-use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
-
-use super::{
-    curl::{Answer, Http, fetch, fetch_plain},
-    stage::{Logs, Stage, eventually},
-    swap,
-    tour::{ADMIN, Expect, STOPS},
-};
+use super::{curl::Http, stage::Stage, swap, walk::Walk};
 use crate::{project::Project, step::step};
-
-/// How long what must come soon may take on a loaded machine.
-const LIMIT: Duration = Duration::from_secs(10);
-
-/// Lines of the gateway's log that are shown when something broke.
-const SHOWN: usize = 40;
-
-/// A gateway that is looked at.
-pub(super) struct Walk {
-    pub(super) stage: Stage,
-    logs: Logs,
-}
 
 /// Starts everything on a copy of the quickstart and looks at all of it.
 pub(super) fn run(project: &Project) -> Result<()> {
     let stage = step("Set up a copy of the quickstart on free ports", || {
         Stage::copy(project)
     })?;
-    let walk = Walk {
-        logs: Logs::on(&stage),
-        stage,
-    };
-    let result = walk.all(project);
+    let walk = Walk::on(stage);
+    let result = all(project, &walk);
     if result.is_err() {
         walk.show_log();
     }
     result
 }
 
-impl Walk {
-    fn all(&self, project: &Project) -> Result<()> {
-        let plugins = swap::prepare(project, &self.stage)?;
-        let mut servers = step("Start upstreams and gateway", || {
-            self.stage.start(project, Some(&self.logs))
-        })?;
-        step("Walk the tour over HTTP/1.1 and HTTP/2", || {
-            Http::BOTH
-                .into_iter()
-                .try_for_each(|http| self.tour(http))?;
-            self.admin()
-        })?;
-        step("Swap plugins under load", || {
-            swap::under_load(self, &plugins)
-        })?;
-        servers.check()?;
-        step("End everything", || servers.end())
-    }
-
-    fn tour(&self, http: Http) -> Result<()> {
-        for (number, stop) in STOPS.iter().enumerate() {
-            let title = || format!("over {http}: {}", stop.title);
-            let mark = format!("tour={number}{}", http.flag());
-            let curl: Vec<_> = stop.curl.iter().map(|one| marked(one, &mark)).collect();
-            let curl: Vec<_> = curl.iter().map(String::as_str).collect();
-            let answer = self.fetch(http, &curl).with_context(title)?;
-            self.compare(http, &mark, &answer, &stop.expect)
-                .with_context(|| format!("{}\ngot {answer:?}", title()))?;
-        }
-        self.affinity(http)
-            .with_context(|| format!("over {http}: sessions stick"))
-    }
-
-    pub(super) fn fetch(&self, http: Http, curl: &[&str]) -> Result<Answer> {
-        // The tour's own -i would show the head twice.
-        let curl: Vec<_> = curl.iter().filter(|one| **one != "-i").collect();
-        fetch(&self.stage.curlrc(), http, &curl)
-    }
-
-    fn compare(&self, http: Http, mark: &str, answer: &Answer, expect: &Expect) -> Result<()> {
-        ensure!(answer.version == http.to_string(), "not over {http}");
-        ensure!(
-            answer.status == expect.status,
-            "the status is not {}",
-            expect.status
-        );
-        let text = format!("{}\n{}", answer.head, answer.body);
-        for part in expect.has {
-            ensure!(text.contains(part), "{part:?} is missing");
-        }
-        for part in expect.lacks {
-            ensure!(!text.contains(part), "{part:?} must not be there");
-        }
-        if let Some(upstream) = expect.upstream {
-            ensure!(
-                answer.upstream().as_deref() == Some(upstream),
-                "{upstream} did not answer"
-            );
-        }
-        if let Some(pool) = expect.pool {
-            let line = self.access_line(mark)?;
-            let found = line.get("pool").and_then(Value::as_str);
-            ensure!(
-                found == Some(pool),
-                "the access log does not say pool {pool}: {line}"
-            );
-        }
-        Ok(())
-    }
-
-    /// The access-log line of the request with this mark in its query.
-    fn access_line(&self, mark: &str) -> Result<Value> {
-        eventually(LIMIT, "the request in the access log", || {
-            let text = fs::read_to_string(&self.logs.access)?;
-            let mut lines = text.lines().filter(|line| line.contains(mark));
-            Ok(lines.find_map(|line| serde_json::from_str(line).ok()))
-        })
-    }
-
-    /// Without a cookie requests are spread; with the first answer's they are not.
-    fn affinity(&self, http: Http) -> Result<()> {
-        let jar = self.stage.dir().join("cookies.txt");
-        let jar = jar.to_string_lossy();
-        let url = "https://shop.example/";
-        let ask = |arguments: &[&str]| -> Result<String> {
-            let answer = self.fetch(http, arguments)?;
-            answer
-                .upstream()
-                .with_context(|| format!("no upstream in {answer:?}"))
-        };
-        let mut without = BTreeSet::new();
-        eventually(
-            LIMIT,
-            "both servers answer requests without a cookie",
-            || {
-                without.insert(ask(&[url])?);
-                Ok((without.len() == 2).then_some(()))
-            },
-        )?;
-        let first = ask(&["-c", &jar, url])?;
-        let with = (0..8)
-            .map(|_| ask(&["-b", &jar, url]))
-            .collect::<Result<BTreeSet<_>>>()?;
-        ensure!(
-            with.len() == 1 && with.contains(&first),
-            "{first} answered first, then {with:?}"
-        );
-        fs::remove_file(jar.as_ref()).context("the cookie file")
-    }
-
-    fn admin(&self) -> Result<()> {
-        for (url, part) in ADMIN {
-            let answer = fetch_plain(&self.stage.moved(url))?;
-            ensure!(answer.status == 200, "{url}: {answer:?}");
-            ensure!(
-                answer.body.contains(part),
-                "{url} lacks {part:?}: {answer:?}"
-            );
-        }
-        Ok(())
-    }
-
-    fn show_log(&self) {
-        let log = fs::read_to_string(&self.logs.log).unwrap_or_default();
-        let lines: Vec<_> = log.lines().collect();
-        let shown = lines.len().saturating_sub(SHOWN);
-        eprintln!("the end of the gateway's log:");
-        for line in lines.iter().skip(shown) {
-            eprintln!("    {line}");
-        }
-    }
-}
-
-/// A URL with a mark in its query; other arguments as they are.
-fn marked(argument: &str, mark: &str) -> String {
-    match argument {
-        other if !other.starts_with("https://") => other.to_owned(),
-        url if url.contains('?') => format!("{url}&{mark}"),
-        url => format!("{url}?{mark}"),
-    }
+fn all(project: &Project, walk: &Walk) -> Result<()> {
+    let plugins = swap::prepare(project, &walk.stage)?;
+    let mut servers = step("Start upstreams and gateway", || {
+        walk.stage.start(project, Some(&walk.logs))
+    })?;
+    step("Walk the tour over HTTP/1.1 and HTTP/2", || {
+        Http::BOTH
+            .into_iter()
+            .try_for_each(|http| walk.tour(http))?;
+        walk.admin()
+    })?;
+    step("Swap plugins under load", || {
+        swap::under_load(walk, &plugins)
+    })?;
+    servers.check()?;
+    step("End everything", || servers.end())
 }

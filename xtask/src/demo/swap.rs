@@ -10,10 +10,10 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
-    check::Walk,
     curl::Http,
     load::Load,
     stage::{Stage, eventually, replace},
+    walk::Walk,
 };
 use crate::{command, project::Project, step::step};
 

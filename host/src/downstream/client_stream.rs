@@ -1,10 +1,11 @@
-//! A client that does not read: a write that makes no progress for too long ends the
-//! connection, and with it what the connection holds upstream.
+//! The client's side of a connection, with what HTTP needs beyond reading and writing: a write
+//! that makes no progress for too long is an error, so that a client which reads nothing holds
+//! nothing; and closing lingers, so that a client which still sends reads its answer first.
 
 use std::{
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -13,20 +14,26 @@ use tokio::{
     time::Sleep,
 };
 
-/// A stream whose writes have a deadline. The timer is only touched when a write has to wait.
+/// How long a client that still sends may take to read its answer and close (RFC 9112 §9.6).
+/// Closing at once would have its unread bytes reset the connection, answer and all.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// A stream to a client. Its timer is only touched when a write or the close has to wait.
 #[derive(Debug)]
-pub(super) struct WriteDeadline<S> {
+pub(super) struct ClientStream<S> {
     stream: S,
     limit: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
+    lingering: bool,
 }
 
-impl<S> WriteDeadline<S> {
+impl<S> ClientStream<S> {
     pub(super) fn new(stream: S, limit: Duration) -> Self {
         Self {
             stream,
             limit,
             waiting: None,
+            lingering: false,
         }
     }
 
@@ -54,7 +61,26 @@ impl<S> WriteDeadline<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for WriteDeadline<S> {
+impl<S: AsyncRead + Unpin> ClientStream<S> {
+    /// Reads to the end, or until the time to linger is over.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut bytes = [0; 4096];
+        loop {
+            if let Some(timer) = &mut self.waiting
+                && timer.as_mut().poll(cx).is_ready()
+            {
+                return Poll::Ready(Ok(()));
+            }
+            let mut buffer = ReadBuf::new(&mut bytes);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+            if read.is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -64,7 +90,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for WriteDeadline<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for WriteDeadline<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -93,8 +119,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteDeadline<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.bounded(cx, result)
+        if !self.lingering {
+            let result = Pin::new(&mut self.stream).poll_shutdown(cx);
+            ready!(self.bounded(cx, result))?;
+            self.lingering = true;
+            self.waiting = Some(Box::pin(tokio::time::sleep(LINGER)));
+        }
+        self.poll_discard(cx)
     }
 }
 
@@ -105,9 +136,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn closing_reads_what_the_client_still_sends() {
+        let (mut client, gateway) = tokio::io::duplex(8);
+        let mut gateway = ClientStream::new(gateway, Duration::from_secs(5));
+        let sending = async {
+            let sent = client.write_all(&[0; 64]).await;
+            drop(client);
+            sent
+        };
+        let (sent, closed) = tokio::join!(sending, gateway.shutdown());
+        assert!(sent.is_ok() && closed.is_ok());
+    }
+
+    #[tokio::test]
     async fn a_reader_that_stalls_is_an_error() {
         let (_reader, writer) = tokio::io::duplex(8);
-        let mut writer = WriteDeadline::new(writer, Duration::from_millis(20));
+        let mut writer = ClientStream::new(writer, Duration::from_millis(20));
         assert!(writer.write_all(b"12345678").await.is_ok());
         let error = writer.write_all(b"9").await.expect_err("nobody reads");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
