@@ -8,7 +8,7 @@ use std::{
 };
 
 use http::{
-    HeaderValue, Method,
+    HeaderValue,
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
     response,
     uri::PathAndQuery,
@@ -110,8 +110,7 @@ impl Exchange<'_> {
         let idle = self.snapshot.shared.config.timeouts.body_idle;
         let method = &self.request.head.method;
         Sending {
-            repeatable: body.is_end_stream()
-                && (method.is_idempotent() && *method != Method::CONNECT),
+            repeatable: body.is_end_stream() && method.is_idempotent(),
             body: Some(RequestBody::new(Some(body), idle, Rc::clone(&upload))),
             upload,
             idle,
