@@ -4,6 +4,7 @@
 //! plugins) or other parts (the affinity plugin of a pool) is resolved by `snapshot`, which
 //! reports through [`Config::error`], so that every problem names file, line and key.
 
+mod balance;
 mod check;
 mod error;
 mod hosts;
@@ -22,6 +23,7 @@ use std::{
     fmt::Display, net::SocketAddr, num::NonZeroUsize, path::Path, path::PathBuf, time::Duration,
 };
 
+pub use balance::{Balance, HashOn};
 pub use error::{ConfigError, Problem};
 pub use sidecar::{Role, Sidecar};
 
@@ -211,6 +213,8 @@ pub struct Pool {
     pub authority: Option<String>,
     /// The plugin that makes sessions stick.
     pub affinity: Option<String>,
+    /// How an endpoint is chosen where affinity has no say. Default round robin.
+    pub balance: Balance,
     /// Deadlines towards endpoints.
     pub timeouts: PoolTimeouts,
     /// Connections kept idle per endpoint and worker. 0 to 10000, default 64.

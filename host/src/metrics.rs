@@ -119,6 +119,8 @@ pub struct ListenerCounters {
 pub struct EndpointCounters {
     /// Requests sent to it.
     pub requests: Counter,
+    /// Requests that have not ended.
+    pub running: Counter,
     /// Connections opened to it.
     pub connections: Counter,
     /// Requests that it failed, by [`Cause::ALL`].

@@ -4,6 +4,7 @@
 
 mod balancer;
 mod endpoint;
+mod hash;
 
 use std::{
     collections::HashMap,
@@ -15,6 +16,7 @@ use http::uri::Authority;
 
 pub use balancer::{Balancer, Choice, Wanted};
 pub use endpoint::{Endpoint, EndpointKey};
+pub use hash::hash_key;
 
 use crate::config;
 
@@ -27,6 +29,8 @@ pub struct Pool {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Shares of new sessions, by endpoint.
     pub weights: Vec<u16>,
+    /// How endpoints are chosen where affinity has no say.
+    pub balance: config::Balance,
     /// What upstreams get as `Host`; the client's own when absent.
     pub authority: Option<Authority>,
     /// Deadlines towards endpoints.
@@ -37,16 +41,31 @@ pub struct Pool {
     pub eject_for: std::time::Duration,
     /// Changes with the list of endpoints.
     pub generation: u64,
+    /// What each endpoint's scores for keys start from.
+    seeds: Vec<u64>,
     by_id: HashMap<String, usize>,
 }
 
+/// An endpoint's place in a pool.
+#[derive(Debug)]
+pub struct Member {
+    /// The endpoint.
+    pub endpoint: Arc<Endpoint>,
+    /// Its share of new sessions; with 0 only sessions that stick to it reach it.
+    pub weight: u16,
+}
+
 impl Pool {
-    /// A pool of these endpoints, which stand in the order of the configuration.
+    /// A pool of these members, which stand in the order of the configuration.
     pub fn new(
         config: &config::Pool,
         authority: Option<Authority>,
-        endpoints: Vec<Arc<Endpoint>>,
+        members: impl IntoIterator<Item = Member>,
     ) -> Self {
+        let (endpoints, weights): (Vec<_>, Vec<_>) = members
+            .into_iter()
+            .map(|member| (member.endpoint, member.weight))
+            .unzip();
         let by_id = endpoints
             .iter()
             .enumerate()
@@ -54,16 +73,17 @@ impl Pool {
             .collect();
         Self {
             name: config.name.clone(),
-            weights: config
-                .endpoints
-                .iter()
-                .map(|endpoint| endpoint.weight)
-                .collect(),
+            weights,
+            balance: config.balance.clone(),
             authority,
             timeouts: config.timeouts.clone(),
             max_idle: config.max_idle,
             eject_for: config.eject_for,
             generation: generation(&endpoints),
+            seeds: endpoints
+                .iter()
+                .map(|endpoint| hash_key([endpoint.key.id.as_bytes()]))
+                .collect(),
             endpoints,
             by_id,
         }

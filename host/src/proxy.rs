@@ -3,6 +3,7 @@
 //! before it is acted on.
 
 mod answer;
+mod balance_key;
 mod body;
 mod decide;
 mod edits;

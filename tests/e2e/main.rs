@@ -14,6 +14,7 @@ mod headers;
 mod hot_reload;
 mod lifecycle;
 mod plugin_faults;
+mod pools;
 mod routing;
 mod streaming;
 mod swaps;

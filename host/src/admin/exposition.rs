@@ -187,6 +187,16 @@ impl Scrape {
                 endpoint.counters.sum(|each| each.connections.get()),
             )?;
         }
+        let mut running = gauge(
+            encoder,
+            "upstream_requests_running",
+            "Requests that an endpoint has and that have not ended",
+        )?;
+        for endpoint in &endpoints {
+            running
+                .encode_family(&labels(endpoint))?
+                .encode_gauge(&endpoint.running())?;
+        }
         let mut available = gauge(
             encoder,
             "upstream_available",

@@ -49,6 +49,7 @@ impl Check<'_> {
             server_name: server_name.and_then(|name| self.problems.take(&at("server_name"), name)),
             authority: authority.and_then(|name| self.problems.take(&at("authority"), name)),
             affinity,
+            balance: self.balance(&key, raw.balance.as_deref(), raw.hash_on.as_deref()),
             timeouts: self.pool_timeouts(&at("timeouts"), &raw.timeouts),
             max_idle: self.count(&at("max_idle"), raw.max_idle, 0..=10_000, 64),
             eject_for: self.duration(

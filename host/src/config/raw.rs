@@ -93,6 +93,8 @@ tables! {
         server_name: Option<String>,
         authority: Option<String>,
         affinity: Option<String>,
+        balance: Option<String>,
+        hash_on: Option<String>,
         trust: Option<Trust>,
         #[serde(default)]
         timeouts: PoolTimeouts,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod malformed;
+mod pools;
 mod typed;
 
 use std::path::Path;

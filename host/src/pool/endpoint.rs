@@ -78,6 +78,13 @@ impl Endpoint {
         due
     }
 
+    /// Requests that it has and that have not ended, of all workers.
+    pub fn running(&self) -> u64 {
+        // Workers are read one after the other: a sum below 0 is one that has just ended.
+        let sum = self.counters.sum(|each| each.running.get());
+        u64::try_from(sum.cast_signed()).unwrap_or(0)
+    }
+
     /// Whether it may be chosen.
     pub fn is_available(&self, now: Instant) -> bool {
         match self.ejected_until.load(Ordering::Relaxed) {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use http::HeaderMap;
 
-use super::{Exchange, answer, body::Content, edits, forward::Answer};
+use super::{Exchange, answer, balance_key::balance_key, body::Content, edits, forward::Answer};
 use crate::{
     config::Role,
     error::{GatewayError, RefusedDecision},
@@ -68,7 +68,8 @@ impl Exchange<'_> {
             return Ok(Wanted::Any);
         };
         let Some(plugin) = &local.affinity else {
-            return Ok(Wanted::Any);
+            return Ok(balance_key(&local.running.pool.balance, &self.request)
+                .map_or(Wanted::Any, Wanted::Key));
         };
         let called = plugin.prefer(&mut self.request, &local.facts).await;
         Ok(match self.called(plugin, Role::Affinity, called)? {

@@ -291,7 +291,7 @@ impl Exchange<'_> {
     ) -> Answer {
         let (head, body) = response.into_parts();
         let outcome = match (wanted, choice.as_wanted) {
-            (Wanted::Any, _) => Outcome::Balanced,
+            (Wanted::Any | Wanted::Key(_), _) => Outcome::Balanced,
             (_, true) => Outcome::Honoured,
             (_, false) => Outcome::Moved,
         };

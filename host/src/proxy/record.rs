@@ -3,6 +3,7 @@
 
 use std::{
     rc::Rc,
+    sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -13,7 +14,9 @@ use crate::{
     config::Role,
     error::{Cause, GatewayError},
     local::{LocalSnapshot, OpenConnection},
+    metrics::Counter,
     plugin::{Connection, LocalPlugin, Outcome, RequestId},
+    pool::Endpoint,
     upstream::{BodyError, Upload},
 };
 
@@ -36,6 +39,7 @@ pub(super) struct Record {
     status: Option<StatusCode>,
     pool: Option<usize>,
     rule: Option<String>,
+    /// Which counts the request as its own, until another is tried or the request ends.
     endpoint: Option<usize>,
     outcome: Option<Outcome>,
     attempts: u32,
@@ -121,7 +125,9 @@ impl Record {
     }
 
     pub(super) fn attempt(&mut self, endpoint: usize) {
+        self.running(Counter::sub);
         self.endpoint = Some(endpoint);
+        self.running(Counter::add);
         self.attempts += 1;
         self.sent_upstream.get_or_insert_with(Instant::now);
     }
@@ -182,6 +188,7 @@ impl Drop for Record {
             self.cause = Some(Cause::ClientClosed);
         }
         self.open.requests.end(Instant::now());
+        self.running(Counter::sub);
         self.count();
         if self.open.local.access_log.is_on() {
             self.open.local.access_log.write(&self.entry());
@@ -190,6 +197,19 @@ impl Drop for Record {
 }
 
 impl Record {
+    /// Counts the request as one that its endpoint has to do, or no more.
+    fn running(&self, change: fn(&Counter, u64)) {
+        if let Some(endpoint) = self.tried() {
+            change(&endpoint.counters.of(self.worker()).running, 1);
+        }
+    }
+
+    /// The endpoint that was tried last.
+    fn tried(&self) -> Option<&Endpoint> {
+        let running = self.snapshot.shared.pools.get(self.pool?)?;
+        running.pool.endpoints.get(self.endpoint?).map(Arc::as_ref)
+    }
+
     fn count(&self) {
         let counters = self.open.listener.counters.of(self.worker());
         let class = self
@@ -205,9 +225,7 @@ impl Record {
         let running = self
             .pool
             .and_then(|pool| self.snapshot.shared.pools.get(pool));
-        let endpoint = running
-            .zip(self.endpoint)
-            .and_then(|(running, index)| running.pool.endpoints.get(index));
+        let endpoint = self.tried();
         Entry {
             time: humantime::format_rfc3339_millis(self.time),
             id: self.id,

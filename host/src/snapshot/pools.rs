@@ -8,7 +8,7 @@ use super::{RunningPool, Snapshot};
 use crate::{
     config::{self, Config, ConfigError, PinnedCertificate, Protocol, Role, Trust},
     plugin::{Digest, PoolFacts, Version},
-    pool::{Endpoint, EndpointKey, Pool},
+    pool::{Endpoint, EndpointKey, Member, Pool},
     tls,
     upstream::Transport,
 };
@@ -62,18 +62,17 @@ pub(super) fn build(
         .map(Arc::as_ref);
     let trust = TrustMaterial::read(&pool.protocol);
     let context = context(config, pool, &trust, before)?;
-    let endpoints: Vec<_> = pool
-        .endpoints
-        .iter()
-        .map(|endpoint| endpoint_of(config, pool, endpoint, before))
-        .collect();
+    let members = pool.endpoints.iter().map(|endpoint| Member {
+        endpoint: endpoint_of(config, pool, endpoint, before),
+        weight: endpoint.weight,
+    });
     let transports = pool
         .endpoints
         .iter()
         .enumerate()
         .map(|(index, endpoint)| transport(config, pool, index, endpoint, context.as_ref()))
         .collect::<Result<_, _>>()?;
-    let running = Pool::new(pool, authority(config, pool)?, endpoints);
+    let running = Pool::new(pool, authority(config, pool)?, members);
     Ok(RunningPool {
         facts: PoolFacts {
             name: pool.name.clone(),
