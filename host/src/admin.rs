@@ -2,6 +2,7 @@
 //! traffic, and its numbers.
 
 mod exposition;
+mod pools;
 
 use std::sync::Arc;
 
@@ -28,12 +29,13 @@ pub struct State {
     pub lost_lines: access_log::LostLines,
 }
 
-/// Serves `/healthz`, `/readyz` and `/metrics` until the process ends.
+/// Serves `/healthz`, `/readyz`, `/metrics` and `/pools` until the process ends.
 pub async fn serve(listener: TcpListener, state: State) {
     let routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
         .route("/metrics", get(metrics))
+        .route("/pools", get(pools))
         .with_state(state);
     if let Err(error) = axum::serve(listener, routes).await {
         tracing::error!(%error, "the admin listener has ended");
@@ -55,6 +57,14 @@ async fn metrics(extract::State(state): extract::State<State>) -> impl IntoRespo
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
             ([(header::CONTENT_TYPE, kind)], text).into_response()
         }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+async fn pools(extract::State(state): extract::State<State>) -> impl IntoResponse {
+    let snapshot = Arc::clone(&state.snapshots.borrow());
+    match pools::json(&snapshot) {
+        Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
 }

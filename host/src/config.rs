@@ -7,6 +7,7 @@
 mod balance;
 mod check;
 mod error;
+mod health;
 mod hosts;
 mod keys;
 mod parse;
@@ -25,6 +26,7 @@ use std::{
 
 pub use balance::{Balance, HashOn};
 pub use error::{ConfigError, Problem};
+pub use health::{Ejection, Fitness, Probe, Statuses};
 pub use sidecar::{Role, Sidecar};
 
 use error::Source;
@@ -219,9 +221,8 @@ pub struct Pool {
     pub timeouts: PoolTimeouts,
     /// Connections kept idle per endpoint and worker. 0 to 10000, default 64.
     pub max_idle: usize,
-    /// How long an endpoint is passed over after a connection to it failed, while others
-    /// are there. Default 5 s.
-    pub eject_for: Duration,
+    /// Which endpoints may be chosen.
+    pub fitness: Fitness,
 }
 
 /// How a pool's endpoints are spoken to.
@@ -245,6 +246,8 @@ pub struct Endpoint {
     /// Share of new sessions, 0 to 1000; default 1. With 0 only sessions that stick to it
     /// still reach it.
     pub weight: u16,
+    /// Whether only sessions that stick to it still reach it, whatever its weight.
+    pub drain: bool,
 }
 
 /// `pools.NAME.timeouts`.

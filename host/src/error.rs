@@ -11,6 +11,7 @@ pub use cause::Cause;
 
 use crate::{
     plugin::CallError,
+    pool::Failure,
     tls::upstream::{HandshakeFailure, TrustFailure},
 };
 
@@ -40,8 +41,8 @@ pub enum GatewayError {
     /// No plugin and no default pool.
     #[error("no routing plugin claims the request and the listener has no default_pool")]
     NoRoute,
-    /// Every endpoint of the pool has weight 0.
-    #[error("pool {pool} has no endpoint that takes new sessions")]
+    /// Every endpoint of the pool is unhealthy, drains or has weight 0.
+    #[error("pool {pool} has no healthy endpoint that takes new sessions")]
     NoEndpoint {
         /// The pool's name.
         pool: String,
@@ -193,6 +194,22 @@ impl CallError {
 }
 
 impl UpstreamError {
+    /// How the endpoint has failed; none when it has nothing to do with it.
+    pub fn of_endpoint(&self) -> Option<Failure> {
+        match self {
+            Self::Exhausted(_) => None,
+            Self::Dns(_)
+            | Self::Refused
+            | Self::Connect(_)
+            | Self::ConnectTimeout(_)
+            | Self::TlsTimeout(_)
+            | Self::Handshake(_) => Some(Failure::Connect),
+            Self::Closed | Self::Invalid(_) | Self::FirstByteTimeout(_) | Self::BodyTimeout(_) => {
+                Some(Failure::Request)
+            }
+        }
+    }
+
     /// Which cause it is.
     pub fn cause(&self) -> Cause {
         match self {

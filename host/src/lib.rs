@@ -10,7 +10,7 @@
 //!
 //! What a request is served with is one immutable [`snapshot`], made from a [`config`] and the
 //! plugin folder, and replaced by [`reload`] when they change; what its worker adds to that is
-//! [`local`]. [`run`] puts the process together,
+//! [`local`]. [`probe`] asks endpoints how they are. [`run`] puts the process together,
 //! [`admin`] tells how it is, [`shutdown`] ends it, [`cli`] is the command line.
 
 pub mod cli;
@@ -34,6 +34,7 @@ pub mod proxy;
 pub mod plugin;
 
 pub mod pool;
+pub mod probe;
 
 pub mod upstream;
 

@@ -4,19 +4,24 @@
 
 mod balancer;
 mod endpoint;
+mod fitness;
 mod hash;
+mod health;
 
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
+    time::Instant,
 };
 
 use http::uri::Authority;
 
 pub use balancer::{Balancer, Choice, Wanted};
-pub use endpoint::{Endpoint, EndpointKey};
+pub use endpoint::{Endpoint, EndpointKey, Probes};
+pub use fitness::EndpointState;
 pub use hash::hash_key;
+pub use health::{Failure, Health, Probed, Verdict};
 
 use crate::config;
 
@@ -25,20 +30,22 @@ use crate::config;
 pub struct Pool {
     /// As configured.
     pub name: String,
-    /// In configuration order.
+    /// In configuration order, those that have left it last.
     pub endpoints: Vec<Arc<Endpoint>>,
-    /// Shares of new sessions, by endpoint.
+    /// Shares of new sessions, by endpoint; 0 for those that drain.
     pub weights: Vec<u16>,
+    /// Which of them drain, by endpoint.
+    pub drains: Vec<Drain>,
     /// How endpoints are chosen where affinity has no say.
     pub balance: config::Balance,
+    /// Which endpoints may be chosen.
+    pub fitness: config::Fitness,
     /// What upstreams get as `Host`; the client's own when absent.
     pub authority: Option<Authority>,
     /// Deadlines towards endpoints.
     pub timeouts: config::PoolTimeouts,
     /// Connections kept idle per endpoint and worker.
     pub max_idle: usize,
-    /// How long a failed endpoint is passed over.
-    pub eject_for: std::time::Duration,
     /// Changes with the list of endpoints.
     pub generation: u64,
     /// What each endpoint's scores for keys start from.
@@ -53,19 +60,32 @@ pub struct Member {
     pub endpoint: Arc<Endpoint>,
     /// Its share of new sessions; with 0 only sessions that stick to it reach it.
     pub weight: u16,
+    /// Whether it drains.
+    pub drain: Drain,
+}
+
+/// Whether an endpoint is on its way out: it gets no new session then, whatever its weight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Drain {
+    /// It is not.
+    No,
+    /// The configuration says so. Sessions that stick to it go on.
+    Marked,
+    /// It was removed. Sessions that stick to it go on until then.
+    Leaves(Instant),
 }
 
 impl Pool {
     /// A pool of these members, which stand in the order of the configuration.
-    pub fn new(
-        config: &config::Pool,
-        authority: Option<Authority>,
-        members: impl IntoIterator<Item = Member>,
-    ) -> Self {
-        let (endpoints, weights): (Vec<_>, Vec<_>) = members
-            .into_iter()
-            .map(|member| (member.endpoint, member.weight))
-            .unzip();
+    pub fn new(config: &config::Pool, authority: Option<Authority>, members: Vec<Member>) -> Self {
+        let endpoints: Vec<_> = members
+            .iter()
+            .map(|member| Arc::clone(&member.endpoint))
+            .collect();
+        let weight = |member: &Member| match member.drain {
+            Drain::No => member.weight,
+            Drain::Marked | Drain::Leaves(_) => 0,
+        };
         let by_id = endpoints
             .iter()
             .enumerate()
@@ -73,12 +93,13 @@ impl Pool {
             .collect();
         Self {
             name: config.name.clone(),
-            weights,
+            weights: members.iter().map(weight).collect(),
+            drains: members.iter().map(|member| member.drain).collect(),
             balance: config.balance.clone(),
+            fitness: config.fitness.clone(),
             authority,
             timeouts: config.timeouts.clone(),
             max_idle: config.max_idle,
-            eject_for: config.eject_for,
             generation: generation(&endpoints),
             seeds: endpoints
                 .iter()

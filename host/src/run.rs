@@ -13,6 +13,7 @@ use tokio::{
 use crate::{
     access_log, admin,
     config::{Config, ConfigError},
+    probe,
     reload::{Reloader, StartError},
     shutdown::Phase,
     snapshot::{Snapshot, Sockets},
@@ -139,6 +140,7 @@ impl Gateway {
             };
             tokio::spawn(admin::serve(listener, state));
         }
+        tokio::spawn(probe::follow(snapshots.subscribe()));
         tokio::spawn(reloader.follow(snapshots, asked));
         Ok(Self {
             workers,

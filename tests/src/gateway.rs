@@ -176,6 +176,25 @@ impl Gateway {
         (status, body.to_owned())
     }
 
+    /// What the admin listener tells of one endpoint; null when it is not there.
+    pub async fn endpoint(&self, pool: &str, id: &str) -> Value {
+        let (status, text) = self.admin("/pools").await;
+        assert_eq!(status, 200, "{text}");
+        let pools: Value = serde_json::from_str(&text).unwrap();
+        let endpoints = pools[pool]["endpoints"].as_array().cloned();
+        let found = endpoints.unwrap_or_default();
+        let found = found.into_iter().find(|endpoint| endpoint["id"] == id);
+        found.unwrap_or_default()
+    }
+
+    /// Waits until an endpoint is in this state, and returns what the admin listener tells.
+    pub async fn endpoint_is(&self, pool: &str, id: &str, state: &str) -> Value {
+        eventually!(
+            format!("{id} is {state}"),
+            Some(self.endpoint(pool, id).await).filter(|endpoint| endpoint["state"] == state)
+        )
+    }
+
     /// The metrics page.
     pub async fn metrics(&self) -> String {
         let (status, text) = self.admin("/metrics").await;

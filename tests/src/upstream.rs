@@ -18,7 +18,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
     task::{JoinHandle, JoinSet},
 };
@@ -170,6 +170,42 @@ impl Drop for Upstream {
 pub async fn refusing() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     listener.local_addr().unwrap()
+}
+
+/// A port of the loopback that answers no SYN, as a firewall that drops them; as long as what
+/// is returned lives.
+#[derive(Debug)]
+pub struct Dropping {
+    address: SocketAddr,
+    _listener: TcpListener,
+    _filling: Vec<TcpStream>,
+}
+
+impl Dropping {
+    /// Takes a free port and fills its queue of connections, which nobody accepts.
+    pub async fn start() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut filling = Vec::new();
+        let connect =
+            || tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address));
+        while let Ok(connected) = connect().await {
+            filling.push(connected.unwrap());
+            assert!(filling.len() < 100, "the queue of connections has no end");
+        }
+        Self {
+            address,
+            _listener: listener,
+            _filling: filling,
+        }
+    }
+
+    /// The port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
 }
 
 fn acceptor(identity: &Identity) -> TlsAcceptor {

@@ -19,7 +19,7 @@ use crate::{
     error::Cause,
     metrics::{BUCKETS, Counter, ListenerCounters, PLUGIN_FAILURES, PerWorker},
     plugin::Version,
-    pool::Endpoint,
+    pool::{Endpoint, EndpointState},
     snapshot::Snapshot,
 };
 
@@ -197,16 +197,28 @@ impl Scrape {
                 .encode_family(&labels(endpoint))?
                 .encode_gauge(&endpoint.running())?;
         }
-        let mut available = gauge(
+        self.states(encoder)?;
+        let mut probes = counter(encoder, "upstream_probes", "Probes, by what they came to")?;
+        for endpoint in &endpoints {
+            let [pool, id] = labels(endpoint);
+            for (result, counter) in [
+                ("ok", &endpoint.probes.good),
+                ("failed", &endpoint.probes.bad),
+            ] {
+                count(&mut probes, [pool, id, ("result", result)], counter.get())?;
+            }
+        }
+        let mut ejections = counter(
             encoder,
-            "upstream_available",
-            "1 while an endpoint may be chosen, 0 while it is passed over",
+            "upstream_ejections",
+            "Times that an endpoint was passed over for its failures",
         )?;
         for endpoint in &endpoints {
-            let value = u64::from(endpoint.is_available(Instant::now()));
-            available
-                .encode_family(&labels(endpoint))?
-                .encode_gauge(&value)?;
+            count(
+                &mut ejections,
+                labels(endpoint),
+                endpoint.health.ejections(),
+            )?;
         }
         let mut errors = counter(encoder, "upstream_errors", "Failed attempts, by cause")?;
         for endpoint in &endpoints {
@@ -216,6 +228,42 @@ impl Scrape {
                 if value > 0 {
                     count(&mut errors, [pool, id, ("cause", cause.token())], value)?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn states(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let now = Instant::now();
+        let endpoints = self.snapshot.pools.iter().flat_map(|running| {
+            let pool = &running.pool;
+            let all = pool.endpoints.iter().enumerate();
+            all.map(move |(index, endpoint)| (pool, index, endpoint))
+        });
+        let endpoints: Vec<_> = endpoints.collect();
+        let mut available = gauge(
+            encoder,
+            "upstream_available",
+            "1 while an endpoint may be chosen, 0 while it is passed over",
+        )?;
+        for (pool, index, endpoint) in &endpoints {
+            let value = u64::from(pool.is_available(*index, now));
+            available
+                .encode_family(&labels(endpoint))?
+                .encode_gauge(&value)?;
+        }
+        let mut states = gauge(
+            encoder,
+            "upstream_state",
+            "1 for the state that an endpoint is in, 0 for all others",
+        )?;
+        for (pool, index, endpoint) in &endpoints {
+            let current = pool.state(*index, now);
+            for state in EndpointState::ALL {
+                let [name, id] = labels(endpoint);
+                states
+                    .encode_family(&[name, id, ("state", state.token())])?
+                    .encode_gauge(&u64::from(state == current))?;
             }
         }
         Ok(())

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Endpoint, PinnedCertificate, Pool, PoolTimeouts, Protocol, Trust,
-    check::{Check, GRACE, TIMEOUTS, Unique},
+    check::{Check, TIMEOUTS, Unique},
+    health::RawFitness,
     hosts,
     keys::quoted,
     pins, raw,
@@ -44,6 +45,13 @@ impl Check<'_> {
             true,
         );
         let has_server_name = server_name.is_some();
+        let fitness = RawFitness {
+            health: raw.health,
+            ejection: raw.ejection,
+            panic_threshold: raw.panic_threshold,
+            slow_start: raw.slow_start,
+            drain_for: raw.drain_for,
+        };
         let pool = Pool {
             endpoints,
             server_name: server_name.and_then(|name| self.problems.take(&at("server_name"), name)),
@@ -52,12 +60,7 @@ impl Check<'_> {
             balance: self.balance(&key, raw.balance.as_deref(), raw.hash_on.as_deref()),
             timeouts: self.pool_timeouts(&at("timeouts"), &raw.timeouts),
             max_idle: self.count(&at("max_idle"), raw.max_idle, 0..=10_000, 64),
-            eject_for: self.duration(
-                &at("eject_for"),
-                raw.eject_for.as_ref(),
-                GRACE,
-                Duration::from_secs(5),
-            ),
+            fitness: self.fitness(&key, https, fitness),
             protocol: if https {
                 Protocol::Https(self.trust(&key, raw.trust)?)
             } else {
@@ -128,6 +131,7 @@ impl Check<'_> {
             host,
             port,
             weight,
+            drain: raw.drain.unwrap_or(false),
         })
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error, MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{DeserializeOwned, Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_path_to_error::Segment as SerdeSegment;
 
@@ -99,7 +99,32 @@ tables! {
         #[serde(default)]
         timeouts: PoolTimeouts,
         max_idle: Option<i64>,
-        eject_for: Option<Duration>,
+        health: Option<Health>,
+        #[serde(default)]
+        ejection: Ejection,
+        panic_threshold: Option<i64>,
+        slow_start: Option<Duration>,
+        drain_for: Option<Duration>,
+    }
+    Health {
+        protocol: Option<String>,
+        path: Option<String>,
+        host: Option<String>,
+        port: Option<i64>,
+        interval: Option<Duration>,
+        timeout: Option<Duration>,
+        unhealthy_after: Option<i64>,
+        healthy_after: Option<i64>,
+        status: Option<Statuses>,
+        body: Option<String>,
+    }
+    Ejection {
+        connects: Option<i64>,
+        requests: Option<i64>,
+        status: Option<Statuses>,
+        time: Option<Duration>,
+        max_time: Option<Duration>,
+        max_share: Option<i64>,
     }
     PoolTimeouts {
         connect: Option<Duration>,
@@ -117,6 +142,7 @@ tables! {
         id: Option<String>,
         address: String,
         weight: Option<i64>,
+        drain: Option<bool>,
     }
     /// A plugin's sidecar.
     Sidecar {
@@ -153,6 +179,10 @@ pub(super) enum Size {
     Bytes(i64),
     Text(String),
 }
+
+/// Statuses and ranges of them, as written: one, or a list.
+#[derive(Debug)]
+pub(super) struct Statuses(pub(super) Vec<String>);
 
 /// `"host:port"`, or a table with more.
 #[derive(Debug)]
@@ -193,6 +223,32 @@ impl<'de> Deserialize<'de> for Size {
             }
         }
         deserializer.deserialize_any(TextOrBytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Statuses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrMany;
+        impl<'de> Visitor<'de> for OneOrMany {
+            type Value = Statuses;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(r#"statuses such as 200, "200-399" or a list of them"#)
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<Statuses, E> {
+                Ok(Statuses(vec![text.to_owned()]))
+            }
+            fn visit_i64<E: Error>(self, status: i64) -> Result<Statuses, E> {
+                Ok(Statuses(vec![status.to_string()]))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Statuses, A::Error> {
+                let mut all = Vec::new();
+                while let Some(Statuses(some)) = list.next_element()? {
+                    all.extend(some);
+                }
+                Ok(Statuses(all))
+            }
+        }
+        deserializer.deserialize_any(OneOrMany)
     }
 }
 

@@ -63,13 +63,9 @@ impl Balancer {
         tried: &[usize],
         now: Instant,
     ) -> Option<Choice> {
-        let available = |index: usize| {
-            !tried.contains(&index)
-                && pool
-                    .endpoints
-                    .get(index)
-                    .is_some_and(|endpoint| endpoint.is_available(now))
-        };
+        let look = pool.look(now);
+        let untried = |index: usize| !tried.contains(&index);
+        let available = |index: usize| untried(index) && pool.is_fit(index, look);
         let wanted = match asked {
             Wanted::Any | Wanted::Endpoint(None) => None,
             Wanted::Endpoint(Some(index)) => Some(index),
@@ -90,33 +86,39 @@ impl Balancer {
                 as_wanted: false,
             });
         }
-        self.next(pool, available)
+        self.next(pool, now, available)
             // Rather an endpoint that failed of late than none.
-            .or_else(|| self.next(pool, |index| !tried.contains(&index)))
+            .or_else(|| {
+                self.next(pool, now, |index| {
+                    untried(index) && pool.serves(index, look)
+                })
+            })
             .map(|index| Choice {
                 index,
                 as_wanted: Some(index) == wanted,
             })
     }
 
-    fn next(&self, pool: &Pool, fit: impl Fn(usize) -> bool) -> Option<usize> {
+    fn next(&self, pool: &Pool, now: Instant, fit: impl Fn(usize) -> bool) -> Option<usize> {
+        let shares =
+            || open(pool, &fit).map(|(index, weight)| (index, pool.share(index, weight, now)));
         match pool.balance {
-            Balance::RoundRobin | Balance::Hash(_) => self.in_turn(pool, fit),
-            Balance::LeastRequests => self.least_requests(pool, fit),
-            Balance::Random => self.draw(pool, fit),
+            Balance::RoundRobin | Balance::Hash(_) => self.in_turn(shares()),
+            Balance::LeastRequests => self.least_requests(pool, shares),
+            Balance::Random => self.draw(shares),
         }
     }
 
-    fn in_turn(&self, pool: &Pool, fit: impl Fn(usize) -> bool) -> Option<usize> {
+    fn in_turn(&self, shares: impl Iterator<Item = Share>) -> Option<usize> {
         let mut credit = self.credit.borrow_mut();
         let mut total = 0;
         let mut best: Option<(usize, i64)> = None;
-        for (index, weight) in open(pool, fit) {
+        for (index, share) in shares {
             let Some(credit) = credit.get_mut(index) else {
                 continue;
             };
-            *credit += i64::from(weight);
-            total += i64::from(weight);
+            *credit += i64::from(share);
+            total += i64::from(share);
             if best.is_none_or(|(_, most)| *credit > most) {
                 best = Some((index, *credit));
             }
@@ -128,42 +130,47 @@ impl Balancer {
         Some(index)
     }
 
-    fn draw(&self, pool: &Pool, fit: impl Fn(usize) -> bool) -> Option<usize> {
-        let total: u64 = open(pool, &fit).map(|(_, weight)| u64::from(weight)).sum();
+    fn draw<I: Iterator<Item = Share>>(&self, shares: impl Fn() -> I) -> Option<usize> {
+        let total: u64 = shares().map(|(_, share)| u64::from(share)).sum();
         if total == 0 {
             return None;
         }
         let mut drawn = self.random.below(total);
-        open(pool, fit)
-            .find(|(_, weight)| match drawn.checked_sub(u64::from(*weight)) {
-                Some(rest) => {
-                    drawn = rest;
-                    false
-                }
-                None => true,
-            })
-            .map(|(index, _)| index)
+        let mut hit = shares().filter(|(_, share)| match drawn.checked_sub(u64::from(*share)) {
+            Some(rest) => {
+                drawn = rest;
+                false
+            }
+            None => true,
+        });
+        hit.next().map(|(index, _)| index)
     }
 
     /// The power of two choices: nearly as even as looking at all, without every worker
     /// running to the same one.
-    fn least_requests(&self, pool: &Pool, fit: impl Fn(usize) -> bool) -> Option<usize> {
-        let count = open(pool, &fit).count() as u64;
+    fn least_requests<I: Iterator<Item = Share>>(
+        &self,
+        pool: &Pool,
+        shares: impl Fn() -> I,
+    ) -> Option<usize> {
+        let count = shares().count() as u64;
         if count == 0 {
             return None;
         }
         let first = self.random.below(count);
         let second = (first + 1 + self.random.below((count - 1).max(1))) % count;
-        let at = |place: u64| open(pool, &fit).nth(usize::try_from(place).unwrap_or(0));
+        let at = |place: u64| shares().nth(usize::try_from(place).unwrap_or(0));
         let (first, second) = (at(first)?, at(second)?);
         // Of equals the first: it was drawn.
-        let index = match load(pool, second) < load(pool, first) {
-            true => second.0,
-            false => first.0,
-        };
-        Some(index)
+        match load(pool, second) < load(pool, first) {
+            true => Some(second.0),
+            false => Some(first.0),
+        }
     }
 }
+
+/// An endpoint's place, and its share of new sessions.
+type Share = (usize, u32);
 
 /// The endpoints that take new sessions, with their weights.
 fn open(pool: &Pool, fit: impl Fn(usize) -> bool) -> impl Iterator<Item = (usize, u16)> {
@@ -174,11 +181,11 @@ fn open(pool: &Pool, fit: impl Fn(usize) -> bool) -> impl Iterator<Item = (usize
         .filter(move |(index, weight)| *weight > 0 && fit(*index))
 }
 
-/// Running requests, with the one to be placed, for each unit of weight.
-fn load(pool: &Pool, (index, weight): (usize, u16)) -> f64 {
+/// Running requests, with the one to be placed, for each unit of its share.
+fn load(pool: &Pool, (index, share): Share) -> f64 {
     let endpoint = pool.endpoints.get(index);
     let running = endpoint.map_or(0, |endpoint| endpoint.running());
-    (running + 1) as f64 / f64::from(weight)
+    (running + 1) as f64 / f64::from(share)
 }
 
 /// Highest random weight: each endpoint scores the key, the best wins, so that a change of the
@@ -191,4 +198,4 @@ fn rendezvous(pool: &Pool, key: u64, fit: impl Fn(usize) -> bool) -> Option<usiz
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

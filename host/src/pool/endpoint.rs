@@ -1,14 +1,12 @@
 //! One server of a pool, with what all workers know of it.
 
 use std::{
-    sync::{
-        LazyLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Instant,
 };
 
-use crate::metrics::{EndpointCounters, PerWorker};
+use super::health::{Health, milliseconds};
+use crate::metrics::{Counter, EndpointCounters, PerWorker};
 
 /// What makes an endpoint the same one after a reload.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -30,38 +28,27 @@ pub struct Endpoint {
     pub key: EndpointKey,
     /// What its connections did.
     pub counters: PerWorker<EndpointCounters>,
-    /// Milliseconds since [`START`] until which it is passed over.
-    ejected_until: AtomicU64,
-    /// When its last failure was logged, milliseconds since [`START`], and of which kind.
+    /// Whether it is fit.
+    pub health: Health,
+    /// What its probes came to.
+    pub probes: Probes,
+    /// When its last failure was logged, milliseconds, and of which kind.
     reported: AtomicU64,
 }
 
 /// A failure of the same kind is logged again after this many milliseconds.
 const REPORT_INTERVAL: u64 = 1000;
 
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
-
 impl Endpoint {
-    /// A healthy endpoint.
-    pub fn new(key: EndpointKey, workers: usize) -> Self {
+    /// An endpoint of which nothing bad is known. With the time at which it `joined` a pool
+    /// that was there before it, its slow start begins.
+    pub fn new(key: EndpointKey, workers: usize, joined: Option<Instant>) -> Self {
         Self {
             key,
             counters: PerWorker::new(workers),
-            ejected_until: AtomicU64::new(0),
+            health: Health::new(joined),
+            probes: Probes::default(),
             reported: AtomicU64::new(0),
-        }
-    }
-
-    /// Passes it over for this long, on all workers.
-    pub fn eject(&self, now: Instant, duration: Duration) {
-        self.ejected_until
-            .store(milliseconds(now + duration), Ordering::Relaxed);
-    }
-
-    /// Takes it back at once, since it has served.
-    pub fn restore(&self) {
-        if self.ejected_until.load(Ordering::Relaxed) != 0 {
-            self.ejected_until.store(0, Ordering::Relaxed);
         }
     }
 
@@ -84,16 +71,21 @@ impl Endpoint {
         let sum = self.counters.sum(|each| each.running.get());
         u64::try_from(sum.cast_signed()).unwrap_or(0)
     }
-
-    /// Whether it may be chosen.
-    pub fn is_available(&self, now: Instant) -> bool {
-        match self.ejected_until.load(Ordering::Relaxed) {
-            0 => true,
-            until => milliseconds(now) >= until,
-        }
-    }
 }
 
-fn milliseconds(instant: Instant) -> u64 {
-    u64::try_from(instant.saturating_duration_since(*START).as_millis()).unwrap_or(u64::MAX)
+/// Counts of probes, which one task writes.
+#[derive(Debug, Default)]
+pub struct Probes {
+    /// As they must be.
+    pub good: Counter,
+    /// All others.
+    pub bad: Counter,
+}
+
+impl Probes {
+    /// Counts one.
+    pub fn count(&self, good: bool) {
+        let counter = if good { &self.good } else { &self.bad };
+        counter.add(1);
+    }
 }

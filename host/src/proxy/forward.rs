@@ -170,20 +170,17 @@ impl Exchange<'_> {
         .await
         {
             Ok(connection) => {
-                endpoint.restore();
+                pool.reached(index);
                 Ok(connection)
             }
             Err(error @ UpstreamError::Exhausted(_)) => Err(Failed {
                 error,
                 next: Next::GiveUp,
             }),
-            Err(error) => {
-                endpoint.eject(Instant::now(), pool.eject_for);
-                Err(Failed {
-                    error,
-                    next: Next::OtherEndpoint,
-                })
-            }
+            Err(error) => Err(Failed {
+                error,
+                next: Next::OtherEndpoint,
+            }),
         }
     }
 
@@ -295,6 +292,11 @@ impl Exchange<'_> {
             (_, true) => Outcome::Honoured,
             (_, false) => Outcome::Moved,
         };
+        let status = head.status.as_u16();
+        local
+            .running
+            .pool
+            .answered(choice.index, status, Instant::now());
         self.record
             .answered(local.affinity.is_some().then_some(outcome));
         let idle = self.snapshot.shared.config.timeouts.body_idle;
@@ -329,6 +331,9 @@ impl Exchange<'_> {
             .counters
             .of(self.record.worker())
             .failed(error.cause());
+        if let Some(failure) = error.of_endpoint() {
+            local.running.pool.failed(index, failure, Instant::now());
+        }
         report(endpoint, &error);
         GatewayError::Upstream {
             endpoint: endpoint.key.id.clone(),

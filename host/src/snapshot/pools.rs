@@ -1,6 +1,6 @@
 //! From a configured pool to a running one.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use rustls_pki_types::ServerName;
 
@@ -8,7 +8,7 @@ use super::{RunningPool, Snapshot};
 use crate::{
     config::{self, Config, ConfigError, PinnedCertificate, Protocol, Role, Trust},
     plugin::{Digest, PoolFacts, Version},
-    pool::{Endpoint, EndpointKey, Member, Pool},
+    pool::{Drain, Endpoint, EndpointKey, Member, Pool},
     tls,
     upstream::Transport,
 };
@@ -62,25 +62,34 @@ pub(super) fn build(
         .map(Arc::as_ref);
     let trust = TrustMaterial::read(&pool.protocol);
     let context = context(config, pool, &trust, before)?;
-    let members = pool.endpoints.iter().map(|endpoint| Member {
-        endpoint: endpoint_of(config, pool, endpoint, before),
-        weight: endpoint.weight,
-    });
-    let transports = pool
+    let mut members: Vec<_> = pool
         .endpoints
         .iter()
+        .map(|endpoint| member(config, pool, endpoint, before))
+        .collect();
+    members.extend(leaving(pool, before, Instant::now()));
+    let transports = members
+        .iter()
         .enumerate()
-        .map(|(index, endpoint)| transport(config, pool, index, endpoint, context.as_ref()))
+        .map(|(index, member)| {
+            transport(
+                config,
+                pool,
+                index,
+                &member.endpoint.key.host,
+                context.as_ref(),
+            )
+        })
         .collect::<Result<_, _>>()?;
     let running = Pool::new(pool, authority(config, pool)?, members);
     Ok(RunningPool {
         facts: PoolFacts {
             name: pool.name.clone(),
             generation: running.generation,
-            endpoints: pool
+            endpoints: running
                 .endpoints
                 .iter()
-                .map(|endpoint| endpoint.id.clone())
+                .map(|endpoint| endpoint.key.id.clone())
                 .collect(),
         },
         affinity: affinity(config, pool, plugins)?,
@@ -117,7 +126,7 @@ fn transport(
     config: &Config,
     pool: &config::Pool,
     index: usize,
-    endpoint: &config::Endpoint,
+    host: &String,
     context: Option<&Arc<rustls::ClientConfig>>,
 ) -> Result<Transport, ConfigError> {
     let Some(context) = context else {
@@ -125,7 +134,7 @@ fn transport(
     };
     let (name, key) = match &pool.server_name {
         Some(name) => (name, format!("{}.server_name", pool.key)),
-        None => (&endpoint.host, format!("{}.endpoints[{index}]", pool.key)),
+        None => (host, format!("{}.endpoints[{index}]", pool.key)),
     };
     match ServerName::try_from(name.clone()) {
         Ok(name) => Ok(Transport::Tls(Arc::clone(context), name)),
@@ -136,25 +145,59 @@ fn transport(
     }
 }
 
-fn endpoint_of(
+fn member(
     config: &Config,
     pool: &config::Pool,
     endpoint: &config::Endpoint,
     before: Option<&RunningPool>,
-) -> Arc<Endpoint> {
+) -> Member {
     let key = EndpointKey {
         pool: pool.name.clone(),
         id: endpoint.id.clone(),
         host: endpoint.host.clone(),
         port: endpoint.port,
     };
-    before
+    let known = before
         .and_then(|before| before.pool.endpoints.get(before.pool.position(&key.id)?))
-        .filter(|known| known.key == key)
-        .map_or_else(
-            || Arc::new(Endpoint::new(key.clone(), config.workers.get())),
-            Arc::clone,
-        )
+        .filter(|known| known.key == key);
+    // A pool that is new as a whole has nobody who could take the load meanwhile.
+    let joined = before.map(|_| Instant::now());
+    Member {
+        endpoint: match known {
+            Some(known) => Arc::clone(known),
+            None => Arc::new(Endpoint::new(key, config.workers.get(), joined)),
+        },
+        weight: endpoint.weight,
+        drain: match endpoint.drain {
+            true => Drain::Marked,
+            false => Drain::No,
+        },
+    }
+}
+
+/// The endpoints of before that the configuration does not name any more and that sessions
+/// may still stick to.
+fn leaving(
+    pool: &config::Pool,
+    before: Option<&RunningPool>,
+    now: Instant,
+) -> impl Iterator<Item = Member> {
+    let known = before.into_iter().flat_map(|before| {
+        let pool = &before.pool;
+        pool.endpoints.iter().zip(&pool.drains)
+    });
+    let named = |id: &str| pool.endpoints.iter().any(|endpoint| endpoint.id == id);
+    known.filter_map(move |(endpoint, drain)| {
+        let until = match drain {
+            Drain::Leaves(until) => *until,
+            Drain::No | Drain::Marked => now + pool.fitness.drain_for,
+        };
+        (until > now && !named(&endpoint.key.id)).then(|| Member {
+            endpoint: Arc::clone(endpoint),
+            weight: 0,
+            drain: Drain::Leaves(until),
+        })
+    })
 }
 
 fn authority(

@@ -1,6 +1,8 @@
-//! What the tables of a pool mean: balance.
+//! What the tables of a pool mean: balance, probes, ejection.
 
 use super::*;
+use std::time::Duration;
+
 use crate::config::{Balance, HashOn, Pool};
 
 /// A pool with these lines in its table.
@@ -36,4 +38,55 @@ fn each_hash_key_is_understood() {
         let pool = pool(&format!("balance = \"hash\"\nhash_on = \"{written}\""));
         assert_eq!(pool.balance, Balance::Hash(meant));
     }
+}
+
+#[test]
+fn probes_are_azures_unless_told() {
+    assert_eq!(pool("").fitness.probe, None);
+    let probe = pool("health = {}").fitness.probe.unwrap();
+    assert_eq!(
+        (probe.path.as_str(), probe.host, probe.port),
+        ("/", None, None)
+    );
+    let half_a_minute = Duration::from_secs(30);
+    assert_eq!(
+        (probe.interval, probe.timeout),
+        (half_a_minute, half_a_minute)
+    );
+    assert_eq!((probe.unhealthy_after, probe.healthy_after), (3, 1));
+    assert_eq!(
+        (probe.statuses.to_string().as_str(), probe.body),
+        ("200-399", None)
+    );
+    assert!(probe.encrypted);
+}
+
+#[test]
+fn a_probe_is_what_its_table_says() {
+    let probe = pool(
+        "health = { protocol = \"http\", port = 8081, path = \"/up?deep=1\", host = \"a.internal\", \
+         interval = \"1s\", timeout = \"250ms\", unhealthy_after = 2, healthy_after = 4, \
+         status = [200, \"300-302\"], body = \"up\" }",
+    );
+    let probe = probe.fitness.probe.unwrap();
+    assert_eq!((probe.encrypted, probe.port), (false, Some(8081)));
+    assert_eq!(probe.path.as_str(), "/up?deep=1");
+    assert_eq!(probe.host.unwrap(), "a.internal");
+    assert_eq!((probe.unhealthy_after, probe.healthy_after), (2, 4));
+    let statuses = [199, 200, 201, 300, 302, 303].map(|status| probe.statuses.contains(status));
+    assert_eq!(statuses, [false, true, false, true, true, false]);
+    assert_eq!(probe.body.as_deref(), Some("up"));
+}
+
+#[test]
+fn ejection_and_drain_have_defaults() {
+    let fitness = pool("").fitness;
+    let ejection = fitness.ejection;
+    assert_eq!((ejection.connects, ejection.requests), (1, 5));
+    assert!(!ejection.statuses.contains(500));
+    let times = (ejection.time, ejection.max_time);
+    assert_eq!(times, (Duration::from_secs(5), Duration::from_mins(5)));
+    assert_eq!((ejection.max_share, fitness.panic_threshold), (50, 0));
+    let times = (fitness.slow_start, fitness.drain_for);
+    assert_eq!(times, (Duration::ZERO, Duration::from_secs(30)));
 }

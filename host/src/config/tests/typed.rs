@@ -68,7 +68,7 @@ trust.certificates = [
 ]
 timeouts = { connect = "1s", tls_handshake = "2s", first_byte = "3s", idle = "4s" }
 max_idle = 0
-eject_for = "250ms"
+ejection = { time = "250ms" }
 
 [pools.keys]
 endpoints = ["keys.internal:443"]
@@ -180,6 +180,7 @@ fn pools_are_sorted_by_name() {
         host: host.to_owned(),
         port,
         weight,
+        drain: false,
     };
     let first = endpoint("10.0.0.4:443", "10.0.0.4", 443, 1);
     assert_eq!(
@@ -199,7 +200,7 @@ fn pools_are_sorted_by_name() {
         (3 * SECOND, 4 * SECOND)
     );
     assert_eq!(
-        (web.max_idle, web.eject_for),
+        (web.max_idle, web.fitness.ejection.time),
         (0, Duration::from_millis(250))
     );
 }
@@ -271,7 +272,7 @@ fn defaults_are_as_documented() {
         (timeouts.first_byte, timeouts.idle),
         (30 * SECOND, 60 * SECOND)
     );
-    assert_eq!((pool.max_idle, pool.eject_for), (64, 5 * SECOND));
+    assert_eq!(pool.max_idle, 64);
     assert_eq!(
         (pool.endpoints[0].weight, pool.endpoints[0].id.as_str()),
         (1, "10.0.0.4:443")

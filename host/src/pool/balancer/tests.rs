@@ -4,7 +4,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use super::{
-    super::{Endpoint, EndpointKey, Member},
+    super::{Drain, Endpoint, EndpointKey, Failure, Member},
     *,
 };
 use crate::config::{self, Config};
@@ -20,7 +20,7 @@ fn configured(lines: &str) -> config::Pool {
     config.pools.remove(0)
 }
 
-fn pool_with(lines: &str, weights: &[u16]) -> Pool {
+pub(in crate::pool) fn pool_with(lines: &str, weights: &[u16]) -> Pool {
     let members = weights.iter().enumerate().map(|(id, weight)| {
         let key = EndpointKey {
             pool: "p".into(),
@@ -29,18 +29,19 @@ fn pool_with(lines: &str, weights: &[u16]) -> Pool {
             port: 1,
         };
         Member {
-            endpoint: Arc::new(Endpoint::new(key, 1)),
+            endpoint: Arc::new(Endpoint::new(key, 1, None)),
             weight: *weight,
+            drain: Drain::No,
         }
     });
-    Pool::new(&configured(lines), None, members)
+    Pool::new(&configured(lines), None, members.collect())
 }
 
 fn pool(weights: &[u16]) -> Pool {
     pool_with("", weights)
 }
 
-fn picks(pool: &Pool, count: usize) -> Vec<usize> {
+pub(in crate::pool) fn picks(pool: &Pool, count: usize) -> Vec<usize> {
     let balancer = Balancer::new(pool.endpoints.len(), 0);
     (0..count)
         .filter_map(|_| balancer.choose(pool, Wanted::Any, &[], Instant::now()))
@@ -49,10 +50,15 @@ fn picks(pool: &Pool, count: usize) -> Vec<usize> {
 }
 
 /// How often each was picked.
-fn counts(pool: &Pool, count: usize) -> Vec<usize> {
+pub(in crate::pool) fn counts(pool: &Pool, count: usize) -> Vec<usize> {
     let picks = picks(pool, count);
     let times = |index| picks.iter().filter(|pick| **pick == index).count();
     (0..pool.endpoints.len()).map(times).collect()
+}
+
+/// For 5 s, by default.
+fn eject(pool: &Pool, index: usize, now: Instant) {
+    pool.failed(index, Failure::Connect, now);
 }
 
 fn running(pool: &Pool, index: usize, requests: u64) {
@@ -126,7 +132,7 @@ fn weight_zero_serves_only_those_that_stick() {
 fn an_ejected_endpoint_is_passed_over_until_its_time_is_up() {
     let pool = pool(&[1, 1]);
     let now = Instant::now();
-    pool.endpoints[0].eject(now, Duration::from_secs(5));
+    eject(&pool, 0, now);
     let balancer = Balancer::new(2, 0);
     let choose = |wanted, at| {
         balancer
@@ -144,7 +150,7 @@ fn an_ejected_endpoint_is_passed_over_until_its_time_is_up() {
 #[test]
 fn when_all_are_ejected_one_is_tried_all_the_same() {
     let pool = pool(&[1]);
-    pool.endpoints[0].eject(Instant::now(), Duration::from_secs(5));
+    eject(&pool, 0, Instant::now());
     assert_eq!(picks(&pool, 1), [0]);
 }
 
@@ -172,8 +178,8 @@ fn keys_fall_by_weight_and_stay_when_others_fail() {
     let before: Vec<_> = (0..2000).map(choose).collect();
     let heavy = before.iter().filter(|index| **index == 0).count();
     assert!((1400..1600).contains(&heavy), "{heavy} of 2000");
-    pool.endpoints[1].eject(Instant::now(), Duration::from_secs(60));
+    eject(&pool, 1, Instant::now());
     assert!((0..2000).map(choose).all(|index| index == 0));
-    pool.endpoints[1].restore();
+    pool.answered(1, 200, Instant::now());
     assert_eq!((0..2000).map(choose).collect::<Vec<_>>(), before);
 }
