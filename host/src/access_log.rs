@@ -16,7 +16,14 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{config, plugin::RequestId};
+use crate::{
+    config,
+    plugin::RequestId,
+    tls::{
+        Fingerprint, Session,
+        downstream::{ClientCertificate, Verdict},
+    },
+};
 
 /// A worker's buffer is handed over when it is this full.
 const BUFFER: usize = 32 << 10;
@@ -168,6 +175,8 @@ pub struct Entry<'a> {
     pub id: RequestId,
     pub listener: &'a str,
     pub peer: std::net::SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsEntry<'a>>,
     pub method: &'a str,
     pub authority: &'a str,
     pub path: &'a str,
@@ -195,6 +204,65 @@ pub struct Entry<'a> {
     pub cause: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'a str>,
+}
+
+/// What the TLS handshake of the connection has agreed on.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "as above")]
+pub struct TlsEntry<'a> {
+    pub version: &'a str,
+    pub cipher: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientEntry<'a>>,
+}
+
+/// The certificate of a client that was asked for one.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "as above")]
+pub struct ClientEntry<'a> {
+    #[serde(serialize_with = "display")]
+    pub verify: &'a Verdict,
+    #[serde(flatten)]
+    pub leaf: Option<ClientLeafEntry<'a>>,
+}
+
+/// Its particulars.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "as above")]
+pub struct ClientLeafEntry<'a> {
+    pub subject: &'a str,
+    pub issuer: &'a str,
+    pub serial: &'a str,
+    #[serde(serialize_with = "display")]
+    pub fingerprint: Fingerprint,
+}
+
+impl<'a> TlsEntry<'a> {
+    /// Of a session.
+    pub fn of(session: &'a Session) -> Self {
+        Self {
+            version: session.version,
+            cipher: session.cipher,
+            server_name: session.server_name.as_deref(),
+            client: session.client.as_deref().map(ClientEntry::of),
+        }
+    }
+}
+
+impl<'a> ClientEntry<'a> {
+    fn of(client: &'a ClientCertificate) -> Self {
+        Self {
+            verify: &client.verdict,
+            leaf: client.leaf.as_ref().map(|leaf| ClientLeafEntry {
+                subject: &leaf.subject,
+                issuer: &leaf.issuer,
+                serial: &leaf.serial,
+                fingerprint: leaf.fingerprint,
+            }),
+        }
+    }
 }
 
 /// One call of a plugin.

@@ -15,6 +15,7 @@ mod pins;
 mod pools;
 mod raw;
 mod sidecar;
+mod tls;
 mod units;
 
 #[cfg(test)]
@@ -28,6 +29,10 @@ pub use balance::{Balance, HashOn};
 pub use error::{ConfigError, Problem};
 pub use health::{Ejection, Fitness, Probe, Statuses};
 pub use sidecar::{Role, Sidecar};
+pub use tls::{
+    CertificateFiles, ClientCertificates, ClientMode, Hosts, ListenerTls, Tickets, TlsPolicy,
+    TlsVersion, UnknownNames,
+};
 
 use error::Source;
 use keys::{KeyPath, Mark};
@@ -183,19 +188,10 @@ pub struct Listener {
     pub name: String,
     /// Port 0 takes any free port; the log names it.
     pub address: SocketAddr,
-    /// At least one; the first serves clients whose server name fits none.
-    pub certificates: Vec<CertificateFiles>,
+    /// Certificates, and what is agreed on with clients.
+    pub tls: ListenerTls,
     /// Serves what no routing plugin claims; a declared pool.
     pub default_pool: Option<String>,
-}
-
-/// A certificate chain and its private key, PEM; absolute paths.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct CertificateFiles {
-    /// Leaf first.
-    pub chain: PathBuf,
-    /// PKCS#8, SEC1 or PKCS#1.
-    pub key: PathBuf,
 }
 
 /// One `[pools.NAME]`.

@@ -21,7 +21,7 @@ use crate::{
     local::OpenConnection,
     plugin::{Connection, TlsSession},
     proxy,
-    tls::{Alpn, Session},
+    tls::{Alpn, downstream::HandshakeCause},
 };
 
 /// The number of fields that hyper reads without being told; it keeps them on the stack then.
@@ -39,7 +39,7 @@ const H2_PING_AFTER: Duration = Duration::from_secs(60);
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Serves a connection to its end.
-pub async fn serve(open: OpenConnection, stream: TcpStream) {
+pub async fn serve(mut open: OpenConnection, stream: TcpStream) {
     let Ok(peer) = stream.peer_addr() else { return };
     let Ok(local) = stream.local_addr() else {
         return;
@@ -49,7 +49,10 @@ pub async fn serve(open: OpenConnection, stream: TcpStream) {
     let Some(stream) = handshake(&open, stream).await else {
         return;
     };
-    let session = Session::of(stream.get_ref().1);
+    let session = open.listener.tls.session(stream.get_ref().1);
+    if !open.listener.tls.admits(&session) {
+        return failed(&open, HandshakeCause::ClientCertificate);
+    }
     let alpn = session.alpn;
     let connection = Arc::new(Connection {
         listener: Arc::clone(&open.listener.name),
@@ -58,10 +61,11 @@ pub async fn serve(open: OpenConnection, stream: TcpStream) {
         tls: Some(TlsSession {
             version: session.version,
             cipher: session.cipher,
-            server_name: session.server_name,
+            server_name: session.server_name.clone(),
             alpn: alpn.map(|alpn| alpn.as_str()),
         }),
     });
+    open.session = Some(session);
     let open = Rc::new(open);
     let stream = ClientStream::new(stream, body_idle(&open));
     let served = match alpn {
@@ -79,7 +83,7 @@ async fn handshake(open: &OpenConnection, stream: TcpStream) -> Option<TlsStream
     drop(snapshot);
     let accepted = timeout(
         limit,
-        TlsAcceptor::from(Arc::clone(&open.listener.tls)).accept(stream),
+        TlsAcceptor::from(Arc::clone(open.listener.tls.config())).accept(stream),
     )
     .await;
     let error = match accepted {
@@ -90,13 +94,17 @@ async fn handshake(open: &OpenConnection, stream: TcpStream) -> Option<TlsStream
             format!("no TLS handshake within {limit:?}"),
         ),
     };
-    open.listener
-        .counters
-        .of(open.local.index)
-        .failed_handshakes
-        .add(1);
-    tracing::debug!(listener = %open.listener.name, %error, "TLS handshake failed");
+    let cause = HandshakeCause::of(&error);
+    tracing::debug!(
+        listener = %open.listener.name, cause = cause.token(), %error, "TLS handshake failed"
+    );
+    failed(open, cause);
     None
+}
+
+fn failed(open: &OpenConnection, cause: HandshakeCause) {
+    let counters = open.listener.counters.of(open.local.index);
+    counters.failed_handshake(cause);
 }
 
 async fn serve_h1<S>(

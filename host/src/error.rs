@@ -12,7 +12,10 @@ pub use cause::Cause;
 use crate::{
     plugin::CallError,
     pool::Failure,
-    tls::upstream::{HandshakeFailure, TrustFailure},
+    tls::{
+        downstream::Verdict,
+        upstream::{HandshakeFailure, TrustFailure},
+    },
 };
 
 /// A request that the gateway answers itself.
@@ -32,6 +35,15 @@ pub enum GatewayError {
     /// A method that the gateway does not forward.
     #[error("method {0} is not forwarded")]
     Method(http::Method),
+    /// `hosts = "certificate"`, and the connection's certificate does not name this host.
+    #[error("the certificate of this connection does not name the host")]
+    Misdirected,
+    /// `mode = "require-or-400"`, and the client has no certificate.
+    #[error("the client has sent no certificate")]
+    NoClientCertificate,
+    /// `mode = "require-or-400"`, and the client's certificate is not good.
+    #[error("the client's certificate: {0}")]
+    ClientCertificate(Verdict),
     /// The client stopped sending its body.
     #[error("no byte of the request body within {0:?}")]
     RequestBodyTimeout(Duration),
@@ -149,6 +161,9 @@ impl GatewayError {
             Self::BadRequest(_) => Cause::RequestInvalid,
             Self::TooManyFields { .. } => Cause::HeadTooLarge,
             Self::Method(_) => Cause::MethodRefused,
+            Self::Misdirected => Cause::MisdirectedRequest,
+            Self::NoClientCertificate => Cause::ClientCertificateMissing,
+            Self::ClientCertificate(_) => Cause::ClientCertificateRefused,
             Self::RequestBodyTimeout(_) => Cause::RequestBodyTimeout,
             Self::RequestBody(_) => Cause::RequestBodyFailed,
             Self::NoRoute => Cause::NoRoute,

@@ -21,23 +21,36 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     PROXY_AUTHENTICATE,
 ];
 
+/// The certificate of the client, and its issuers' (RFC 9440): the gateway's own word.
+pub const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
+/// See [`CLIENT_CERT`].
+pub const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
+
 /// Fields that a `Connection` field cannot have removed: without them the message would mean
 /// something else on the other side.
 const NEVER_DROPPED: [HeaderName; 3] = [HOST, CONTENT_LENGTH, COOKIE];
 
 /// Whether only the gateway may set this field: it frames the message, belongs to one
-/// connection, or says where the message goes.
+/// connection, says where the message goes or who the client is.
 pub fn is_protected(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name) || [CONTENT_LENGTH, TE, TRAILER, HOST].contains(name)
+    HOP_BY_HOP.contains(name)
+        || [CONTENT_LENGTH, TE, TRAILER, HOST].contains(name)
+        || [CLIENT_CERT, CLIENT_CERT_CHAIN].contains(name)
 }
 
 /// Makes a request's fields fit to go upstream. `TE: trailers` stays, as trailers are passed
 /// on; `Expect` goes, as the gateway answers it itself; names with `_` go, as nginx and Azure
-/// have it.
+/// have it. Only the gateway says who the client is.
 pub fn clean_request(headers: &mut HeaderMap) {
     let trailers = accepts_trailers(headers);
     remove_hop_by_hop(headers);
-    for name in [TE, EXPECT, PROXY_AUTHORIZATION] {
+    for name in [
+        TE,
+        EXPECT,
+        PROXY_AUTHORIZATION,
+        CLIENT_CERT,
+        CLIENT_CERT_CHAIN,
+    ] {
         headers.remove(name);
     }
     remove_lookalikes(headers);

@@ -17,6 +17,7 @@ use crate::{
     plugin::RequestId,
     shutdown::Drain,
     snapshot::{Listener, Snapshot},
+    tls::Session,
 };
 
 /// One worker, as everything on its thread sees it.
@@ -75,6 +76,8 @@ pub struct OpenConnection {
     pub local: Rc<Local>,
     /// Which listener accepted it.
     pub listener: Arc<Listener>,
+    /// What its TLS handshake has agreed on; none before that, and without TLS.
+    pub session: Option<Session>,
     /// Its requests that have not ended.
     pub requests: Requests,
 }
@@ -126,6 +129,7 @@ impl OpenConnection {
         Self {
             local,
             listener,
+            session: None,
             requests,
         }
     }

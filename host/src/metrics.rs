@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{error::Cause, plugin::CallError};
+use crate::{error::Cause, plugin::CallError, tls::downstream::HandshakeCause};
 
 /// A number that only its worker changes and anyone may read.
 #[derive(Debug, Default)]
@@ -33,6 +33,16 @@ impl Counter {
     /// The value, from any thread.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Many numbers: arrays of more than 32 have no `Default`.
+#[derive(Debug)]
+struct Counters<const N: usize>([Counter; N]);
+
+impl<const N: usize> Default for Counters<N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Counter::default()))
     }
 }
 
@@ -106,12 +116,24 @@ pub struct ListenerCounters {
     pub accepted: Counter,
     /// Connections open now.
     pub open: Counter,
-    /// TLS handshakes that failed or took too long.
-    pub failed_handshakes: Counter,
+    /// TLS handshakes that failed or took too long, by [`HandshakeCause::ALL`].
+    failed_handshakes: [Counter; HandshakeCause::ALL.len()],
     /// Answers by the first digit of their status; clients that went away first are 0.
     pub responses: [Counter; 6],
     /// How long requests took, from head to last byte.
     pub durations: Histogram,
+}
+
+impl ListenerCounters {
+    /// Counts a failed handshake by its cause.
+    pub fn failed_handshake(&self, cause: HandshakeCause) {
+        self.failed_handshakes[cause.index()].add(1);
+    }
+
+    /// Handshakes that failed by this cause.
+    pub fn failed_handshakes(&self, cause: HandshakeCause) -> u64 {
+        self.failed_handshakes[cause.index()].get()
+    }
 }
 
 /// What one endpoint's connections did.
@@ -124,18 +146,18 @@ pub struct EndpointCounters {
     /// Connections opened to it.
     pub connections: Counter,
     /// Requests that it failed, by [`Cause::ALL`].
-    errors: [Counter; Cause::ALL.len()],
+    errors: Counters<{ Cause::ALL.len() }>,
 }
 
 impl EndpointCounters {
     /// Counts a failure by its cause.
     pub fn failed(&self, cause: Cause) {
-        self.errors[cause.index()].add(1);
+        self.errors.0[cause.index()].add(1);
     }
 
     /// Failures of this cause.
     pub fn failures(&self, cause: Cause) -> u64 {
-        self.errors[cause.index()].get()
+        self.errors.0[cause.index()].get()
     }
 }
 

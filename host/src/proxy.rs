@@ -10,6 +10,7 @@ mod edits;
 mod forward;
 mod intake;
 mod record;
+mod session;
 
 use std::{rc::Rc, sync::Arc};
 
@@ -36,8 +37,9 @@ pub async fn serve(
     let (head, body) = request.into_parts();
     let most_fields = snapshot.shared.config.limits.head_fields;
     let to_head = head.method == Method::HEAD;
-    let mut record = Record::new(open, Rc::clone(&snapshot), &connection, &head);
-    let answered = match intake::accept(record.id, head, connection, most_fields) {
+    let mut record = Record::new(Rc::clone(&open), Rc::clone(&snapshot), &connection, &head);
+    let accepted = intake::accept(record.id, head, connection, most_fields);
+    let answered = match accepted.and_then(|request| session::admit(&open, request)) {
         Ok(request) => {
             Exchange {
                 request: Lendable::new(request),

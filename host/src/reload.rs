@@ -3,6 +3,7 @@
 //! whether its contents have. A change is tried as a whole and swapped in at once, or refused
 //! with its reason while everything stays as it was.
 
+mod expiry;
 mod plugins;
 mod stamp;
 mod watch;
@@ -20,7 +21,7 @@ use tokio::sync::watch as channel;
 
 pub use plugins::{PluginSet, Rejected};
 
-use self::{stamp::Signature, watch::FolderWatch};
+use self::{expiry::ExpiryWatch, stamp::Signature, watch::FolderWatch};
 use crate::{
     config::{Config, ConfigError},
     plugin::PluginEngine,
@@ -81,6 +82,7 @@ pub struct Reloader {
     /// what it names, whose files are followed as well.
     tried: Arc<Config>,
     seen: Signature,
+    expiry: ExpiryWatch,
     status: Arc<ReloadStatus>,
 }
 
@@ -97,6 +99,8 @@ impl Reloader {
         let seen = Signature::of(inputs(&path, [&config]));
         let tried = Arc::clone(&config);
         let live = Arc::new(Snapshot::build(config, plugins.versions(), None, sockets)?);
+        let mut expiry = ExpiryWatch::default();
+        expiry.look(&live);
         Ok(Self {
             path,
             engine,
@@ -104,6 +108,7 @@ impl Reloader {
             live,
             tried,
             seen,
+            expiry,
             status: Arc::default(),
         })
     }
@@ -130,6 +135,7 @@ impl Reloader {
     ) {
         let mut folders = FolderWatch::new();
         loop {
+            self.expiry.look(&self.live);
             folders.watch(self.inputs());
             let everything = tokio::select! {
                 () = folders.changed() => false,

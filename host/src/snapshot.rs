@@ -15,6 +15,7 @@ use crate::{
     config::{Config, ConfigError, Protocol, Role},
     plugin::{PoolFacts, Version},
     pool::Pool,
+    tls,
     upstream::Transport,
 };
 
@@ -104,7 +105,7 @@ pub fn files(config: &Config) -> impl Iterator<Item = &std::path::Path> {
     let certificates = config
         .listeners
         .iter()
-        .flat_map(|listener| listeners::files(&listener.certificates));
+        .flat_map(|listener| tls::downstream::files(&listener.tls));
     let trusted = config.pools.iter().flat_map(|pool| match &pool.protocol {
         Protocol::Https(trust) => pools::files(trust),
         Protocol::Http => Vec::new(),

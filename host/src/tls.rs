@@ -20,15 +20,32 @@ use std::{
 };
 
 use aws_lc_rs::digest;
-use rustls::{CipherSuite, ProtocolVersion, ServerConnection, crypto::CryptoProvider};
+use rustls::{
+    CipherSuite, ProtocolVersion, ServerConnection, SupportedProtocolVersion,
+    crypto::CryptoProvider,
+    version::{TLS12, TLS13},
+};
 
 pub use files::{FileProblem, Found};
+
+use crate::config::TlsVersion;
 
 /// The one provider of cryptography, for both sides.
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> =
         LazyLock::new(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()));
     Arc::clone(&PROVIDER)
+}
+
+/// The versions from `min` to `max`, highest first.
+fn versions(min: TlsVersion, max: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+    let (newest, oldest) = BOTH.split_at(1);
+    match (min, max) {
+        (TlsVersion::V12, TlsVersion::V12) => oldest,
+        (TlsVersion::V13, _) => newest,
+        (TlsVersion::V12, TlsVersion::V13) => &BOTH,
+    }
 }
 
 /// SHA-256 of a certificate's DER, or of a SubjectPublicKeyInfo. Displays as `sha256:` and 64
@@ -95,17 +112,21 @@ pub struct Session {
     pub server_name: Option<Box<str>>,
     /// None when the client offered no protocols: it speaks HTTP/1.1 then.
     pub alpn: Option<Alpn>,
+    /// What became of the client's certificate; none when clients are not asked for any.
+    pub client: Option<Arc<downstream::ClientCertificate>>,
 }
 
 impl Session {
-    /// Reads the facts of a connection whose handshake has finished.
-    pub fn of(connection: &ServerConnection) -> Self {
+    /// Reads the facts of a connection whose handshake has finished, but those of its client's
+    /// certificate.
+    fn of(connection: &ServerConnection) -> Self {
         let suite = connection.negotiated_cipher_suite();
         Self {
             version: connection.protocol_version().map_or("", version_name),
             cipher: suite.map_or("", |suite| cipher_name(suite.suite())),
             server_name: connection.server_name().map(plain_name),
             alpn: connection.alpn_protocol().and_then(Alpn::from_wire),
+            client: None,
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod affinity;
 mod cli;
+mod client_certificates;
 mod early_answers;
 mod errors;
 mod faults_pools;
@@ -21,4 +22,8 @@ mod routing;
 mod streaming;
 mod swaps;
 mod tls;
+mod tls_names;
+mod tls_policy;
+mod tls_staple;
+mod tls_tickets;
 mod trust;

@@ -3,13 +3,14 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use aws_lc_rs::digest;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair,
-    PublicKeyData as _, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, PublicKeyData as _, date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 
@@ -147,6 +148,7 @@ impl Identity {
 pub struct Authority {
     certificate: Certificate,
     issuer: Issuer<'static, KeyPair>,
+    key: String,
 }
 
 impl Authority {
@@ -158,11 +160,47 @@ impl Authority {
         Validity::Now.apply(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
-        let issuer = Issuer::new(params, key);
+        Self::with(certificate, params, key)
+    }
+
+    fn with(certificate: Certificate, params: CertificateParams, key: KeyPair) -> Self {
+        let pem = key.serialize_pem();
         Self {
             certificate,
-            issuer,
+            issuer: Issuer::new(params, key),
+            key: pem,
         }
+    }
+
+    /// Another authority, whose certificate this one has issued.
+    pub fn intermediate(&self, name: &str) -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        Validity::Now.apply(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Self::with(certificate, params, key)
+    }
+
+    /// A certificate for a TLS client, by this common name.
+    pub fn issue_client(&self, name: &str, validity: Validity) -> Identity {
+        let mut params = leaf(&[], validity);
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.serial_number = Some(0x00c0_ffee_u64.into());
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Identity::new(&certificate, key, &[])
+    }
+
+    /// A leaf for these names whose last second is this one.
+    pub fn issue_until(&self, names: &[&str], end: SystemTime) -> Identity {
+        let mut params = leaf(names, Validity::Now);
+        params.not_after = end.into();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        Identity::new(&certificate, key, names)
     }
 
     /// A leaf for these names, valid now.
@@ -183,10 +221,16 @@ impl Authority {
         self.certificate.der().clone()
     }
 
-    /// Writes the root as `NAME.pem` into a folder and returns its path.
+    /// The root, PEM.
+    pub fn certificate_pem(&self) -> String {
+        self.certificate.pem()
+    }
+
+    /// Writes the root as `NAME.pem` and its key as `NAME.key` into a folder and returns its path.
     pub fn write(&self, dir: &Path, name: &str) -> PathBuf {
         let path = dir.join(format!("{name}.pem"));
         fs::write(&path, self.certificate.pem()).unwrap();
+        fs::write(dir.join(format!("{name}.key")), &self.key).unwrap();
         path
     }
 }

@@ -14,6 +14,7 @@ pub mod client;
 pub mod curl;
 pub mod gateway;
 pub mod raw;
+pub mod tls;
 pub mod upstream;
 pub mod wait;
 pub mod wasm;

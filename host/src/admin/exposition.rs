@@ -1,6 +1,8 @@
 //! The process's numbers in the OpenMetrics text format, collected from the snapshot in
 //! service at the time of a scrape.
 
+mod certificates;
+
 use std::{
     fmt,
     sync::{Arc, atomic::Ordering},
@@ -21,6 +23,7 @@ use crate::{
     plugin::Version,
     pool::{Endpoint, EndpointState},
     snapshot::Snapshot,
+    tls::downstream::HandshakeCause,
 };
 
 /// All numbers as text.
@@ -50,6 +53,7 @@ impl Collector for Scrape {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.process(&mut encoder)?;
         self.listeners(&mut encoder)?;
+        self.certificates(&mut encoder)?;
         self.endpoints(&mut encoder)?;
         self.plugins(&mut encoder)
     }
@@ -123,8 +127,11 @@ impl Scrape {
             "TLS handshakes of clients that failed or took too long",
         )?;
         for listener in listeners {
-            let value = listener.counters.sum(|each| each.failed_handshakes.get());
-            count(&mut failed, [("listener", &listener.name)], value)?;
+            for cause in HandshakeCause::ALL {
+                let value = listener.counters.sum(|each| each.failed_handshakes(cause));
+                let labels = [("listener", &*listener.name), ("cause", cause.token())];
+                count(&mut failed, labels, value)?;
+            }
         }
         let mut requests = counter(
             encoder,

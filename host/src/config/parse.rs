@@ -7,8 +7,7 @@ use std::{
 };
 
 use super::{
-    AccessLog, CertificateFiles, Config, Limits, Listener, Log, LogFormat, PluginLimits, Plugins,
-    Timeouts,
+    AccessLog, Config, Limits, Listener, Log, LogFormat, PluginLimits, Plugins, Timeouts,
     check::{Check, GRACE, RawPluginLimits, TIMEOUTS, Unique},
     error::{ConfigError, Problems, Source},
     hosts, raw,
@@ -185,8 +184,7 @@ impl Check<'_> {
     ) -> Option<Listener> {
         self.problems
             .take(&format!("{key}.name"), hosts::name(&raw.name));
-        let certificates =
-            self.certificates(&format!("{key}.tls.certificates"), raw.tls.certificates);
+        let tls = self.listener_tls(&format!("{key}.tls"), raw.tls);
         if let Some(pool) = raw.default_pool.as_deref() {
             self.declared(&format!("{key}.default_pool"), pool, pools);
         }
@@ -195,24 +193,9 @@ impl Check<'_> {
             address: self.problems.take(&format!("{key}.address"), address)?,
             key,
             name: raw.name,
-            certificates,
+            tls,
             default_pool: raw.default_pool,
         })
-    }
-
-    fn certificates(&mut self, key: &str, raw: Vec<raw::Certificate>) -> Vec<CertificateFiles> {
-        if raw.is_empty() {
-            self.problems.add(
-                key,
-                "the list is empty, expected at least one `{ chain = \"…\", key = \"…\" }`",
-            );
-        }
-        let raw = raw.into_iter().enumerate();
-        let certificates = raw.map(|(index, raw)| CertificateFiles {
-            chain: self.file(&format!("{key}[{index}].chain"), &raw.chain),
-            key: self.file(&format!("{key}[{index}].key"), &raw.key),
-        });
-        certificates.collect()
     }
 
     fn declared(&mut self, key: &str, pool: &str, pools: &BTreeMap<String, raw::Pool>) {

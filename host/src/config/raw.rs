@@ -82,10 +82,32 @@ tables! {
     }
     Tls {
         certificates: Vec<Certificate>,
+        policy: Option<String>,
+        min_version: Option<String>,
+        max_version: Option<String>,
+        suites: Option<Vec<String>>,
+        groups: Option<Vec<String>>,
+        unknown_names: Option<String>,
+        hosts: Option<String>,
+        tickets: Option<Tickets>,
+        client_certificates: Option<ClientCertificates>,
     }
     Certificate {
         chain: String,
         key: String,
+        ocsp: Option<String>,
+    }
+    Tickets {
+        enabled: Option<bool>,
+        keys: Option<String>,
+        lifetime: Option<Duration>,
+    }
+    ClientCertificates {
+        mode: String,
+        ca: Option<Vec<String>>,
+        depth: Option<i64>,
+        direct_issuer: Option<bool>,
+        headers: Option<bool>,
     }
     Pool {
         protocol: Option<String>,
@@ -395,7 +417,7 @@ pub(super) fn closest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
     }
     let written = written.to_ascii_lowercase().replace('-', "_");
     let distances = known.iter().map(|name| {
-        let plain = name.replace('-', "_");
+        let plain = name.to_ascii_lowercase().replace('-', "_");
         (distance(&written, &plain), *name)
     });
     let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;

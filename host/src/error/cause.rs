@@ -9,6 +9,9 @@ pub enum Cause {
     RequestInvalid,
     HeadTooLarge,
     MethodRefused,
+    MisdirectedRequest,
+    ClientCertificateMissing,
+    ClientCertificateRefused,
     RequestBodyTimeout,
     RequestBodyFailed,
     NoRoute,
@@ -44,7 +47,7 @@ pub enum Cause {
 struct Meaning(Cause, &'static str, StatusCode, &'static str);
 
 /// One row per cause, in the order of the enum.
-const MEANINGS: [Meaning; 32] = {
+const MEANINGS: [Meaning; 35] = {
     use Cause::*;
     const BAD_REQUEST: StatusCode = StatusCode::BAD_REQUEST;
     const INTERNAL: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
@@ -67,6 +70,24 @@ const MEANINGS: [Meaning; 32] = {
             MethodRefused,
             "method-refused",
             StatusCode::METHOD_NOT_ALLOWED,
+            "http_request_denied",
+        ),
+        Meaning(
+            MisdirectedRequest,
+            "misdirected-request",
+            StatusCode::MISDIRECTED_REQUEST,
+            "http_request_error",
+        ),
+        Meaning(
+            ClientCertificateMissing,
+            "client-certificate-missing",
+            BAD_REQUEST,
+            "http_request_denied",
+        ),
+        Meaning(
+            ClientCertificateRefused,
+            "client-certificate-refused",
+            BAD_REQUEST,
             "http_request_denied",
         ),
         Meaning(

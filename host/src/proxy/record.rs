@@ -10,7 +10,7 @@ use std::{
 use http::{StatusCode, Uri, Version, header::HOST, request::Parts};
 
 use crate::{
-    access_log::{Entry, PluginEntry},
+    access_log::{Entry, PluginEntry, TlsEntry},
     config::Role,
     error::{Cause, GatewayError},
     local::{LocalSnapshot, OpenConnection},
@@ -231,6 +231,7 @@ impl Record {
             id: self.id,
             listener: &self.open.listener.name,
             peer: self.peer,
+            tls: self.open.session.as_ref().map(TlsEntry::of),
             method: self.method.as_str(),
             authority: self.authority(),
             path: self.uri.path(),

@@ -4,7 +4,6 @@ use std::{
     collections::HashMap,
     io,
     net::{SocketAddr, TcpListener},
-    path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -12,10 +11,10 @@ use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
 use super::Snapshot;
 use crate::{
-    config::{self, CertificateFiles, Config, ConfigError},
+    config::{self, Config, ConfigError, ListenerTls},
     metrics::{ListenerCounters, PerWorker},
     plugin::Digest,
-    tls,
+    tls::{self, downstream::Context},
 };
 
 /// Connections that the kernel holds until a worker accepts them.
@@ -27,8 +26,8 @@ pub struct Listener {
     pub name: Arc<str>,
     /// Where it listens.
     pub socket: Arc<Socket>,
-    /// Certificates and protocols.
-    pub tls: Arc<rustls::ServerConfig>,
+    /// What its handshakes need.
+    pub tls: Arc<Context>,
     /// Serves what no routing plugin claims; a place in the snapshot's pools.
     pub default_pool: Option<usize>,
     /// What its clients did.
@@ -39,7 +38,7 @@ pub struct Listener {
 /// What a listener's TLS context was made from.
 #[derive(PartialEq)]
 struct Material {
-    certificates: Vec<CertificateFiles>,
+    rules: ListenerTls,
     files: Vec<Option<Digest>>,
 }
 
@@ -133,10 +132,10 @@ pub(super) fn build(
             .find(|before| *before.name == *listener.name)
     });
     let default_pool = default_pool(config, listener, pools)?;
-    let material = Material::read(&listener.certificates);
+    let material = Material::read(&listener.tls);
     let tls = match before.filter(|before| before.material == material) {
         Some(before) => Arc::clone(&before.tls),
-        None => tls_context(config, listener)?,
+        None => tls_context(config, listener, before.map(Arc::as_ref))?,
     };
     let counters = before.map_or_else(
         || Arc::new(PerWorker::new(config.workers.get())),
@@ -158,22 +157,16 @@ pub(super) fn build(
 }
 
 impl Material {
-    fn read(certificates: &[CertificateFiles]) -> Self {
-        let files = files(certificates)
+    fn read(rules: &ListenerTls) -> Self {
+        let files = tls::downstream::files(rules)
+            .into_iter()
             .map(|path| std::fs::read(path).ok().map(|bytes| Digest::of(&bytes)))
             .collect();
         Self {
-            certificates: certificates.to_vec(),
+            rules: rules.clone(),
             files,
         }
     }
-}
-
-/// The files that these certificates are read from.
-pub(crate) fn files(certificates: &[CertificateFiles]) -> impl Iterator<Item = &Path> {
-    certificates
-        .iter()
-        .flat_map(|files| [files.chain.as_path(), files.key.as_path()])
 }
 
 fn default_pool(
@@ -196,12 +189,15 @@ fn default_pool(
 fn tls_context(
     config: &Config,
     listener: &config::Listener,
-) -> Result<Arc<rustls::ServerConfig>, ConfigError> {
-    for warning in tls::downstream::warnings(&listener.certificates, std::time::SystemTime::now()) {
-        tracing::warn!(listener = listener.name, "{warning}");
+    before: Option<&Listener>,
+) -> Result<Arc<Context>, ConfigError> {
+    let policy = &listener.tls.policy;
+    if let Some(lacks) = policy.lacks {
+        tracing::warn!(listener = listener.name, policy = policy.name, "{lacks}");
     }
-    tls::downstream::server_config(&listener.certificates)
-        .map_err(|error| config.error(&format!("{}.tls.{}", listener.key, error.key()), &error))
+    Context::load(&listener.tls, before.map(|before| &*before.tls))
+        .map(Arc::new)
+        .map_err(|error| config.error(&format!("{}.tls.{}", listener.key, error.key), &error))
 }
 
 /// The socket of any listener that has this address now, else a new one.

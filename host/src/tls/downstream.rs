@@ -1,277 +1,179 @@
-//! TLS towards clients: certificate files become a server configuration that picks the
-//! certificate by the name the client asks for.
+//! TLS towards clients: what a listener's configuration and files become. One [`Context`] holds
+//! it all: versions and suites, certificates by name, ticket keys, the rule for clients'
+//! certificates.
+
+mod clients;
+mod expiry;
+mod failure;
+mod policy;
+mod resolver;
+mod staple;
+mod tickets;
 
 use std::{
-    collections::HashMap,
-    fmt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use rustls::{
-    ServerConfig,
-    crypto::aws_lc_rs::Ticketer,
-    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
-    sign::{CertifiedKey, SigningKey},
-    version::{TLS12, TLS13},
+    ServerConfig, ServerConnection,
+    server::{NoServerSessionStorage, WebPkiClientVerifier},
 };
-use rustls_pki_types::CertificateDer;
 
-use super::{
-    Alpn, FileProblem, files,
-    leaf::{self, Leaf},
-    plain_name, provider,
-};
-use crate::config::CertificateFiles;
+pub use clients::{ClientCertificate, Verdict};
+pub use expiry::{CertificateWarning, Deadlines};
+pub use failure::HandshakeCause;
+#[cfg(test)]
+pub(super) use resolver::Resolver;
+#[cfg(not(test))]
+use resolver::Resolver;
 
-/// A certificate's two files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CertificateFile {
-    /// `chain`.
-    Chain,
-    /// `key`.
-    Key,
-}
+use self::{clients::Clients, tickets::TicketKeys};
+use super::{Alpn, FileProblem, Session};
+use crate::config::{CertificateFiles, ClientMode, Hosts, ListenerTls};
 
-impl fmt::Display for CertificateFile {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Chain => "chain",
-            Self::Key => "key",
-        })
-    }
-}
-
-/// A listener's certificate cannot be used.
+/// A file of a listener's TLS cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {problem}", .path.display())]
-pub struct CertificateError {
-    /// Which of the listener's certificates, counted from 0.
-    pub index: usize,
-    /// Which of its files.
-    pub file: CertificateFile,
+pub struct TlsFileError {
+    /// Where it stands below `tls`: `certificates[1].key`.
+    pub key: String,
     /// That file.
     pub path: PathBuf,
     /// What is wrong with it.
     pub problem: FileProblem,
 }
 
-impl CertificateError {
-    /// Where it stands below `tls`: `certificates[1].key`.
-    pub fn key(&self) -> String {
-        format!("certificates[{}].{}", self.index, self.file)
+impl TlsFileError {
+    fn at(key: impl Into<String>, path: &Path) -> impl FnOnce(FileProblem) -> Self {
+        let (key, path) = (key.into(), path.to_owned());
+        move |problem| Self { key, path, problem }
     }
 }
 
-/// Reads the files and builds a listener's configuration: TLS 1.2 and 1.3, ALPN `h2` then
-/// `http/1.1`, resumption by tickets under rotating keys, no early data. Blocks on files.
-///
-/// A client gets the first certificate that has the name it asks for, else the first with a
-/// wildcard for it, else the first of all. Of several with the same name it gets one whose kind
-/// of key it supports.
-///
-/// # Errors
-/// The first file that cannot be used; a key that does not fit its chain.
-pub fn server_config(
-    certificates: &[CertificateFiles],
-) -> Result<Arc<ServerConfig>, CertificateError> {
-    let resolver = Resolver::load(certificates)?;
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13, &TLS12])
-        .expect("the provider supports TLS 1.2 and 1.3")
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(resolver));
-    config.alpn_protocols = [Alpn::H2, Alpn::H1].map(|alpn| alpn.as_str().into()).into();
-    config.ticketer = Ticketer::new().expect("the system gives random bytes");
-    // Tickets carry the sessions; a store would be a lock that all workers share.
-    config.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(Arc::new(config))
-}
-
-/// Something about a certificate that works, but not for everybody or not for long.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum CertificateWarning {
-    /// Clients will refuse it.
-    #[error("{}: expired at {}", .path.display(), humantime::format_rfc3339_seconds(*.not_after))]
-    Expired {
-        /// Which of the listener's certificates, counted from 0.
-        index: usize,
-        /// Its chain.
-        path: PathBuf,
-        /// The last second of its validity.
-        not_after: SystemTime,
-    },
-    /// Clients will refuse it soon.
-    #[error("{}: expires at {}", .path.display(), humantime::format_rfc3339_seconds(*.not_after))]
-    ExpiresSoon {
-        /// Which of the listener's certificates, counted from 0.
-        index: usize,
-        /// Its chain.
-        path: PathBuf,
-        /// The last second of its validity.
-        not_after: SystemTime,
-    },
-}
-
-impl CertificateWarning {
-    /// Which of the listener's certificates, counted from 0.
-    pub fn index(&self) -> usize {
-        match self {
-            Self::Expired { index, .. } | Self::ExpiresSoon { index, .. } => *index,
-        }
-    }
-}
-
-/// Time enough for people to renew a certificate, and past the usual automatic renewal at a
-/// third of 90 days' life.
-const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
-
-/// Looks for certificates that have expired at `now` or will within 14 days. Files that cannot
-/// be used are passed over: [`server_config`] reports them. Blocks on files.
-pub fn warnings(certificates: &[CertificateFiles], now: SystemTime) -> Vec<CertificateWarning> {
-    let certificates = certificates.iter().enumerate();
-    let warnings = certificates.filter_map(|(index, files)| {
-        let chain = files::certificates(&files.chain).ok()?;
-        let not_after = Leaf::read(chain.first()?).ok()?.validity.end();
-        let path = files.chain.clone();
-        if not_after < now {
-            Some(CertificateWarning::Expired {
-                index,
-                path,
-                not_after,
-            })
-        } else if not_after < now + EXPIRES_SOON {
-            Some(CertificateWarning::ExpiresSoon {
-                index,
-                path,
-                not_after,
-            })
-        } else {
-            None
-        }
+/// The files that this configuration names.
+pub fn files(tls: &ListenerTls) -> Vec<&Path> {
+    let certificates = tls.certificates.iter().flat_map(|files| {
+        let CertificateFiles { chain, key, ocsp } = files;
+        [Some(chain), Some(key), ocsp.as_ref()]
+            .into_iter()
+            .flatten()
     });
-    warnings.collect()
+    let clients = tls.client_certificates.iter().flat_map(|rule| &rule.ca);
+    certificates
+        .chain(tickets::file(&tls.tickets))
+        .chain(clients)
+        .map(PathBuf::as_path)
+        .collect()
 }
 
-/// Picks the certificate for a client. Names are lower case and without a final dot.
+/// All that a listener's handshakes need.
 #[derive(Debug)]
-pub(super) struct Resolver {
-    exact: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
-    /// `*.example.com` under `example.com`.
-    wildcard: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
-    default: Option<Arc<CertifiedKey>>,
+pub struct Context {
+    config: Arc<ServerConfig>,
+    resolver: Arc<Resolver>,
+    tickets: Option<Arc<TicketKeys>>,
+    clients: Option<Arc<Clients>>,
+    hosts: Hosts,
 }
 
-impl Resolver {
-    pub(super) fn load(certificates: &[CertificateFiles]) -> Result<Self, CertificateError> {
-        let mut resolver = Self {
-            exact: HashMap::new(),
-            wildcard: HashMap::new(),
-            default: None,
+impl Context {
+    /// Reads the files and builds it: ALPN `h2` then `http/1.1`, no early data. Sessions of
+    /// `before` can be resumed when nothing that they were agreed under has changed. Blocks on
+    /// files.
+    ///
+    /// # Errors
+    /// The first file that cannot be used; a key that does not fit its chain; an OCSP response
+    /// of another certificate.
+    pub fn load(tls: &ListenerTls, before: Option<&Self>) -> Result<Self, TlsFileError> {
+        let resolver = Arc::new(Resolver::load(&tls.certificates, tls.unknown_names)?);
+        let clients = tls.client_certificates.as_ref();
+        let clients = clients.map(Clients::load).transpose()?.map(Arc::new);
+        let rules = tickets::Rules::of(&tls.policy, clients.as_deref());
+        let known = before.and_then(|before| before.tickets.as_ref());
+        let tickets = TicketKeys::load(&tls.tickets, rules, known)?;
+        let verifier = match &clients {
+            Some(clients) => Arc::clone(clients) as _,
+            None => WebPkiClientVerifier::no_client_auth(),
         };
-        for (index, files) in certificates.iter().enumerate() {
-            let (names, certificate) = load(index, files)?;
-            resolver.add(names, Arc::new(certificate));
+        let mut config = ServerConfig::builder_with_provider(policy::provider(&tls.policy))
+            .with_protocol_versions(policy::versions(&tls.policy))
+            .expect("each version of a policy has a suite and a group")
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::clone(&resolver) as _);
+        config.alpn_protocols = [Alpn::H2, Alpn::H1].map(|alpn| alpn.as_str().into()).into();
+        config.ignore_client_order = true;
+        // Tickets carry the sessions; a store would be a lock that all workers share.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        match &tickets {
+            Some(tickets) => config.ticketer = Arc::clone(tickets) as _,
+            None => config.send_tls13_tickets = 0,
         }
-        Ok(resolver)
+        Ok(Self {
+            config: Arc::new(config),
+            resolver,
+            tickets,
+            clients,
+            hosts: tls.hosts,
+        })
     }
 
-    fn add(&mut self, names: Vec<Box<str>>, certificate: Arc<CertifiedKey>) {
-        for name in names {
-            let list = match name.strip_prefix("*.") {
-                Some(parent) => self.wildcard.entry(parent.into()),
-                None => self.exact.entry(name),
-            };
-            list.or_default().push(Arc::clone(&certificate));
-        }
-        self.default.get_or_insert(certificate);
+    /// For the handshakes themselves.
+    pub fn config(&self) -> &Arc<ServerConfig> {
+        &self.config
     }
 
-    pub(super) fn named(&self, name: &str) -> Option<&[Arc<CertifiedKey>]> {
-        let name = plain_name(name);
-        let exact = self.exact.get(&name);
-        let found = exact.or_else(|| {
-            let (label, parent) = name.split_once('.')?;
-            let list = self.wildcard.get(parent);
-            list.filter(|_| !label.is_empty())
+    /// What a finished handshake has agreed on. A resumed session shows no certificate again:
+    /// the one that it began with is judged anew.
+    pub fn session(&self, connection: &ServerConnection) -> Session {
+        let client = self.clients.as_ref().map(|clients| {
+            let chain = connection.peer_certificates().unwrap_or_default();
+            Arc::new(clients.judge(chain))
         });
-        found.map(Vec::as_slice)
-    }
-}
-
-impl ResolvesServerCert for Resolver {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let named = hello.server_name().and_then(|name| self.named(name));
-        let named = named.unwrap_or_default();
-        let usable = |certificate: &&Arc<CertifiedKey>| {
-            let schemes = hello.signature_schemes();
-            certificate.key.choose_scheme(schemes).is_some()
-        };
-        let chosen = named.iter().find(usable).or_else(|| named.first());
-        chosen.or(self.default.as_ref()).cloned()
-    }
-}
-
-/// The names and the signing key of one certificate.
-fn load(
-    index: usize,
-    files: &CertificateFiles,
-) -> Result<(Vec<Box<str>>, CertifiedKey), CertificateError> {
-    let refuse = |file, path: &Path| {
-        let path = path.to_owned();
-        move |problem| CertificateError {
-            index,
-            file,
-            path,
-            problem,
+        Session {
+            client,
+            ..Session::of(connection)
         }
-    };
-    let (chain, leaf) =
-        chain(&files.chain).map_err(refuse(CertificateFile::Chain, &files.chain))?;
-    let key = signing_key(&files.key).map_err(refuse(CertificateFile::Key, &files.key))?;
-    fits(&chain, &leaf, &*key).map_err(|problem| match problem {
-        FileProblem::LeafNotFirst { .. } => refuse(CertificateFile::Chain, &files.chain)(problem),
-        other => refuse(CertificateFile::Key, &files.key)(other),
-    })?;
-    Ok((leaf.names, CertifiedKey::new(chain, key)))
-}
+    }
 
-/// The chain and what its first certificate says. The others are only passed on: clients judge
-/// them.
-fn chain(path: &Path) -> Result<(Vec<CertificateDer<'static>>, Leaf), FileProblem> {
-    let chain = files::certificates(path)?;
-    let leaf = chain.first().ok_or_else(|| "there is none".to_owned());
-    let leaf = leaf.and_then(Leaf::read).map_err(|reason| {
-        let position = 0;
-        FileProblem::UnusableCertificate { position, reason }
-    })?;
-    Ok((chain, leaf))
-}
+    /// Whether a session may go on: under `require`, a resumed one may have outlived its
+    /// client's certificate.
+    pub fn admits(&self, session: &Session) -> bool {
+        let required = self
+            .clients
+            .as_ref()
+            .is_some_and(|clients| clients.mode() == ClientMode::Require);
+        let client = session.client.as_deref();
+        !required || client.is_some_and(|client| client.verdict == Verdict::Verified)
+    }
 
-fn signing_key(path: &Path) -> Result<Arc<dyn SigningKey>, FileProblem> {
-    let key = files::private_key(path)?;
-    provider()
-        .key_provider
-        .load_private_key(key)
-        .map_err(|error| FileProblem::UnusableKey(error.to_string()))
-}
+    /// Whether clients' certificates must be good for each request, and this one is not: why.
+    pub fn refuses(&self, session: &Session) -> Option<Verdict> {
+        let clients = self.clients.as_ref()?;
+        let verdict = &session.client.as_deref()?.verdict;
+        let refused = clients.mode() == ClientMode::RequireOr400 && *verdict != Verdict::Verified;
+        refused.then(|| verdict.clone())
+    }
 
-fn fits(
-    chain: &[CertificateDer<'_>],
-    leaf: &Leaf,
-    key: &dyn SigningKey,
-) -> Result<(), FileProblem> {
-    let Some(spki) = key.public_key() else {
-        return Err(FileProblem::UnusableKey("its public key is unknown".into()));
-    };
-    let wanted = super::Fingerprint::of(&spki);
-    let is_wanted = |der: &CertificateDer<'_>| leaf::key(der).is_ok_and(|found| found == wanted);
-    match chain.iter().position(is_wanted) {
-        Some(0) => Ok(()),
-        Some(position) => Err(FileProblem::LeafNotFirst { position }),
-        None => Err(FileProblem::KeyMismatch {
-            subject: leaf.subject(),
-        }),
+    /// Whether `host`, lower case and without port and final dot, may be asked for in this
+    /// session: by `hosts = "certificate"`, when the certificate that it was begun with names
+    /// it.
+    pub fn serves(&self, session: &Session, host: &str) -> bool {
+        self.hosts == Hosts::Any
+            || self
+                .resolver
+                .share_certificate(session.server_name.as_deref(), host)
+    }
+
+    /// Until when each certificate and its staple are valid, in the configuration's order.
+    pub fn deadlines(&self) -> &[Deadlines] {
+        self.resolver.deadlines()
+    }
+
+    /// Certificates that have expired at `now` or soon will, and staples that have.
+    pub fn warnings(&self, now: SystemTime) -> Vec<CertificateWarning> {
+        let all = self.deadlines().iter();
+        all.flat_map(|deadlines| deadlines.warnings(now)).collect()
     }
 }

@@ -63,6 +63,14 @@ pub enum FileProblem {
         /// Where the right one is, counted from 0.
         position: usize,
     },
+    /// Not an OCSP response that can be stapled to the certificate beside it.
+    #[error("the OCSP response cannot be stapled: {0}")]
+    UnusableStaple(String),
+    /// Not a list of ticket keys.
+    #[error(
+        "the file of ticket keys cannot be used: {0}; make a key with `openssl rand -base64 32`"
+    )]
+    UnusableTicketKeys(String),
     /// The platform has no certificate authorities.
     #[error("the platform's certificate authorities cannot be used: {0}")]
     Platform(String),
@@ -137,7 +145,8 @@ pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, FilePro
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, FileProblem> {
+/// The whole of a regular file.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, FileProblem> {
     let metadata = fs::metadata(path).map_err(FileProblem::Unreadable)?;
     let problem = if metadata.is_dir() {
         "it is a folder"

@@ -116,6 +116,7 @@ impl Files {
         CertificateFiles {
             chain: self.write(&format!("{name}.pem"), &identity.certificate.pem()),
             key: self.write(&format!("{name}.key"), &identity.key.serialize_pem()),
+            ocsp: None,
         }
     }
 }

@@ -25,6 +25,7 @@ pub struct Setup {
     plugin_defaults: String,
     tables: Vec<String>,
     certificates: Vec<String>,
+    listener: Vec<String>,
     default_pool: Option<String>,
     pools: BTreeMap<String, Pool>,
 }
@@ -50,6 +51,7 @@ impl Setup {
             plugin_defaults: String::new(),
             tables: vec!["[admin]\naddress = \"127.0.0.1:0\"".into()],
             certificates: vec!["gateway".into()],
+            listener: Vec::new(),
             default_pool: None,
             pools: BTreeMap::new(),
         }
@@ -73,9 +75,22 @@ impl Setup {
         self
     }
 
-    /// The certificates of the listener, by the names that they were written under.
+    /// The certificates of the listener, by the names that they were written under; with none,
+    /// a line of [`listener`](Self::listener) says them.
     pub fn certificates(mut self, names: &[&str]) -> Self {
         self.certificates = names.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Adds a line to the listener: `tls.policy = "tls13"`.
+    pub fn listener(mut self, line: &str) -> Self {
+        self.listener.push(line.to_owned());
+        self
+    }
+
+    /// Takes all lines that [`listener`](Self::listener) has added away again.
+    pub fn plain_listener(mut self) -> Self {
+        self.listener.clear();
         self
     }
 
@@ -176,7 +191,12 @@ impl Setup {
             text,
             "[[listeners]]\nname = \"public\"\naddress = \"127.0.0.1:0\""
         );
-        let _ = writeln!(text, "tls.certificates = [{}]", self.certificate_list());
+        if !self.certificates.is_empty() {
+            let _ = writeln!(text, "tls.certificates = [{}]", self.certificate_list());
+        }
+        for line in &self.listener {
+            let _ = writeln!(text, "{line}");
+        }
         if let Some(pool) = &self.default_pool {
             let _ = writeln!(text, "default_pool = \"{pool}\"");
         }

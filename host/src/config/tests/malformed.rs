@@ -42,6 +42,16 @@ trust.public = true
 name = "public"
 "#;
 
+/// A listener that lacks nothing; its TLS goes on in line 8.
+const TLS: &str = r#"[pools.web]
+endpoints = ["10.0.0.4:443"]
+trust.public = true
+[[listeners]]
+name = "public"
+address = "127.0.0.1:8443"
+tls.certificates = [{ chain = "shop.pem", key = "shop.key" }]
+"#;
+
 /// Start, rest, line, key, words that must be shown.
 type Case = (
     &'static str,
@@ -175,6 +185,36 @@ const CASES: &[Case] = &[
     ("[pools.web]\nendpoints = [\"a:1\"]\ntrust.public = true\n", "", 1, "listeners", &["there is no listener"]),
     ("[[listeners]]\nname = \"p\"\naddress = \"127.0.0.1:1\"\ntls.certificates = [{ chain = \"a\", key = \"b\" }]\n", "", 1, "pools",
         &["there is no pool"]),
+    // TLS of listeners.
+    (TLS, "tls.policy = \"moden\"\n", 8, "listeners[0].tls.policy",
+        &["`modern`, `tls13`, `AppGwSslPolicy20220101S`", "did you mean `modern`?"]),
+    (TLS, "tls.policy = \"AppGwSslPolicy20200101\"\n", 8, "listeners[0].tls.policy", &["did you mean `AppGwSslPolicy20"]),
+    (TLS, "tls.min_version = \"1.1\"\n", 8, "listeners[0].tls.min_version", &["found \"1.1\", expected `1.2` or `1.3`"]),
+    (TLS, "tls.max_version = \"1.4\"\n", 8, "listeners[0].tls.max_version", &["expected `1.2` or `1.3`"]),
+    (TLS, "tls.policy = \"tls13\"\ntls.max_version = \"1.2\"\n", 9, "listeners[0].tls.max_version",
+        &["the lowest version is 1.3, the highest 1.2"]),
+    (TLS, "tls.suites = [\"TLS_AES_128_GCM_SHA265\"]\n", 8, "listeners[0].tls.suites[0]",
+        &["`TLS_AES_128_GCM_SHA256`", "did you mean `TLS_AES_128_GCM_SHA256`?"]),
+    (TLS, "tls.suites = [\"TLS_AES_128_GCM_SHA256\"]\n", 8, "listeners[0].tls.suites",
+        &["none of the suites is for TLS 1.2", "`min_version`"]),
+    (TLS, "tls.suites = []\n", 8, "listeners[0].tls.suites", &["the list is empty"]),
+    (TLS, "tls.groups = [\"X25519MLKEM768\"]\n", 8, "listeners[0].tls.groups", &["none of the groups is for TLS 1.2"]),
+    (TLS, "tls.groups = [\"prime256v1\"]\n", 8, "listeners[0].tls.groups[0]", &["`X25519MLKEM768`", "`secp256r1`"]),
+    (TLS, "tls.unknown_names = \"reject\"\n", 8, "listeners[0].tls.unknown_names", &["`default` or `refuse`"]),
+    (TLS, "tls.hosts = \"all\"\n", 8, "listeners[0].tls.hosts", &["`any` or `certificate`"]),
+    (TLS, "tls.tickets = { lifetime = \"8d\" }\n", 8, "listeners[0].tls.tickets.lifetime", &["expected 1m to 7d"]),
+    (TLS, "tls.tickets = { enabled = false, keys = \"k\" }\n", 8, "listeners[0].tls.tickets.keys", &["expected none"]),
+    (TLS, "tls.client_certificates = { mode = \"require\" }\n", 8, "listeners[0].tls.client_certificates.ca",
+        &["the key `ca` is missing"]),
+    (TLS, "tls.client_certificates = { mode = \"require\", ca = [] }\n", 8, "listeners[0].tls.client_certificates.ca",
+        &["the list is empty"]),
+    (TLS, "tls.client_certificates = { mode = \"optional\" }\n", 8, "listeners[0].tls.client_certificates.mode",
+        &["`require`, `require-or-400` or `request`"]),
+    (TLS, "tls.client_certificates = { ca = [\"a\"] }\n", 8, "listeners[0].tls.client_certificates", &["the key `mode` is missing"]),
+    (TLS, "tls.client_certificates = { mode = \"request\", direct_issuer = true }\n", 8,
+        "listeners[0].tls.client_certificates.direct_issuer", &["expected `ca` beside it"]),
+    (TLS, "tls.client_certificates = { mode = \"require\", ca = [\"a\"], depth = 7 }\n", 8,
+        "listeners[0].tls.client_certificates.depth", &["found 7, expected 0 to 6"]),
     (LISTENER, "address = \"127.0.0.1:1\"\ntls.certificates = []\n", 7, "listeners[0].tls.certificates",
         &["the list is empty"]),
     (POOL, "endpoints = []\n", 8, "pools.web.endpoints", &["the list is empty"]),

@@ -4,8 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use super::*;
 use crate::config::{
-    AccessLog, CertificateFiles, Endpoint, LogFormat, OnError, PinnedCertificate, Protocol, Role,
-    Trust,
+    AccessLog, CertificateFiles, ClientCertificates, ClientMode, Endpoint, Hosts, LogFormat,
+    OnError, PinnedCertificate, Protocol, Role, Tickets, TlsPolicy, TlsVersion, Trust,
+    UnknownNames,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -152,11 +153,18 @@ fn listeners_keep_the_files_order() {
         ("listeners[0]", "public")
     );
     let (chain, key) = (path("certs/shop.pem"), PathBuf::from("/keys/shop.key"));
-    assert_eq!(public.certificates, [CertificateFiles { chain, key }]);
+    assert_eq!(
+        public.tls.certificates,
+        [CertificateFiles {
+            chain,
+            key,
+            ocsp: None
+        }]
+    );
     assert_eq!(public.default_pool.as_deref(), Some("web"));
     assert_eq!(second.address, "[::1]:0".parse().unwrap());
     assert_eq!(
-        (second.certificates.len(), second.default_pool.as_ref()),
+        (second.tls.certificates.len(), second.default_pool.as_ref()),
         (1, None)
     );
 }
@@ -352,7 +360,7 @@ fn relative_paths_start_at_the_files_folder() {
     let folder = std::env::current_dir().unwrap().join("sub");
     assert_eq!(config.plugins.unwrap().dir, folder.join("plugins"));
     assert_eq!(
-        config.listeners[0].certificates[0].key,
+        config.listeners[0].tls.certificates[0].key,
         folder.join("shop.key")
     );
 }
@@ -398,4 +406,78 @@ fn an_empty_or_absent_sidecar_changes_nothing() {
     }
     let shown = absent.error("config", "is needed").to_string();
     assert_eq!(shown, "error: /p/10-a.toml: `config`: is needed");
+}
+
+const TLS: &str = r#"
+[[listeners]]
+name = "public"
+address = "127.0.0.1:8443"
+
+[listeners.tls]
+certificates = [{ chain = "shop.pem", key = "shop.key", ocsp = "shop.ocsp" }]
+policy = "AppGwSslPolicy20220101S"
+min_version = "1.3"
+suites = ["TLS_AES_256_GCM_SHA384"]
+groups = ["x25519", "X25519MLKEM768"]
+unknown_names = "refuse"
+hosts = "certificate"
+tickets = { keys = "tickets.keys", lifetime = "1h" }
+
+[listeners.tls.client_certificates]
+mode = "require-or-400"
+ca = ["clients.pem"]
+depth = 1
+direct_issuer = true
+headers = true
+
+[pools.web]
+endpoints = ["10.0.0.4:443"]
+trust.public = true
+"#;
+
+#[test]
+fn all_of_a_listeners_tls_is_understood() {
+    use rustls::{CipherSuite, NamedGroup};
+    let tls = &parse(TLS).unwrap().listeners[0].tls;
+    assert_eq!(tls.certificates[0].ocsp, Some(path("shop.ocsp")));
+    let policy = &tls.policy;
+    assert_eq!(policy.name, "AppGwSslPolicy20220101S");
+    assert_eq!((policy.min, policy.max), (TlsVersion::V13, TlsVersion::V13));
+    assert_eq!(policy.suites, [CipherSuite::TLS13_AES_256_GCM_SHA384]);
+    let groups = [NamedGroup::X25519, NamedGroup::X25519MLKEM768];
+    assert_eq!(policy.groups, groups);
+    assert_eq!(tls.unknown_names, UnknownNames::Refuse);
+    assert_eq!(tls.hosts, Hosts::Certificate);
+    let tickets = Tickets::On {
+        keys: Some(path("tickets.keys")),
+        lifetime: 3600 * SECOND,
+    };
+    assert_eq!(tls.tickets, tickets);
+    let clients = ClientCertificates {
+        mode: ClientMode::RequireOr400,
+        ca: vec![path("clients.pem")],
+        depth: 1,
+        direct_issuer: true,
+        headers: true,
+    };
+    assert_eq!(tls.client_certificates, Some(clients));
+}
+
+#[test]
+fn without_a_word_tls_is_modern() {
+    let tls = &parse(MINIMAL).unwrap().listeners[0].tls;
+    assert_eq!(tls.policy, TlsPolicy::default());
+    assert_eq!(
+        (tls.policy.min, tls.policy.max, tls.policy.suites.len()),
+        (TlsVersion::V12, TlsVersion::V13, 9)
+    );
+    assert_eq!(
+        (tls.unknown_names, tls.hosts),
+        (UnknownNames::Default, Hosts::Any)
+    );
+    let tickets = Tickets::On {
+        keys: None,
+        lifetime: 12 * 3600 * SECOND,
+    };
+    assert_eq!((&tls.tickets, &tls.client_certificates), (&tickets, &None));
 }

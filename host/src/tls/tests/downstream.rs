@@ -1,21 +1,42 @@
 //! Which certificate a client gets, and which files are refused.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::{Duration, SystemTime};
 
 use rustls::HandshakeKind;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::{
-    config::{PinnedCertificate, Trust},
+    config::{Hosts, ListenerTls, PinnedCertificate, Tickets, TlsPolicy, Trust, UnknownNames},
     tls::{
-        Alpn, FileProblem, Session,
-        downstream::{
-            CertificateError, CertificateFile, CertificateWarning, server_config, warnings,
-        },
+        Alpn, FileProblem,
+        downstream::{CertificateWarning, Context, TlsFileError},
         upstream::client_config,
     },
 };
+
+/// These certificates, and the defaults.
+fn listener(certificates: &[CertificateFiles]) -> ListenerTls {
+    ListenerTls {
+        certificates: certificates.to_vec(),
+        policy: TlsPolicy::default(),
+        unknown_names: UnknownNames::Default,
+        hosts: Hosts::Any,
+        tickets: Tickets::On {
+            keys: None,
+            lifetime: Duration::from_hours(12),
+        },
+        client_certificates: None,
+    }
+}
+
+fn load(certificates: &[CertificateFiles]) -> Result<Context, TlsFileError> {
+    Context::load(&listener(certificates), None)
+}
+
+fn server_config(certificates: &[CertificateFiles]) -> Result<Arc<ServerConfig>, TlsFileError> {
+    load(certificates).map(|context| Arc::clone(context.config()))
+}
 
 /// A client that accepts exactly these.
 fn client(accepted: &[&Identity], alpn: &[Alpn]) -> Arc<ClientConfig> {
@@ -68,7 +89,7 @@ async fn the_session_tells_what_was_agreed_on() {
     ] {
         let client = client(&[&own], offered);
         let (_client, accepted) = handshake(&client, "Shop.Example", &server).await;
-        let session = Session::of(accepted.unwrap().get_ref().1);
+        let session = crate::tls::Session::of(accepted.unwrap().get_ref().1);
         assert_eq!(session.version, "TLSv1.3");
         assert!(session.cipher.starts_with("TLS_AES_"), "{}", session.cipher);
         assert_eq!(session.server_name.as_deref(), Some("shop.example"));
@@ -90,7 +111,7 @@ async fn tls_1_2_is_spoken_as_well() {
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     let (_client, accepted) = handshake(&Arc::new(client), "127.0.0.1", &server).await;
-    let session = Session::of(accepted.unwrap().get_ref().1);
+    let session = crate::tls::Session::of(accepted.unwrap().get_ref().1);
     assert_eq!(session.version, "TLSv1.2");
     assert!(
         session.cipher.starts_with("TLS_ECDHE_ECDSA_WITH_AES_"),
@@ -192,7 +213,7 @@ mod only_ecdsa {
     }
 }
 
-fn refused(certificates: &[CertificateFiles]) -> CertificateError {
+fn refused(certificates: &[CertificateFiles]) -> TlsFileError {
     server_config(certificates).map(drop).unwrap_err()
 }
 
@@ -205,13 +226,11 @@ fn a_key_that_does_not_fit_is_refused_and_named() {
             .identity("b", &Identity::self_signed(&["b.example"]))
             .chain,
         key: good.key.clone(),
+        ocsp: None,
     };
     let error = refused(&[good.clone(), mixed]);
-    assert_eq!(error.key(), "certificates[1].key");
-    assert_eq!(
-        (error.index, error.file, &error.path),
-        (1, CertificateFile::Key, &good.key)
-    );
+    assert_eq!(error.key, "certificates[1].key");
+    assert_eq!(error.path, good.key);
     assert!(
         error.to_string().ends_with(
             "good.key: the private key does not fit the chain's certificate, which is for b.example"
@@ -228,7 +247,7 @@ fn a_chain_in_the_wrong_order_is_refused() {
     let reversed = ca.certificate.pem() + &leaf.certificate.pem();
     own.chain = files.write("reversed.pem", &reversed);
     let error = refused(&[own]);
-    assert_eq!(error.key(), "certificates[0].chain");
+    assert_eq!(error.key, "certificates[0].chain");
     assert!(
         matches!(error.problem, FileProblem::LeafNotFirst { position: 1 }),
         "{error}"
@@ -326,7 +345,7 @@ fn each_wrong_file_has_its_own_reason() {
     ];
     for (certificate, file, words) in cases {
         let error = refused(&[certificate]);
-        assert_eq!(error.key(), format!("certificates[0].{file}"));
+        assert_eq!(error.key, format!("certificates[0].{file}"));
         assert!(error.to_string().contains(words), "{words}: {error}");
     }
 }
@@ -337,30 +356,23 @@ fn expiry_is_a_warning() {
     let good = files.identity("good", &Identity::self_signed(&["a.example"]));
     let old = files.identity("old", &Identity::with(&["a.example"], expired));
     let certificates = [good, old.clone()];
-    server_config(&certificates).unwrap();
-    let (now, day) = (
-        std::time::SystemTime::now(),
-        Duration::from_secs(24 * 60 * 60),
-    );
-    let found = warnings(&certificates, now);
-    let [warning @ CertificateWarning::Expired { index: 1, path, .. }] = &found[..] else {
+    let now = SystemTime::now();
+    let found = load(&certificates).unwrap().warnings(now);
+    let [warning @ CertificateWarning::Expired { path, not_after }] = &found[..] else {
         panic!("{found:?}");
     };
     assert_eq!(path, &old.chain);
-    let mut shown = String::new();
-    write!(shown, "{warning}").unwrap();
+    let shown = warning.to_string();
     assert!(
         shown.ends_with("old.pem: expired at 2021-01-01T00:00:00Z"),
         "{shown}"
     );
 
-    let CertificateWarning::Expired { not_after, .. } = warning else {
-        panic!();
-    };
-    let at = |time| warnings(std::slice::from_ref(&old), time);
+    let day = Duration::from_hours(24);
+    let at = |time| load(std::slice::from_ref(&old)).unwrap().warnings(time);
     assert!(matches!(
         at(*not_after - day)[..],
-        [CertificateWarning::ExpiresSoon { index: 0, .. }]
+        [CertificateWarning::ExpiresSoon { .. }]
     ));
     assert!(at(*not_after - 15 * day).is_empty());
 }
@@ -369,11 +381,15 @@ fn expiry_is_a_warning() {
 fn a_final_dot_and_case_do_not_matter() {
     let files = Files::new();
     let own = Identity::self_signed(&["shop.example", "*.shop.example"]);
-    let resolver = crate::tls::downstream::Resolver::load(&[files.identity("own", &own)]).unwrap();
+    let resolver = crate::tls::downstream::Resolver::load(
+        &[files.identity("own", &own)],
+        UnknownNames::Default,
+    )
+    .unwrap();
     for asked in ["shop.example.", "SHOP.example", "a.SHOP.example."] {
-        assert!(resolver.named(asked).is_some(), "{asked}");
+        assert!(resolver.has(asked), "{asked}");
     }
     for asked in [".shop.example", "a.b.shop.example", "example", "", "."] {
-        assert!(resolver.named(asked).is_none(), "{asked}");
+        assert!(!resolver.has(asked), "{asked}");
     }
 }

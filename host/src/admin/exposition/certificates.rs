@@ -1,0 +1,54 @@
+//! How long the listeners' certificates and OCSP responses are still valid.
+
+use std::{collections::BTreeMap, fmt, time::SystemTime};
+
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::{Scrape, gauge};
+
+impl Scrape {
+    /// Seconds left at the time of the scrape; below zero once that time is over.
+    pub(super) fn certificates(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut certificates = BTreeMap::new();
+        let mut staples = BTreeMap::new();
+        for listener in &self.snapshot.listeners {
+            for deadlines in listener.tls.deadlines() {
+                let key = |path: &std::path::Path| {
+                    (listener.name.to_string(), path.display().to_string())
+                };
+                certificates.insert(key(&deadlines.chain), deadlines.not_after);
+                if let Some((path, until)) = &deadlines.staple {
+                    staples.insert(key(path), *until);
+                }
+            }
+        }
+        let now = SystemTime::now();
+        for (name, help, all) in [
+            (
+                "certificate_expiry_seconds",
+                "Seconds until a listener's certificate expires",
+                certificates,
+            ),
+            (
+                "ocsp_response_expiry_seconds",
+                "Seconds until a listener's OCSP response is not stapled any more",
+                staples,
+            ),
+        ] {
+            let mut family = gauge(encoder, name, help)?;
+            for ((listener, file), end) in all {
+                family
+                    .encode_family(&[("listener", listener.as_str()), ("file", file.as_str())])?
+                    .encode_gauge(&seconds_left(now, end))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn seconds_left(now: SystemTime, end: SystemTime) -> f64 {
+    match end.duration_since(now) {
+        Ok(left) => left.as_secs_f64().floor(),
+        Err(over) => -over.duration().as_secs_f64().ceil(),
+    }
+}

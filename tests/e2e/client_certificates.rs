@@ -1,0 +1,282 @@
+//! Mutual TLS towards clients: who gets in, and what log, upstreams and clients are told.
+
+use std::{fs, sync::Arc};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use rustls_pki_types::CertificateDer;
+use serde_json::Value;
+use witgate_tests::{
+    certs::{Authority, Identity, Validity},
+    client::Error,
+    eventually,
+    gateway::{Gateway, Pool, Setup},
+    tls::{Offer, Outcome},
+    upstream::{Echo, Upstream},
+};
+
+/// A gateway that asks for certificates of `clients.pem`, by this rule.
+struct Asking {
+    _upstream: Upstream,
+    gateway: Gateway,
+    clients: Authority,
+}
+
+impl Asking {
+    async fn by(rule: &str) -> Self {
+        let upstream = Upstream::pinned("web-1").await;
+        let clients = Authority::new("clients' root");
+        let setup = Setup::new().default_pool("web", Pool::pinned(&[&upstream]));
+        clients.write(setup.dir(), "clients");
+        let setup = setup.listener(&format!("tls.client_certificates = {{ {rule} }}"));
+        Self {
+            _upstream: upstream,
+            gateway: setup.start().await,
+            clients,
+        }
+    }
+
+    fn offer(&self) -> Offer {
+        Offer::trusting(self.gateway.setup().authority().certificate())
+    }
+
+    async fn get(&self, offer: Offer) -> Result<Outcome, Error> {
+        let client = offer.client();
+        client
+            .get(self.gateway.address(), "shop.example", "shop.example")
+            .await
+    }
+
+    async fn with(
+        &self,
+        identity: Identity,
+        issuers: &[CertificateDer<'static>],
+    ) -> Result<Outcome, Error> {
+        self.get(self.offer().identity(Arc::new(identity), issuers))
+            .await
+    }
+
+    /// What the access log has on the client that was judged like this.
+    async fn logged(&self, verify: &str) -> Value {
+        let fits = |line: &Value| line["tls"]["client"]["verify"] == verify;
+        let line = self.gateway.access_line_where(fits).await;
+        line["tls"]["client"].clone()
+    }
+
+    async fn refused(&self) -> f64 {
+        let series =
+            "witgate_handshakes_failed_total{listener=\"public\",cause=\"client-certificate\"}";
+        self.gateway.metric(series).await
+    }
+}
+
+fn echo(outcome: &Outcome) -> Echo {
+    let (_, body) = outcome.answer.split_once("\r\n\r\n").unwrap();
+    let body = &body[body.find('{').unwrap()..=body.rfind('}').unwrap()];
+    serde_json::from_str(body).unwrap()
+}
+
+const REQUIRE: &str = "mode = \"require\", ca = [\"clients.pem\"]";
+
+#[tokio::test]
+async fn a_good_certificate_is_let_in_and_told_to_log_and_not_to_upstreams() {
+    let asking = Asking::by(REQUIRE).await;
+    let identity = asking.clients.issue_client("ada", Validity::Now);
+    let fingerprint = identity.fingerprint();
+    let outcome = asking.with(identity, &[]).await.unwrap();
+    assert_eq!(outcome.status(), 200);
+    assert!(echo(&outcome).all("client-cert").is_empty());
+    let client = asking.logged("success").await;
+    assert!(
+        client["subject"].as_str().unwrap().contains("CN=ada"),
+        "{client}"
+    );
+    assert!(
+        client["issuer"].as_str().unwrap().contains("clients' root"),
+        "{client}"
+    );
+    assert_eq!(client["serial"], "c0ffee");
+    assert_eq!(client["fingerprint"], fingerprint);
+}
+
+#[tokio::test]
+async fn without_a_good_certificate_the_handshake_fails() {
+    let asking = Asking::by(REQUIRE).await;
+    let other = Authority::new("clients' root");
+    let twin = other.issue_client("ada", Validity::Now);
+    let expired = asking.clients.issue_client("ada", Validity::Expired);
+    let early = asking.clients.issue_client("ada", Validity::NotYet);
+    let server = asking.clients.issue(&["shop.example"]);
+    assert_eq!(
+        asking.with(server, &[]).await.unwrap().status(),
+        200,
+        "no purpose is all"
+    );
+    for (offer, alert) in [
+        (asking.offer(), "CertificateRequired"),
+        (asking.offer().tls12(), "CertificateRequired"),
+        (asking.offer().identity(Arc::new(twin), &[]), "UnknownCA"),
+        (
+            asking.offer().identity(Arc::new(expired), &[]),
+            "CertificateExpired",
+        ),
+        (
+            asking.offer().identity(Arc::new(early), &[]),
+            "CertificateExpired",
+        ),
+    ] {
+        let error = asking.get(offer).await.unwrap_err();
+        let error = format!("{error:?}");
+        assert!(error.contains(alert), "{alert}: {error}");
+    }
+    eventually!("the count", (asking.refused().await == 5.0).then_some(()));
+    asking.logged("success").await;
+    assert_eq!(asking.gateway.access_lines().len(), 1);
+}
+
+#[tokio::test]
+async fn a_refusal_can_be_an_answer_instead() {
+    let rule = "mode = \"require-or-400\", ca = [\"clients.pem\"]";
+    let asking = Asking::by(rule).await;
+    let good = asking.clients.issue_client("ada", Validity::Now);
+    assert_eq!(asking.with(good, &[]).await.unwrap().status(), 200);
+    let none = asking.get(asking.offer()).await.unwrap();
+    assert_eq!(none.status(), 400);
+    assert!(
+        none.answer.contains("client-certificate-missing"),
+        "{}",
+        none.answer
+    );
+    asking.logged("none").await;
+    let expired = asking.clients.issue_client("ada", Validity::Expired);
+    let refused = asking.with(expired, &[]).await.unwrap();
+    assert_eq!(refused.status(), 400);
+    assert!(
+        refused.answer.contains("client-certificate-refused"),
+        "{}",
+        refused.answer
+    );
+    asking.logged("failed: the certificate has expired").await;
+}
+
+#[tokio::test]
+async fn a_requested_certificate_is_judged_and_never_refused() {
+    let asking = Asking::by("mode = \"request\", ca = [\"clients.pem\"], headers = true").await;
+    let none = asking.get(asking.offer()).await.unwrap();
+    assert_eq!(none.status(), 200);
+    asking.logged("none").await;
+    let stranger = Authority::new("strangers").issue_client("eve", Validity::Now);
+    let outcome = asking.with(stranger, &[]).await.unwrap();
+    assert_eq!(outcome.status(), 200);
+    assert!(
+        echo(&outcome).all("client-cert").is_empty(),
+        "only good ones are passed on"
+    );
+    let client = asking
+        .logged("failed: no CA of the list has issued it")
+        .await;
+    assert!(client["subject"].as_str().unwrap().contains("CN=eve"));
+}
+
+#[tokio::test]
+async fn upstreams_get_the_certificate_and_its_chain_when_told_so() {
+    let asking = Asking::by(&format!("{REQUIRE}, headers = true")).await;
+    let team = asking.clients.intermediate("team");
+    let identity = team.issue_client("ada", Validity::Now);
+    let leaf = identity.certificate();
+    let outcome = asking.with(identity, &[team.certificate()]).await.unwrap();
+    let echo = echo(&outcome);
+    let item = |der: &[u8]| format!(":{}:", BASE64_STANDARD.encode(der));
+    assert_eq!(echo.all("client-cert"), [item(&leaf)]);
+    assert_eq!(echo.all("client-cert-chain"), [item(&team.certificate())]);
+}
+
+#[tokio::test]
+async fn what_clients_say_of_their_certificates_is_removed() {
+    let upstream = Upstream::pinned("web-1").await;
+    let setup = Setup::new().default_pool("web", Pool::pinned(&[&upstream]));
+    let gateway = setup.start().await;
+    let fields = [
+        ("client-cert", ":AAAA:"),
+        ("Client-Cert", ":BBBB:"),
+        ("client-cert-chain", ":AAAA:, :BBBB:"),
+        ("client_cert", ":AAAA:"),
+        ("x-other", "stays"),
+    ];
+    for http in [witgate_tests::Http::One, witgate_tests::Http::Two] {
+        let lower = fields.map(|(name, value)| (name.to_ascii_lowercase(), value));
+        let lower: Vec<_> = lower
+            .iter()
+            .map(|(name, value)| (name.as_str(), *value))
+            .collect();
+        let answer = gateway
+            .client(http)
+            .get_with("https://shop.example/", &lower)
+            .await;
+        let echo = answer.echo();
+        assert_eq!(echo.all("x-other"), ["stays"]);
+        for name in ["client-cert", "client-cert-chain", "client_cert"] {
+            assert!(echo.all(name).is_empty(), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_depth_of_chains_is_limited() {
+    let asking = Asking::by(&format!("{REQUIRE}, depth = 1")).await;
+    let (team, group) = {
+        let team = asking.clients.intermediate("team");
+        let group = team.intermediate("group");
+        (team, group)
+    };
+    let near = team.issue_client("ada", Validity::Now);
+    assert_eq!(
+        asking
+            .with(near, &[team.certificate()])
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+    let far = group.issue_client("ada", Validity::Now);
+    let chain = [group.certificate(), team.certificate()];
+    asking.with(far, &chain).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn only_direct_issuers_can_be_let_in() {
+    let asking = Asking::by(&format!("{REQUIRE}, direct_issuer = true")).await;
+    let team = asking.clients.intermediate("team");
+    let far = team.issue_client("ada", Validity::Now);
+    asking.with(far, &[team.certificate()]).await.unwrap_err();
+    let near = asking.clients.issue_client("ada", Validity::Now);
+    assert_eq!(asking.with(near, &[]).await.unwrap().status(), 200);
+    // Listed itself, the team may issue.
+    let listed = asking.gateway.setup().dir().join("clients.pem");
+    let both = fs::read_to_string(&listed).unwrap() + &team.certificate_pem();
+    let entries = asking.gateway.log().len();
+    fs::write(&listed, both).unwrap();
+    asking
+        .gateway
+        .logged_after(entries, &["everything on disk is live"])
+        .await;
+    let far = team.issue_client("ada", Validity::Now);
+    assert_eq!(
+        asking
+            .with(far, &[team.certificate()])
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
+}
+
+#[tokio::test]
+async fn the_list_of_cas_is_followed() {
+    let asking = Asking::by(REQUIRE).await;
+    let next = Authority::new("the next root");
+    let identity = next.issue_client("ada", Validity::Now);
+    let offer = asking.offer().identity(Arc::new(identity), &[]);
+    asking.get(offer.clone()).await.unwrap_err();
+    next.write(asking.gateway.setup().dir(), "clients");
+    eventually!("trust", asking.get(offer.clone()).await.ok());
+}
