@@ -30,8 +30,8 @@ pub use error::{ConfigError, Problem};
 pub use health::{Ejection, Fitness, Probe, Statuses};
 pub use sidecar::{Role, Sidecar};
 pub use tls::{
-    CertificateFiles, ClientCertificates, ClientMode, Hosts, ListenerTls, Tickets, TlsPolicy,
-    TlsVersion, UnknownNames,
+    CertificateFiles, ClientCertificates, ClientIdentity, ClientMode, Hosts, ListenerTls, PoolTls,
+    ServerNameFrom, Tickets, TlsPolicy, TlsVersion, UnknownNames,
 };
 
 use error::Source;
@@ -207,6 +207,10 @@ pub struct Pool {
     pub endpoints: Vec<Endpoint>,
     /// The name sent as SNI and verified; an endpoint's own host when absent.
     pub server_name: Option<String>,
+    /// Whether that is so for all requests.
+    pub server_name_from: ServerNameFrom,
+    /// Versions and the gateway's own certificate.
+    pub tls: PoolTls,
     /// What upstreams get as `Host` instead of what the client asked for.
     pub authority: Option<String>,
     /// The plugin that makes sessions stick.

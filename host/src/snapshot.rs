@@ -12,7 +12,7 @@ mod pools;
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    config::{Config, ConfigError, Protocol, Role},
+    config::{Config, ConfigError, Role, ServerNameFrom},
     plugin::{PoolFacts, Version},
     pool::Pool,
     tls,
@@ -38,6 +38,8 @@ pub struct Snapshot {
 pub struct RunningPool {
     /// Endpoints, weights, deadlines.
     pub pool: Arc<Pool>,
+    /// Whether the names in `transports` are those of all requests.
+    pub server_name_from: ServerNameFrom,
     /// How each endpoint is reached, in the order of the endpoints.
     pub transports: Vec<Transport>,
     /// What its affinity plugin may ask about it.
@@ -106,9 +108,6 @@ pub fn files(config: &Config) -> impl Iterator<Item = &std::path::Path> {
         .listeners
         .iter()
         .flat_map(|listener| tls::downstream::files(&listener.tls));
-    let trusted = config.pools.iter().flat_map(|pool| match &pool.protocol {
-        Protocol::Https(trust) => pools::files(trust),
-        Protocol::Http => Vec::new(),
-    });
+    let trusted = config.pools.iter().flat_map(pools::files);
     certificates.chain(trusted)
 }

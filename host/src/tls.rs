@@ -7,6 +7,7 @@
 pub mod downstream;
 mod failure;
 mod files;
+mod identity;
 mod leaf;
 mod trust;
 pub mod upstream;

@@ -56,6 +56,7 @@ pub struct Idle {
 #[derive(Debug)]
 struct IdleConnection {
     open: Open,
+    name: Name,
     since: Instant,
 }
 
@@ -66,9 +67,14 @@ struct Open {
     task: AbortHandle,
 }
 
+/// The name that a connection was opened under, where that is the request's own; else none, as
+/// all connections of a stack have the same.
+pub type Name = Option<ServerName<'static>>;
+
 /// A connection that carries a request now.
 #[derive(Debug)]
 pub struct Connection {
+    name: Name,
     /// None once it has been released.
     open: Option<Open>,
     /// Where it returns to, unless that is gone by then.
@@ -87,13 +93,13 @@ impl Idle {
         })
     }
 
-    /// Takes the connection that was used last and can be used again.
-    pub fn take(self: &Rc<Self>, now: Instant) -> Option<Connection> {
+    /// Takes the connection of this name that was used last and can be used again.
+    pub fn take(self: &Rc<Self>, name: &Name, now: Instant) -> Option<Connection> {
         let mut stack = self.stack.borrow_mut();
         // One that is closed is never ready; `sweep` drops it.
-        let place = stack
-            .iter()
-            .rposition(|connection| connection.open.sender.is_ready())?;
+        let place = stack.iter().rposition(|connection| {
+            connection.name == *name && connection.open.sender.is_ready()
+        })?;
         let connection = stack.remove(place);
         if now.saturating_duration_since(connection.since) > self.timeout {
             stack.clear();
@@ -101,6 +107,7 @@ impl Idle {
         }
         Some(Connection {
             open: Some(connection.open),
+            name: connection.name,
             home: Rc::downgrade(self),
             reused: true,
         })
@@ -114,7 +121,7 @@ impl Idle {
         });
     }
 
-    fn put(&self, open: Open) {
+    fn put(&self, open: Open, name: Name) {
         let mut stack = self.stack.borrow_mut();
         if stack.len() >= self.limit {
             // The one used longest ago has the best chance of being closed by the other side soon.
@@ -124,6 +131,7 @@ impl Idle {
         if self.limit > 0 {
             stack.push(IdleConnection {
                 open,
+                name,
                 since: Instant::now(),
             });
         }
@@ -133,6 +141,7 @@ impl Idle {
 impl Connection {
     fn fresh(sender: SendRequest<RequestBody>, task: AbortHandle, home: &Rc<Idle>) -> Self {
         Self {
+            name: None,
             open: Some(Open { sender, task }),
             home: Rc::downgrade(home),
             reused: false,
@@ -159,7 +168,7 @@ impl Connection {
             return;
         };
         if let Some(open) = self.open.take_if(|open| !open.sender.is_closed()) {
-            home.put(open);
+            home.put(open, self.name.take());
         }
     }
 }

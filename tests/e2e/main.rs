@@ -27,3 +27,4 @@ mod tls_policy;
 mod tls_staple;
 mod tls_tickets;
 mod trust;
+mod upstream_tls;

@@ -15,9 +15,12 @@ pub mod curl;
 pub mod gateway;
 pub mod raw;
 pub mod tls;
+pub mod tls_server;
 pub mod upstream;
 pub mod wait;
 pub mod wasm;
+
+pub use tempfile::TempDir;
 
 /// The protocol between a test's client and the gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

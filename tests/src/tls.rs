@@ -120,6 +120,11 @@ pub struct Outcome {
 }
 
 impl TlsClient {
+    /// For a connection that a test moves the bytes of.
+    pub fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.0)
+    }
+
     /// A handshake under this name.
     pub async fn connect(
         &self,

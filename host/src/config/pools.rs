@@ -45,6 +45,13 @@ impl Check<'_> {
             true,
         );
         let has_server_name = server_name.is_some();
+        let only_https = [
+            ("trust", raw.trust.is_some()),
+            ("server_name", has_server_name),
+            ("server_name_from", raw.server_name_from.is_some()),
+            ("tls", raw.tls.is_some()),
+        ];
+        let from = raw.server_name_from.as_deref();
         let fitness = RawFitness {
             health: raw.health,
             ejection: raw.ejection,
@@ -54,6 +61,8 @@ impl Check<'_> {
         };
         let pool = Pool {
             endpoints,
+            server_name_from: self.server_name_from(&key, from, has_server_name),
+            tls: self.pool_tls(&key, raw.tls.unwrap_or_default()),
             server_name: server_name.and_then(|name| self.problems.take(&at("server_name"), name)),
             authority: authority.and_then(|name| self.problems.take(&at("authority"), name)),
             affinity,
@@ -64,7 +73,7 @@ impl Check<'_> {
             protocol: if https {
                 Protocol::Https(self.trust(&key, raw.trust)?)
             } else {
-                self.plain(&key, raw.trust.is_some(), has_server_name);
+                self.plain(&key, &only_https);
                 Protocol::Http
             },
             key,
@@ -74,9 +83,9 @@ impl Check<'_> {
     }
 
     /// Refuses what has no meaning without TLS: it would look like protection.
-    fn plain(&mut self, key: &str, has_trust: bool, has_server_name: bool) {
-        for (name, there) in [("trust", has_trust), ("server_name", has_server_name)] {
-            if there {
+    fn plain(&mut self, key: &str, only_https: &[(&str, bool)]) {
+        for (name, there) in only_https {
+            if *there {
                 self.problems.add_unwanted(
                     &format!("{key}.{name}"),
                     format!("found `{name}`, expected none with protocol = \"http\": it has no certificates"),

@@ -113,6 +113,8 @@ tables! {
         protocol: Option<String>,
         endpoints: Vec<Endpoint>,
         server_name: Option<String>,
+        server_name_from: Option<String>,
+        tls: Option<PoolTls>,
         authority: Option<String>,
         affinity: Option<String>,
         balance: Option<String>,
@@ -147,6 +149,14 @@ tables! {
         time: Option<Duration>,
         max_time: Option<Duration>,
         max_share: Option<i64>,
+    }
+    PoolTls {
+        min_version: Option<String>,
+        client_certificate: Option<ClientIdentity>,
+    }
+    ClientIdentity {
+        chain: String,
+        key: String,
     }
     PoolTimeouts {
         connect: Option<Duration>,

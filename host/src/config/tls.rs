@@ -108,6 +108,42 @@ pub struct ClientCertificates {
     pub headers: bool,
 }
 
+/// `pools.NAME.tls`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PoolTls {
+    /// Lowest version. Default 1.2.
+    pub min_version: TlsVersion,
+    /// What endpoints get that ask for a certificate.
+    pub client_certificate: Option<ClientIdentity>,
+}
+
+impl Default for PoolTls {
+    fn default() -> Self {
+        Self {
+            min_version: TlsVersion::V12,
+            client_certificate: None,
+        }
+    }
+}
+
+/// The gateway's own certificate towards endpoints, and its key, PEM; absolute paths.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ClientIdentity {
+    /// Leaf first.
+    pub chain: PathBuf,
+    /// PKCS#8, SEC1 or PKCS#1.
+    pub key: PathBuf,
+}
+
+/// Which name is sent to endpoints (SNI) and, where the trust wants that, verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ServerNameFrom {
+    /// `server_name`, else the endpoint's host.
+    Configuration,
+    /// The host that the endpoint is asked for.
+    Request,
+}
+
 /// What happens to clients without a good certificate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientMode {

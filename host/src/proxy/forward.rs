@@ -14,17 +14,19 @@ use http::{
     uri::PathAndQuery,
 };
 use hyper::{body::Body as _, body::Incoming, client::conn::TrySendError};
+use rustls_pki_types::ServerName;
 use tokio::time::timeout;
 
 use super::Exchange;
 use crate::{
+    config::ServerNameFrom,
     error::{GatewayError, UpstreamError},
     headers,
     local::LocalPool,
     plugin::Outcome,
     pool::{Choice, Endpoint, Wanted},
     tls,
-    upstream::{self, BodyError, Connection, RequestBody, ResponseBody, Upload},
+    upstream::{self, BodyError, Connection, RequestBody, ResponseBody, Transport, Upload},
 };
 
 /// Endpoints that one request may be tried on.
@@ -75,6 +77,7 @@ impl Exchange<'_> {
     ) -> Result<Answer, GatewayError> {
         let snapshot = Rc::clone(&self.snapshot);
         let local = snapshot.pools.get(pool).ok_or(GatewayError::NoRoute)?;
+        let name = self.server_name(local)?;
         let mut sending = self.sending(body);
         let mut tried = Vec::new();
         let mut last_error = None;
@@ -84,7 +87,7 @@ impl Exchange<'_> {
                 .balancer
                 .choose(&local.running.pool, wanted, &tried, Instant::now());
             let Some(choice) = choice else { break };
-            match self.try_endpoint(local, choice, &mut sending).await {
+            match self.try_endpoint(local, choice, &name, &mut sending).await {
                 Ok((response, connection)) => {
                     let upload = Rc::clone(&sending.upload);
                     return Ok(self.answer(local, choice, wanted, response, connection, upload));
@@ -122,13 +125,14 @@ impl Exchange<'_> {
         &mut self,
         local: &LocalPool,
         choice: Choice,
+        name: &upstream::Name,
         sending: &mut Sending,
     ) -> Result<(http::Response<Incoming>, Connection), Failed> {
         self.record.attempt(choice.index);
         let idle = local
             .idle
             .get(choice.index)
-            .and_then(|idle| idle.take(Instant::now()));
+            .and_then(|idle| idle.take(name, Instant::now()));
         if let Some(connection) = idle {
             match self.attempt(local, choice.index, connection, sending).await {
                 Err(Failed {
@@ -138,11 +142,34 @@ impl Exchange<'_> {
                 done => return done,
             }
         }
-        let connection = self.connect(local, choice.index).await?;
+        let connection = self.connect(local, choice.index, name).await?;
         self.attempt(local, choice.index, connection, sending).await
     }
 
-    async fn connect(&mut self, local: &LocalPool, index: usize) -> Result<Connection, Failed> {
+    /// The name for the endpoint's TLS, where it is the request's own: that of the host which
+    /// the endpoint is asked for.
+    fn server_name(&self, local: &LocalPool) -> Result<upstream::Name, GatewayError> {
+        let running = &local.running;
+        let is_tls = matches!(running.transports.first(), Some(Transport::Tls(..)));
+        if running.server_name_from == ServerNameFrom::Configuration || !is_tls {
+            return Ok(None);
+        }
+        let host = match &running.pool.authority {
+            Some(authority) => authority.host().trim_matches(['[', ']']),
+            None => self.request.host(),
+        };
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        let name = ServerName::try_from(host);
+        name.map(Some)
+            .map_err(|_| GatewayError::BadRequest("the host is no name that TLS can ask for"))
+    }
+
+    async fn connect(
+        &mut self,
+        local: &LocalPool,
+        index: usize,
+        name: &upstream::Name,
+    ) -> Result<Connection, Failed> {
         let pool = &local.running.pool;
         let parts = (
             pool.endpoints.get(index),
@@ -164,6 +191,7 @@ impl Exchange<'_> {
             &endpoint.key.host,
             endpoint.key.port,
             transport,
+            name,
             &pool.timeouts,
             home,
         )

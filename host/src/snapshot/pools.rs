@@ -6,7 +6,7 @@ use rustls_pki_types::ServerName;
 
 use super::{RunningPool, Snapshot};
 use crate::{
-    config::{self, Config, ConfigError, PinnedCertificate, Protocol, Role, Trust},
+    config::{self, Config, ConfigError, PinnedCertificate, PoolTls, Protocol, Role, Trust},
     plugin::{Digest, PoolFacts, Version},
     pool::{Drain, Endpoint, EndpointKey, Member, Pool},
     tls,
@@ -17,27 +17,35 @@ use crate::{
 /// every connection and session that it made, can be taken over.
 #[derive(Clone, PartialEq)]
 pub(super) struct TrustMaterial {
-    rules: Option<Trust>,
+    rules: Option<(Trust, PoolTls)>,
     files: Vec<Option<Digest>>,
 }
 
 impl TrustMaterial {
-    fn read(protocol: &Protocol) -> Self {
-        let rules = match protocol {
-            Protocol::Https(trust) => Some(trust.clone()),
+    fn read(pool: &config::Pool) -> Self {
+        let rules = match &pool.protocol {
+            Protocol::Https(trust) => Some((trust.clone(), pool.tls.clone())),
             Protocol::Http => None,
         };
-        let files = rules
-            .iter()
-            .flat_map(files)
+        let files = files(pool)
+            .into_iter()
             .map(|path| std::fs::read(path).ok().map(|b| Digest::of(&b)))
             .collect();
         Self { rules, files }
     }
 }
 
-/// The files that these rules name.
-pub(crate) fn files(trust: &Trust) -> Vec<&Path> {
+/// The files that a pool's TLS is made from.
+pub(crate) fn files(pool: &config::Pool) -> Vec<&Path> {
+    let Protocol::Https(trust) = &pool.protocol else {
+        return Vec::new();
+    };
+    let own = pool.tls.client_certificate.iter();
+    let own = own.flat_map(|files| [files.chain.as_path(), files.key.as_path()]);
+    trusted(trust).into_iter().chain(own).collect()
+}
+
+fn trusted(trust: &Trust) -> Vec<&Path> {
     match trust {
         Trust::Certificates(listed) => listed
             .iter()
@@ -60,7 +68,7 @@ pub(super) fn build(
     let before = previous
         .and_then(|snapshot| snapshot.pools.get(snapshot.pool(&pool.name)?))
         .map(Arc::as_ref);
-    let trust = TrustMaterial::read(&pool.protocol);
+    let trust = TrustMaterial::read(pool);
     let context = context(config, pool, &trust, before)?;
     let mut members: Vec<_> = pool
         .endpoints
@@ -80,7 +88,7 @@ pub(super) fn build(
                 context.as_ref(),
             )
         })
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<Vec<_>, _>>()?;
     let running = Pool::new(pool, authority(config, pool)?, members);
     Ok(RunningPool {
         facts: PoolFacts {
@@ -93,8 +101,9 @@ pub(super) fn build(
                 .collect(),
         },
         affinity: affinity(config, pool, plugins)?,
+        server_name_from: pool.server_name_from,
+        transports: own_sessions(transports, &running, &trust, before),
         pool: Arc::new(running),
-        transports,
         trust,
     })
 }
@@ -105,7 +114,7 @@ fn context(
     trust: &TrustMaterial,
     before: Option<&RunningPool>,
 ) -> Result<Option<Arc<rustls::ClientConfig>>, ConfigError> {
-    let Some(rules) = &trust.rules else {
+    let Some((rules, tls)) = &trust.rules else {
         return Ok(None);
     };
     let kept = before
@@ -116,9 +125,9 @@ fn context(
         });
     match kept {
         Some(context) => Ok(Some(context)),
-        None => tls::upstream::client_config(rules)
+        None => tls::upstream::client_config(rules, tls)
             .map(Some)
-            .map_err(|error| config.error(&format!("{}.trust.{}", pool.key, error.key), &error)),
+            .map_err(|error| config.error(&format!("{}.{}", pool.key, error.key), &error)),
     }
 }
 
@@ -143,6 +152,37 @@ fn transport(
             format!("{name:?} is neither a DNS name nor an IP address"),
         )),
     }
+}
+
+/// Gives each endpoint sessions of its own; one that was there before under the same trust
+/// keeps them, and with them its connections.
+fn own_sessions(
+    transports: Vec<Transport>,
+    pool: &Pool,
+    trust: &TrustMaterial,
+    before: Option<&RunningPool>,
+) -> Vec<Transport> {
+    let before = before.filter(|before| before.trust == *trust);
+    let known = |endpoint: &Arc<Endpoint>| {
+        let before = before?;
+        let place = before.pool.position(&endpoint.key.id)?;
+        let same = Arc::ptr_eq(before.pool.endpoints.get(place)?, endpoint);
+        before.transports.get(place).filter(|_| same)
+    };
+    let own = |(transport, endpoint)| match (transport, known(endpoint)) {
+        (Transport::Tls(_, name), Some(Transport::Tls(kept, _))) => {
+            Transport::Tls(Arc::clone(kept), name)
+        }
+        (Transport::Tls(shared, name), _) => {
+            Transport::Tls(tls::upstream::with_own_sessions(&shared), name)
+        }
+        (Transport::Plain, _) => Transport::Plain,
+    };
+    transports
+        .into_iter()
+        .zip(&pool.endpoints)
+        .map(own)
+        .collect()
 }
 
 fn member(

@@ -12,15 +12,14 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, OtherErr
 
 use super::{FileProblem, Fingerprint};
 
-/// A file of a pool's trust cannot be used.
+/// A file of a pool's TLS cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{}{problem}", .file.as_ref().map(|file| format!("{}: ", file.display())).unwrap_or_default())]
 pub struct TrustError {
-    /// Where it stands below `trust`: `certificates[1]`, `roots[0]` or `public`.
+    /// Where it stands below the pool: `trust.certificates[1]`, `trust.public`,
+    /// `tls.client_certificate.key`.
     pub key: String,
-    /// Counted from 0; none for `public`.
-    pub index: Option<usize>,
-    /// Absent for `public`.
+    /// Absent for `trust.public`.
     pub file: Option<PathBuf>,
     /// What is wrong with it.
     pub problem: FileProblem,
@@ -29,8 +28,7 @@ pub struct TrustError {
 impl TrustError {
     pub(super) fn at(list: &str, index: usize, file: &Path, problem: FileProblem) -> Self {
         Self {
-            key: format!("{list}[{index}]"),
-            index: Some(index),
+            key: format!("trust.{list}[{index}]"),
             file: Some(file.to_owned()),
             problem,
         }
@@ -38,8 +36,7 @@ impl TrustError {
 
     pub(super) fn platform(problem: String) -> Self {
         Self {
-            key: "public".to_owned(),
-            index: None,
+            key: "trust.public".to_owned(),
             file: None,
             problem: FileProblem::Platform(problem),
         }

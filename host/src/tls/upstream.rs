@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind,
-    version::{TLS12, TLS13},
+    client::Resumption,
+    sign::{CertifiedKey, SingleCertAndKey},
 };
 use rustls_pki_types::{ServerName, UnixTime};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -13,25 +14,65 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub use super::failure::{HandshakeFailure, TrustError, TrustFailure, failure};
 use super::{
-    Alpn, provider,
+    Alpn,
+    identity::{self, IdentityFile},
+    provider,
     trust::{Verifier, in_time},
+    versions,
 };
+use crate::config::{ClientIdentity, PoolTls, TlsVersion, Trust};
 
-/// Reads the files of `trust` and builds the configuration for connections to one pool:
-/// TLS 1.2 and 1.3, ALPN `http/1.1`, sessions resumed. Blocks on files.
+/// Reads the files of `trust` and `tls` and builds the configuration for connections to one
+/// pool: ALPN `http/1.1`, sessions resumed. Blocks on files.
 ///
 /// # Errors
-/// The first file that cannot be used.
-pub fn client_config(trust: &crate::config::Trust) -> Result<Arc<ClientConfig>, TrustError> {
+/// The first file that cannot be used; a key that does not fit its chain.
+pub fn client_config(trust: &Trust, tls: &PoolTls) -> Result<Arc<ClientConfig>, TrustError> {
     let verifier = Verifier::new(trust)?;
-    let mut config = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&TLS13, &TLS12])
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions(tls.min_version, TlsVersion::V13))
         .expect("the provider supports TLS 1.2 and 1.3")
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match &tls.client_certificate {
+        Some(files) => {
+            let own = SingleCertAndKey::from(client_certificate(files)?);
+            builder.with_client_cert_resolver(Arc::new(own))
+        }
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![Alpn::H1.as_str().into()];
+    config.resumption = sessions();
     Ok(Arc::new(config))
+}
+
+fn client_certificate(files: &ClientIdentity) -> Result<CertifiedKey, TrustError> {
+    let ClientIdentity { chain, key } = files;
+    let own = identity::read(chain, key).map_err(|(file, problem)| TrustError {
+        key: format!("tls.client_certificate.{}", file.name()),
+        file: Some(match file {
+            IdentityFile::Chain => chain.clone(),
+            IdentityFile::Key => key.clone(),
+        }),
+        problem,
+    })?;
+    Ok(own.0)
+}
+
+/// The same rules with sessions of its own, for another endpoint: one endpoint's session is
+/// never offered to another.
+pub fn with_own_sessions(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut own = config.clone();
+    own.resumption = sessions();
+    Arc::new(own)
+}
+
+/// Names of one endpoint whose sessions are kept, the last used; all but pools that take the
+/// name from the request have one.
+const SESSION_NAMES: usize = 64;
+
+fn sessions() -> Resumption {
+    Resumption::in_memory_sessions(SESSION_NAMES)
 }
 
 /// Does the handshake. `name` is verified where the trust asks for it, and sent as SNI unless

@@ -11,34 +11,36 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Connection, Idle, RequestBody, Transport};
+use super::{Connection, Idle, Name, RequestBody, Transport};
 use crate::{config::PoolTimeouts, error::UpstreamError, tls};
 
 /// Largest response head that is read, bytes (502 above); hyper's own limit on the number of
 /// its fields, 100, stays.
 const MAX_HEAD: usize = 256 << 10;
 
-/// Opens a connection that will return to `home` after its requests.
+/// Opens a connection that will return to `home` after its requests; under `name`, where that
+/// is the request's own.
 pub async fn connect(
     host: &str,
     port: u16,
     transport: &Transport,
+    name: &Name,
     timeouts: &PoolTimeouts,
     home: &Rc<Idle>,
 ) -> Result<Connection, UpstreamError> {
     let stream = timeout(timeouts.connect, connect_tcp(host, port))
         .await
         .unwrap_or(Err(UpstreamError::ConnectTimeout(timeouts.connect)))?;
-    match transport {
-        Transport::Plain => handshake(stream, home).await,
-        Transport::Tls(trust, name) => {
-            handshake(
-                connect_tls(stream, trust, name, timeouts.tls_handshake).await?,
-                home,
-            )
-            .await
+    let mut connection = match transport {
+        Transport::Plain => handshake(stream, home).await?,
+        Transport::Tls(trust, usual) => {
+            let asked = name.as_ref().unwrap_or(usual);
+            let stream = connect_tls(stream, trust, asked, timeouts.tls_handshake).await?;
+            handshake(stream, home).await?
         }
-    }
+    };
+    connection.name.clone_from(name);
+    Ok(connection)
 }
 
 async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, UpstreamError> {

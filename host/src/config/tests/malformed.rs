@@ -185,6 +185,16 @@ const CASES: &[Case] = &[
     ("[pools.web]\nendpoints = [\"a:1\"]\ntrust.public = true\n", "", 1, "listeners", &["there is no listener"]),
     ("[[listeners]]\nname = \"p\"\naddress = \"127.0.0.1:1\"\ntls.certificates = [{ chain = \"a\", key = \"b\" }]\n", "", 1, "pools",
         &["there is no pool"]),
+    // TLS of pools.
+    (START, "tls.min_version = \"1.0\"\n", 10, "pools.web.tls.min_version", &["expected `1.2` or `1.3`"]),
+    (START, "tls.client_certificate = { chain = \"a\" }\n", 10, "pools.web.tls.client_certificate", &["the key `key` is missing"]),
+    (START, "tls.policy = \"modern\"\n", 10, "pools.web.tls.policy", &["unknown key, expected `min_version` or `client_certificate`"]),
+    (START, "server_name_from = \"host\"\n", 10, "pools.web.server_name_from", &["`configuration` or `request`"]),
+    (START, "server_name = \"a.b\"\nserver_name_from = \"request\"\n", 10, "pools.web.server_name", &["expected none"]),
+    (START, "[pools.b]\nprotocol = \"http\"\nendpoints = [\"a:1\"]\ntls.min_version = \"1.3\"\n", 13, "pools.b.tls",
+        &["found `tls`, expected none with protocol = \"http\""]),
+    (START, "[pools.b]\nprotocol = \"http\"\nendpoints = [\"a:1\"]\nserver_name_from = \"request\"\n", 13, "pools.b.server_name_from",
+        &["expected none with protocol = \"http\""]),
     // TLS of listeners.
     (TLS, "tls.policy = \"moden\"\n", 8, "listeners[0].tls.policy",
         &["`modern`, `tls13`, `AppGwSslPolicy20220101S`", "did you mean `modern`?"]),

@@ -4,8 +4,8 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::{
-    CertificateFiles, ClientCertificates, ClientMode, GROUPS, Hosts, ListenerTls, POLICIES, SUITES,
-    Tickets, TlsPolicy, TlsVersion, UnknownNames,
+    CertificateFiles, ClientCertificates, ClientIdentity, ClientMode, GROUPS, Hosts, ListenerTls,
+    POLICIES, PoolTls, SUITES, ServerNameFrom, Tickets, TlsPolicy, TlsVersion, UnknownNames,
 };
 use crate::config::{check::Check, raw};
 
@@ -228,6 +228,43 @@ impl Check<'_> {
             direct_issuer,
             headers: raw.headers.unwrap_or(false),
         }
+    }
+}
+
+impl Check<'_> {
+    /// `tls` of the pool at `key`.
+    pub(in crate::config) fn pool_tls(&mut self, key: &str, raw: raw::PoolTls) -> PoolTls {
+        let at = |name: &str| format!("{key}.tls.{name}");
+        let min = raw.min_version.as_deref();
+        PoolTls {
+            min_version: self.version(&at("min_version"), min, TlsVersion::V12),
+            client_certificate: raw.client_certificate.map(|files| ClientIdentity {
+                chain: self.file(&at("client_certificate.chain"), &files.chain),
+                key: self.file(&at("client_certificate.key"), &files.key),
+            }),
+        }
+    }
+
+    /// `server_name_from` of the pool at `key`.
+    pub(in crate::config) fn server_name_from(
+        &mut self,
+        key: &str,
+        raw: Option<&str>,
+        has_server_name: bool,
+    ) -> ServerNameFrom {
+        let choices = [
+            ("configuration", ServerNameFrom::Configuration),
+            ("request", ServerNameFrom::Request),
+        ];
+        let at = format!("{key}.server_name_from");
+        let from = self.choice(&at, raw, &choices, ServerNameFrom::Configuration);
+        if from == ServerNameFrom::Request && has_server_name {
+            self.problems.add_unwanted(
+                &format!("{key}.server_name"),
+                "found `server_name`, expected none with server_name_from = \"request\"",
+            );
+        }
+        from
     }
 }
 

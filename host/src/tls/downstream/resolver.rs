@@ -1,19 +1,17 @@
 //! Certificate files of a listener, and which of them a client gets: by the name that it asks
 //! for, exact before wildcard.
 
-use std::{collections::HashMap, path::Path, sync::Arc, time::SystemTime};
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use rustls::{
     server::{ClientHello, ResolvesServerCert},
-    sign::{CertifiedKey, SigningKey},
+    sign::CertifiedKey,
 };
-use rustls_pki_types::CertificateDer;
 
 use super::{
     super::{
-        FileProblem, Fingerprint, files,
-        leaf::{self, Leaf},
-        plain_name, provider,
+        identity::{self, IdentityFile},
+        plain_name,
     },
     Deadlines, TlsFileError, staple,
 };
@@ -137,18 +135,18 @@ impl ResolvesServerCert for Resolver {
 
 fn load(index: usize, files: &CertificateFiles) -> Result<(Own, Deadlines), TlsFileError> {
     let at = |file: &str| format!("certificates[{index}].{file}");
-    let (chain, leaf) = chain(&files.chain).map_err(TlsFileError::at(at("chain"), &files.chain))?;
-    let key = signing_key(&files.key).map_err(TlsFileError::at(at("key"), &files.key))?;
-    fits(&chain, &leaf, &*key).map_err(|problem| match problem {
-        FileProblem::LeafNotFirst { .. } => TlsFileError::at(at("chain"), &files.chain)(problem),
-        other => TlsFileError::at(at("key"), &files.key)(other),
+    let (plain, leaf) = identity::read(&files.chain, &files.key).map_err(|(file, problem)| {
+        let path = match file {
+            IdentityFile::Chain => &files.chain,
+            IdentityFile::Key => &files.key,
+        };
+        TlsFileError::at(at(file.name()), path)(problem)
     })?;
     let mut deadlines = Deadlines {
         chain: files.chain.clone(),
         not_after: leaf.validity.end(),
         staple: None,
     };
-    let plain = CertifiedKey::new(chain, key);
     let mut stapled = None;
     if let Some(path) = &files.ocsp {
         let refuse = TlsFileError::at(at("ocsp"), path);
@@ -166,43 +164,4 @@ fn load(index: usize, files: &CertificateFiles) -> Result<(Own, Deadlines), TlsF
         names: leaf.names,
     };
     Ok((own, deadlines))
-}
-
-/// The chain and what its first certificate says. The others are only passed on: clients judge
-/// them.
-fn chain(path: &Path) -> Result<(Vec<CertificateDer<'static>>, Leaf), FileProblem> {
-    let chain = files::certificates(path)?;
-    let leaf = chain.first().ok_or_else(|| "there is none".to_owned());
-    let leaf = leaf.and_then(Leaf::read).map_err(|reason| {
-        let position = 0;
-        FileProblem::UnusableCertificate { position, reason }
-    })?;
-    Ok((chain, leaf))
-}
-
-fn signing_key(path: &Path) -> Result<Arc<dyn SigningKey>, FileProblem> {
-    let key = files::private_key(path)?;
-    provider()
-        .key_provider
-        .load_private_key(key)
-        .map_err(|error| FileProblem::UnusableKey(error.to_string()))
-}
-
-fn fits(
-    chain: &[CertificateDer<'_>],
-    leaf: &Leaf,
-    key: &dyn SigningKey,
-) -> Result<(), FileProblem> {
-    let Some(spki) = key.public_key() else {
-        return Err(FileProblem::UnusableKey("its public key is unknown".into()));
-    };
-    let wanted = Fingerprint::of(&spki);
-    let is_wanted = |der: &CertificateDer<'_>| leaf::key(der).is_ok_and(|found| found == wanted);
-    match chain.iter().position(is_wanted) {
-        Some(0) => Ok(()),
-        Some(position) => Err(FileProblem::LeafNotFirst { position }),
-        None => Err(FileProblem::KeyMismatch {
-            subject: leaf.subject(),
-        }),
-    }
 }

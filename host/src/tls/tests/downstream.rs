@@ -7,11 +7,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::{
-    config::{Hosts, ListenerTls, PinnedCertificate, Tickets, TlsPolicy, Trust, UnknownNames},
+    config::{
+        Hosts, ListenerTls, PinnedCertificate, PoolTls, Tickets, TlsPolicy, Trust, UnknownNames,
+    },
     tls::{
         Alpn, FileProblem,
         downstream::{CertificateWarning, Context, TlsFileError},
-        upstream::client_config,
     },
 };
 
@@ -42,7 +43,8 @@ fn server_config(certificates: &[CertificateFiles]) -> Result<Arc<ServerConfig>,
 fn client(accepted: &[&Identity], alpn: &[Alpn]) -> Arc<ClientConfig> {
     let pins = accepted.iter().map(|identity| identity.fingerprint().0);
     let trust = Trust::Certificates(pins.map(PinnedCertificate::Fingerprint).collect());
-    let mut config = (*client_config(&trust).unwrap()).clone();
+    let mut config =
+        (*crate::tls::upstream::client_config(&trust, &PoolTls::default()).unwrap()).clone();
     config.alpn_protocols = alpn.iter().map(|alpn| alpn.as_str().into()).collect();
     Arc::new(config)
 }
@@ -154,7 +156,8 @@ async fn of_two_certificates_for_a_name_the_client_gets_one_it_can_verify() {
     let pins = [&ed25519, &ecdsa].map(|identity| identity.fingerprint().0);
     let trust = Trust::Certificates(pins.map(PinnedCertificate::Fingerprint).into());
     let verifier = OnlyEcdsa(crate::tls::trust::Verifier::new(&trust).unwrap());
-    let mut config = (*client_config(&trust).unwrap()).clone();
+    let mut config =
+        (*crate::tls::upstream::client_config(&trust, &PoolTls::default()).unwrap()).clone();
     let (near, _) = handshake(&Arc::new(config.clone()), "shop.example", &server).await;
     let leaf = near.unwrap().get_ref().1.peer_certificates().unwrap()[0].clone();
     assert_eq!(&leaf, ed25519.certificate.der());

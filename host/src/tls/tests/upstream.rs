@@ -16,12 +16,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::{
-    config::{PinnedCertificate, Trust},
+    config::{PinnedCertificate, PoolTls, Trust},
     tls::{
         Alpn, FileProblem, provider,
-        upstream::{TrustFailure, client_config, connect, failure},
+        upstream::{TrustError, TrustFailure, connect, failure},
     },
 };
+
+fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, TrustError> {
+    crate::tls::upstream::client_config(trust, &PoolTls::default())
+}
 
 const BOTH: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
@@ -410,10 +414,7 @@ fn a_trust_error_names_entry_and_file() {
     let web = files.identity("web", &Identity::self_signed(&["w"])).chain;
     let missing = missing(files.0.path());
     let error = client_config(&pinned_files(&[web.clone(), missing.clone()])).unwrap_err();
-    assert_eq!(
-        (error.key.as_str(), error.index),
-        ("certificates[1]", Some(1))
-    );
+    assert_eq!(error.key, "trust.certificates[1]");
     assert_eq!(error.file.as_ref(), Some(&missing));
     assert!(matches!(error.problem, FileProblem::Unreadable(_)));
     assert!(
@@ -425,7 +426,7 @@ fn a_trust_error_names_entry_and_file() {
 
     let key = files.path("web.key");
     let error = client_config(&Trust::Roots(vec![web, key])).unwrap_err();
-    assert_eq!(error.key, "roots[1]");
+    assert_eq!(error.key, "trust.roots[1]");
     assert!(
         error
             .to_string()

@@ -1,0 +1,229 @@
+//! TLS towards endpoints: names, versions, the gateway's own certificate, sessions.
+
+use std::{fs, sync::Arc};
+
+use witgate_tests::{
+    Http,
+    certs::{Authority, Identity, Validity},
+    client::{Answer, Client},
+    eventually,
+    gateway::{Gateway, Pool, Setup},
+    tls_server::{Handshake, Running, TlsServer},
+};
+
+const URL: &str = "https://shop.example/";
+
+fn identity() -> Arc<Identity> {
+    Arc::new(Identity::self_signed(&["web.internal"]))
+}
+
+/// A pool of this endpoint, trusted by its certificate, with these lines besides.
+fn pool(endpoint: &Running, identity: &Identity, lines: &[&str]) -> Pool {
+    let (address, pin) = (endpoint.address(), identity.fingerprint());
+    let base = format!("endpoints = [\"{address}\"]\ntrust.certificates = [\"{pin}\"]");
+    lines
+        .iter()
+        .fold(Pool::of(&base), |pool, line| pool.with(line))
+}
+
+fn handshake(answer: &Answer) -> Handshake {
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    serde_json::from_str(answer.text()).unwrap()
+}
+
+async fn get(client: &Client, url: &str) -> Handshake {
+    handshake(&client.get(url).await)
+}
+
+#[tokio::test]
+async fn the_name_can_be_the_requests_and_connections_are_kept_apart_by_it() {
+    let identity = identity();
+    let endpoint = TlsServer::new(&identity).start().await;
+    let pool = pool(&endpoint, &identity, &["server_name_from = \"request\""]);
+    // One worker, so that all requests share their connections.
+    let gateway = Setup::new()
+        .workers(1)
+        .default_pool("web", pool)
+        .start()
+        .await;
+    let client = gateway.client(Http::One);
+    let mut connections = Vec::new();
+    for (host, name) in [
+        ("shop.example", "shop.example"),
+        ("api.example", "api.example"),
+        ("SHOP.example:8443", "shop.example"),
+        ("api.example.", "api.example"),
+    ] {
+        let found = handshake(&client.get_with(URL, &[("host", host)]).await);
+        assert_eq!(found.server_name.as_deref(), Some(name));
+        connections.push(found.connection);
+    }
+    assert_eq!(connections, [1, 2, 1, 2]);
+}
+
+#[tokio::test]
+async fn the_requests_name_is_verified_where_cas_are_trusted() {
+    let ca = Authority::new("upstreams' root");
+    let identity = Arc::new(ca.issue(&["shop.example"]));
+    let endpoint = TlsServer::new(&identity).start().await;
+    let setup = Setup::new();
+    ca.write(setup.dir(), "ca");
+    let base = format!("endpoints = [\"{}\"]", endpoint.address());
+    let pool = Pool::of(&base)
+        .with("trust.roots = [\"ca.pem\"]")
+        .with("server_name_from = \"request\"");
+    let gateway = setup.default_pool("web", pool).start().await;
+    let client = gateway.client(Http::One);
+    for _ in 0..3 {
+        assert_eq!(client.get(URL).await.status, 200);
+        let other = client.get_with(URL, &[("host", "api.example")]).await;
+        assert_eq!(
+            other.cause(),
+            "certificate-name-mismatch",
+            "{}",
+            other.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_gateway_has_a_certificate_of_its_own_for_endpoints_that_ask() {
+    let identity = identity();
+    let clients = Authority::new("clients");
+    let endpoint = TlsServer::new(&identity)
+        .clients_of(clients.certificate())
+        .start()
+        .await;
+    let setup = Setup::new();
+    let own = clients.issue_client("gateway", Validity::Now);
+    own.write(setup.dir(), "own");
+    let lines = [
+        "tls.client_certificate = { chain = \"own.pem\", key = \"own.key\" }",
+        "max_idle = 0",
+    ];
+    let bare = pool(&endpoint, &identity, &["max_idle = 0"]);
+    let mut gateway = setup.default_pool("web", bare).start().await;
+    let client = gateway.client(Http::One);
+    let refused = client.get(URL).await;
+    assert_eq!(refused.cause(), "tls-failed");
+    gateway
+        .logged(&[
+            "WARN",
+            "certificate_required",
+            "it wants a client certificate",
+        ])
+        .await;
+    gateway.configure(|setup| setup.pool("web", pool(&endpoint, &identity, &lines)));
+    let found = eventually!("the certificate", {
+        let answer = client.get(URL).await;
+        (answer.status == 200).then(|| handshake(&answer))
+    });
+    assert_eq!(found.client, Some(own.fingerprint()));
+    // It is followed; one whose key does not fit is refused while the old one goes on.
+    let next = clients.issue_client("gateway", Validity::Now);
+    let entries = gateway.log().len();
+    fs::write(
+        gateway.setup().dir().join("own.pem"),
+        next.certificate_pem(),
+    )
+    .unwrap();
+    gateway
+        .logged_after(
+            entries,
+            &["ERROR", "pools.web.tls.client_certificate.key", "own.key"],
+        )
+        .await;
+    assert_eq!(get(&client, URL).await.client, Some(own.fingerprint()));
+    fs::write(gateway.setup().dir().join("own.key"), next.key_pem()).unwrap();
+    eventually!("the next one", {
+        (get(&client, URL).await.client == Some(next.fingerprint())).then_some(())
+    });
+}
+
+#[tokio::test]
+async fn the_lowest_version_can_be_raised() {
+    let identity = identity();
+    let endpoint = TlsServer::new(&identity).tls12().start().await;
+    let pool_of = |lines: &[&str]| pool(&endpoint, &identity, lines);
+    let mut gateway = Setup::new().default_pool("web", pool_of(&[])).start().await;
+    let client = gateway.client(Http::One);
+    assert_eq!(get(&client, URL).await.version, "TLSv1_2");
+    gateway.configure(|setup| setup.pool("web", pool_of(&["tls.min_version = \"1.3\""])));
+    eventually!(
+        "the refusal",
+        (client.get(URL).await.cause() == "tls-failed").then_some(())
+    );
+    for _ in 0..5 {
+        assert_eq!(
+            client.get(URL).await.cause(),
+            "tls-failed",
+            "no pooled connection is used"
+        );
+    }
+}
+
+async fn reload(gateway: &mut Gateway, pool: Pool) {
+    let entries = gateway.log().len();
+    gateway.configure(|setup| setup.pool("web", pool));
+    gateway
+        .logged_after(entries, &["everything on disk is live"])
+        .await;
+}
+
+#[tokio::test]
+async fn sessions_are_resumed_and_a_changed_trust_begins_anew() {
+    let identity = identity();
+    for server in [TlsServer::new(&identity), TlsServer::new(&identity).tls12()] {
+        let endpoint = server.start().await;
+        let pool_of = |lines: &[&str]| pool(&endpoint, &identity, lines);
+        let setup = Setup::new().default_pool("web", pool_of(&["max_idle = 0"]));
+        let mut gateway = setup.start().await;
+        let client = gateway.client(Http::One);
+        assert!(!get(&client, URL).await.resumed);
+        assert!(get(&client, URL).await.resumed);
+        // Something else changes: connections and sessions stay.
+        reload(
+            &mut gateway,
+            pool_of(&["max_idle = 0", "timeouts.connect = \"4s\""]),
+        )
+        .await;
+        assert!(get(&client, URL).await.resumed);
+        // Another list that also has the certificate: it is looked at again.
+        let other = Identity::self_signed(&["web.internal"]).fingerprint();
+        let wider = Pool::of(&format!(
+            "endpoints = [\"{}\"]\nmax_idle = 0\ntrust.certificates = [\"{}\", \"{other}\"]",
+            endpoint.address(),
+            identity.fingerprint()
+        ));
+        reload(&mut gateway, wider).await;
+        assert!(!get(&client, URL).await.resumed);
+        assert!(get(&client, URL).await.resumed);
+    }
+}
+
+#[tokio::test]
+async fn one_endpoints_session_is_not_offered_to_another() {
+    let identity = identity();
+    let (one, other) = (
+        TlsServer::new(&identity).start().await,
+        TlsServer::new(&identity).start().await,
+    );
+    let base = format!(
+        "endpoints = [\"{}\", \"{}\"]\nmax_idle = 0\nserver_name = \"web.internal\"\ntrust.certificates = [\"{}\"]",
+        one.address(),
+        other.address(),
+        identity.fingerprint()
+    );
+    let gateway = Setup::new()
+        .workers(1)
+        .default_pool("web", Pool::of(&base))
+        .start()
+        .await;
+    let client = gateway.client(Http::One);
+    let mut resumed = Vec::new();
+    for _ in 0..4 {
+        resumed.push(get(&client, URL).await.resumed);
+    }
+    assert_eq!(resumed, [false, false, true, true], "in turn");
+    assert_eq!((one.connections(), other.connections()), (2, 2));
+}
