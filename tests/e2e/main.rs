@@ -11,6 +11,7 @@ mod client_certificates;
 mod early_answers;
 mod errors;
 mod faults_pools;
+mod faults_tls;
 mod guests;
 mod headers;
 mod hot_reload;

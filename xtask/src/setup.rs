@@ -22,10 +22,11 @@ const RUSTUP_LIMIT: Duration = Duration::from_secs(180);
 /// Checks for everything and installs what is missing.
 pub(crate) fn run(project: &Project) -> Result<()> {
     step(
-        "Look for a C compiler, curl and a compiler for wasm",
+        "Look for a C compiler, curl, openssl and a compiler for wasm",
         || {
             c_compiler()?;
             curl()?;
+            openssl()?;
             wasm(project)
         },
     )
@@ -53,6 +54,14 @@ fn curl() -> Result<()> {
         bail!("this curl does not speak HTTP/2, which the demo shows; install one that does");
     }
     Ok(())
+}
+
+/// Tests speak to the gateway as old, careless and hostile peers do.
+fn openssl() -> Result<()> {
+    match which("openssl") {
+        Some(_) => Ok(()),
+        None => apt::install(&["openssl"], "openssl"),
+    }
 }
 
 fn wasm(project: &Project) -> Result<()> {
