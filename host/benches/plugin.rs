@@ -1,7 +1,12 @@
 //! What a plugin's decision costs: one routing call, and a chain of the three roles, with the
 //! reference plugins as `cargo xtask plugins` builds them. Run `cargo bench -p witgate`.
 
-use std::{hint::black_box, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    hint::black_box,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::uri::Authority;
@@ -9,8 +14,8 @@ use witgate::{
     config::{OnError, PluginLimits, Sidecar},
     metrics::PerWorker,
     plugin::{
-        self, Connection, Digest, Lendable, LocalPlugin, PluginEngine, PoolFacts, Request,
-        RequestId, Response, Source, TlsSession,
+        self, CallError, Connection, Digest, Lendable, LocalPlugin, PluginEngine, PoolFacts,
+        Request, RequestId, Response, Source, TlsSession,
     },
 };
 
@@ -96,6 +101,14 @@ fn response() -> Lendable<Response> {
     Lendable::new(Response { head })
 }
 
+/// Clock and counters, as the gateway has them.
+fn counted<R>(plugin: &LocalPlugin, lap: &mut Instant, called: Result<R, CallError>) {
+    let now = Instant::now();
+    let took = now.duration_since(std::mem::replace(lap, now));
+    plugin.called(took, called.as_ref().err());
+    let _ = black_box(called);
+}
+
 fn calls(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -117,18 +130,35 @@ fn calls(criterion: &mut Criterion) {
     let mut request = request();
     let mut response = response();
     criterion.bench_function("route", |bench| {
-        bench.iter(|| runtime.block_on(async { black_box(router.route(&mut request).await) }));
+        bench.iter(|| {
+            runtime.block_on(async {
+                let mut lap = Instant::now();
+                counted(&router, &mut lap, router.route(&mut request).await);
+            });
+        });
     });
     criterion.bench_function("route, prefer, rewrite-request", |bench| {
         bench.iter(|| {
             runtime.block_on(async {
-                black_box(router.route(&mut request).await);
-                black_box(sticky.prefer(&mut request, &pool).await);
-                black_box(rewriter.rewrite_request(&mut request).await);
+                let mut lap = Instant::now();
+                counted(&router, &mut lap, router.route(&mut request).await);
+                counted(&sticky, &mut lap, sticky.prefer(&mut request, &pool).await);
+                let edits = rewriter.rewrite_request(&mut request).await;
+                counted(&rewriter, &mut lap, edits);
             });
         });
     });
-    criterion.bench_function("rewrite-response", |bench| {
+    criterion.bench_function("prefer", |bench| {
+        bench.iter(|| {
+            runtime.block_on(async { black_box(sticky.prefer(&mut request, &pool).await) })
+        });
+    });
+    criterion.bench_function("rewrite-request", |bench| {
+        bench.iter(|| {
+            runtime.block_on(async { black_box(rewriter.rewrite_request(&mut request).await) })
+        });
+    });
+    criterion.bench_function("rewrite-response, which does nothing", |bench| {
         bench.iter(|| {
             runtime.block_on(async {
                 black_box(rewriter.rewrite_response(&mut request, &mut response).await)
@@ -139,6 +169,9 @@ fn calls(criterion: &mut Criterion) {
         bench.iter(|| runtime.block_on(async { black_box(&mut request) }).id);
     });
 }
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 criterion_group!(benches, calls);
 criterion_main!(benches);

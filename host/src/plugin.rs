@@ -9,13 +9,13 @@ mod engine;
 mod error;
 mod facts;
 pub mod folder;
+mod getters;
 mod instance;
 mod lines;
 mod load;
 mod local;
 mod log;
 mod state;
-mod types;
 mod version;
 
 pub use bindings::{
@@ -32,5 +32,5 @@ pub use facts::{
     Connection, Lendable, Original, PoolFacts, Request, RequestId, Response, TlsSession,
 };
 pub use load::load;
-pub use local::{Called, LocalPlugin};
+pub use local::LocalPlugin;
 pub use version::{Digest, Source, Version};

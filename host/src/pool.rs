@@ -100,7 +100,7 @@ impl Pool {
             authority,
             timeouts: config.timeouts.clone(),
             max_idle: config.max_idle,
-            generation: generation(&endpoints),
+            generation: generation(&config.name, &endpoints),
             seeds: endpoints
                 .iter()
                 .map(|endpoint| hash_key([endpoint.key.id.as_bytes()]))
@@ -116,8 +116,9 @@ impl Pool {
     }
 }
 
-fn generation(endpoints: &[Arc<Endpoint>]) -> u64 {
+fn generation(name: &str, endpoints: &[Arc<Endpoint>]) -> u64 {
     let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
     endpoints
         .iter()
         .for_each(|endpoint| endpoint.key.hash(&mut hasher));

@@ -12,7 +12,7 @@ mod intake;
 mod record;
 mod session;
 
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 use http::{Method, StatusCode};
 use hyper::body::Incoming;
@@ -44,6 +44,7 @@ pub async fn serve(
             Exchange {
                 request: Lendable::new(request),
                 snapshot,
+                lap: record.started,
                 record: &mut record,
             }
             .run(body)
@@ -72,6 +73,8 @@ struct Exchange<'a> {
     request: Lendable<Request>,
     snapshot: Rc<LocalSnapshot>,
     record: &'a mut Record,
+    /// When the last plugin call ended.
+    lap: Instant,
 }
 
 impl Exchange<'_> {

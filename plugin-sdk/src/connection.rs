@@ -1,22 +1,27 @@
 //! What is known of the connection that a request came on.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
-use crate::bindings::types::SocketAddress;
+use crate::bindings::types::{IpAddress, SocketAddress};
 
-impl SocketAddress {
-    /// The standard library's type. The gateway writes addresses, so that one always parses;
-    /// the unspecified address stands for none.
-    pub(crate) fn typed(&self) -> SocketAddr {
-        let ip = self.ip.parse().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        SocketAddr::new(ip, self.port)
+impl From<SocketAddress> for SocketAddr {
+    fn from(SocketAddress { ip, port }: SocketAddress) -> Self {
+        let ip: IpAddr = match ip {
+            IpAddress::Ipv4((a, b, c, d)) => [a, b, c, d].into(),
+            IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => [a, b, c, d, e, f, g, h].into(),
+        };
+        Self::new(ip, port)
     }
 }
 
 impl From<SocketAddr> for SocketAddress {
     fn from(address: SocketAddr) -> Self {
+        let ip = match address.ip().to_canonical() {
+            IpAddr::V4(ip) => IpAddress::Ipv4(ip.octets().into()),
+            IpAddr::V6(ip) => IpAddress::Ipv6(ip.segments().into()),
+        };
         Self {
-            ip: address.ip().to_string(),
+            ip,
             port: address.port(),
         }
     }

@@ -44,8 +44,10 @@ pub mod check {
 mod guest {
     use super::{Export, Exported, configure};
     use crate::{
-        Affinity, Outcome, Preference, RequestEdit, ResponseEdit, Rewriting, Route, Routing,
-        bindings::{affinity, base, cast, rewriting, routing, types},
+        Affinity, Outcome, Pool, Preference, Request, RequestEdit, Response, ResponseEdit,
+        Rewriting, Route, Routing,
+        bindings::{affinity, base, rewriting, routing},
+        guest::{RawPool, RawRequest, RawResponse},
         log,
     };
 
@@ -58,6 +60,13 @@ mod guest {
         })
     }
 
+    fn request() -> Request {
+        Request::new(RawRequest)
+    }
+
+    const POOL: Pool = Pool { raw: RawPool };
+    const RESPONSE: Response = Response { raw: RawResponse };
+
     impl<P: Exported> base::exports::witgate::plugin::lifecycle::Guest for Export<P> {
         fn configure(config: String) -> Result<(), String> {
             log::report_panics();
@@ -66,38 +75,28 @@ mod guest {
     }
 
     impl<P: Exported + Routing> routing::exports::witgate::plugin::routing::Guest for Export<P> {
-        fn route(request: &types::Request) -> Route {
-            instance(|plugin: &P| plugin.route(cast::request(request)))
+        fn route() -> Route {
+            instance(|plugin: &P| plugin.route(&request()))
         }
     }
 
     impl<P: Exported + Affinity> affinity::exports::witgate::plugin::affinity::Guest for Export<P> {
-        fn prefer(request: &types::Request, pool: &types::Pool) -> Preference {
-            instance(|plugin: &P| plugin.prefer(cast::request(request), cast::pool(pool)))
+        fn prefer() -> Preference {
+            instance(|plugin: &P| plugin.prefer(&request(), &POOL))
         }
 
-        fn stick(
-            request: &types::Request,
-            pool: &types::Pool,
-            endpoint: String,
-            outcome: Outcome,
-        ) -> Vec<ResponseEdit> {
-            let (request, pool) = (cast::request(request), cast::pool(pool));
-            instance(|plugin: &P| plugin.stick(request, pool, &endpoint, outcome))
+        fn stick(endpoint: String, outcome: Outcome) -> Vec<ResponseEdit> {
+            instance(|plugin: &P| plugin.stick(&request(), &POOL, &endpoint, outcome))
         }
     }
 
     impl<P: Exported + Rewriting> rewriting::exports::witgate::plugin::rewriting::Guest for Export<P> {
-        fn rewrite_request(request: &types::Request) -> Vec<RequestEdit> {
-            instance(|plugin: &P| plugin.rewrite_request(cast::request(request)))
+        fn rewrite_request() -> Vec<RequestEdit> {
+            instance(|plugin: &P| plugin.rewrite_request(&request()))
         }
 
-        fn rewrite_response(
-            request: &types::Request,
-            response: &types::Response,
-        ) -> Vec<ResponseEdit> {
-            let (request, response) = (cast::request(request), cast::response(response));
-            instance(|plugin: &P| plugin.rewrite_response(request, response))
+        fn rewrite_response() -> Vec<ResponseEdit> {
+            instance(|plugin: &P| plugin.rewrite_response(&request(), &RESPONSE))
         }
     }
 }

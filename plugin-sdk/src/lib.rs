@@ -83,6 +83,8 @@ mod config;
 mod connection;
 mod decision;
 mod export;
+#[cfg(target_arch = "wasm32")]
+mod guest;
 mod host_pattern;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
@@ -90,6 +92,7 @@ mod plugin;
 mod pool;
 mod request;
 mod response;
+mod target_uri;
 
 #[doc(hidden)]
 pub mod bindings;

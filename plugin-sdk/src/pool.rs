@@ -1,7 +1,7 @@
 //! A pool as affinity plugins see it.
 
 #[cfg(target_arch = "wasm32")]
-use crate::bindings::types::Pool as Raw;
+use crate::guest::RawPool as Raw;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::native::RawPool as Raw;
 
@@ -19,7 +19,6 @@ use crate::native::RawPool as Raw;
 /// ```
 #[derive(Debug)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(Clone, PartialEq, Eq))]
-#[repr(transparent)]
 pub struct Pool {
     pub(crate) raw: Raw,
 }
@@ -31,8 +30,8 @@ impl Pool {
         self.raw.name()
     }
 
-    /// Changes whenever the list of endpoints does, so that a plugin may keep what it derived
-    /// from the list. Not comparable between pools.
+    /// Changes whenever the list of endpoints does, and differs between pools, so that a plugin
+    /// may keep what it derived from the list.
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.raw.generation()

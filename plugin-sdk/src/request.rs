@@ -1,19 +1,20 @@
 //! A request as plugins see it: typed getters over the gateway's facts, or over built ones in
 //! native tests.
 
-use std::net::SocketAddr;
+use std::{cell::OnceCell, net::SocketAddr};
 
-use crate::{Field, HttpVersion, Scheme, TlsSession};
+use crate::{Field, HttpVersion, Scheme, TlsSession, target_uri::TargetUri};
 
 #[cfg(target_arch = "wasm32")]
-use crate::bindings::types::Request as Raw;
+use crate::guest::RawRequest as Raw;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::native::RawRequest as Raw;
 
 /// A request as the gateway received it; during rewriting with the edits made so far.
 ///
-/// Each getter is a call into the gateway and copies what it returns: ask for what is needed,
-/// once. Header names are case-insensitive.
+/// A getter is a call into the gateway and copies what it returns: ask for what is needed,
+/// once. Scheme, authority, host, path and query are parts of the target URI and cost one call
+/// together; so do those of the original. Header names are case-insensitive.
 ///
 /// In native tests a request is built:
 ///
@@ -28,19 +29,38 @@ use crate::native::RawRequest as Raw;
 /// assert_eq!(request.authority(), "shop.example:8443");
 /// assert_eq!(request.host(), "shop.example");
 /// assert_eq!(request.path(), "/api");
-/// assert_eq!(request.query().as_deref(), Some("x=1"));
+/// assert_eq!(request.query(), Some("x=1"));
 /// assert_eq!(request.header_str("x-beta").as_deref(), Some("1"));
 /// assert_eq!(request.cookie("session").as_deref(), Some("7f"));
 /// assert_eq!(request.peer().port(), 5555);
 /// ```
 #[derive(Debug)]
-#[cfg_attr(not(target_arch = "wasm32"), derive(Clone, PartialEq, Eq))]
-#[repr(transparent)]
+#[cfg_attr(not(target_arch = "wasm32"), derive(Clone))]
 pub struct Request {
     pub(crate) raw: Raw,
+    uri: OnceCell<TargetUri>,
+    original: OnceCell<TargetUri>,
 }
 
 impl Request {
+    pub(crate) fn new(raw: Raw) -> Self {
+        Self {
+            raw,
+            uri: OnceCell::new(),
+            original: OnceCell::new(),
+        }
+    }
+
+    fn uri(&self) -> &TargetUri {
+        self.uri
+            .get_or_init(|| TargetUri::new(self.raw.target_uri()))
+    }
+
+    fn original(&self) -> &TargetUri {
+        self.original
+            .get_or_init(|| TargetUri::new(self.raw.original_uri()))
+    }
+
     /// The gateway's own id of this request: 32 lower-case hexadecimal digits, also in the
     /// access log.
     #[must_use]
@@ -54,53 +74,67 @@ impl Request {
         self.raw.method()
     }
 
-    /// `https` on a TLS listener, else `http`.
-    #[must_use]
-    pub fn scheme(&self) -> Scheme {
-        self.raw.scheme()
-    }
-
     /// The protocol between client and gateway.
     #[must_use]
     pub fn version(&self) -> HttpVersion {
         self.raw.version()
     }
 
-    /// Host and, when the client named one, port: `shop.example:8443`.
+    /// The target URI (RFC 9110 §7.1): `https://shop.example:8443/api?x=1`. Ends with the
+    /// authority for `OPTIONS *`.
     #[must_use]
-    pub fn authority(&self) -> String {
-        self.raw.authority()
+    pub fn target_uri(&self) -> &str {
+        self.uri().as_str()
+    }
+
+    /// `https` on a TLS listener, else `http`.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        let known = self.uri.get().or_else(|| self.original.get());
+        known.map_or_else(|| self.raw.scheme(), TargetUri::scheme)
+    }
+
+    /// Host and, when the client named one, port: `shop.example:8443`. Lower-case.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.uri().authority()
     }
 
     /// The authority's host alone: lower-case, no port, no final dot; an IPv6 address without
     /// its brackets.
     #[must_use]
-    pub fn host(&self) -> String {
-        self.raw.host()
+    pub fn host(&self) -> &str {
+        self.uri().host()
     }
 
     /// The path, percent-encoded as sent, starting with `/`; `*` for `OPTIONS *`.
     #[must_use]
-    pub fn path(&self) -> String {
-        self.raw.path()
+    pub fn path(&self) -> &str {
+        self.uri().path()
     }
 
     /// What follows `?`, undecoded; none without `?`, empty when nothing follows it.
     #[must_use]
-    pub fn query(&self) -> Option<String> {
-        self.raw.query()
+    pub fn query(&self) -> Option<&str> {
+        self.uri().query()
+    }
+
+    /// The target URI that the client asked for, whatever plugins made of it since.
+    #[must_use]
+    pub fn original_uri(&self) -> &str {
+        self.original().as_str()
     }
 
     /// The authority that the client asked for, whatever plugins made of it since.
     #[must_use]
-    pub fn original_authority(&self) -> String {
-        self.raw.original_authority()
+    pub fn original_authority(&self) -> &str {
+        self.original().authority()
     }
 
     /// Path and query that the client asked for, whatever plugins made of them since.
     #[must_use]
-    pub fn original_target(&self) -> String {
-        self.raw.original_target()
+    pub fn original_target(&self) -> &str {
+        self.original().target()
     }
 
     /// The value of the first field of this name; none when there is none.
@@ -142,34 +176,17 @@ impl Request {
         self.raw.listener()
     }
 
-    /// The client's side of the connection.
+    /// The client's side of the connection. An IPv4 client on a socket for both families has
+    /// an IPv4 address.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
-        self.raw.peer().typed()
-    }
-
-    /// The client's address without brackets, and its port: [`peer`](Self::peer) as text, which
-    /// saves parsing where it is passed on. An IPv4 client on a socket for both families is
-    /// written as an IPv4 client.
-    #[must_use]
-    pub fn peer_text(&self) -> (String, u16) {
-        let peer = self.raw.peer();
-        match peer.ip.strip_prefix("::ffff:") {
-            Some(v4) if v4.contains('.') => (v4.to_owned(), peer.port),
-            _ => (peer.ip, peer.port),
-        }
+        self.raw.peer().into()
     }
 
     /// The gateway's side of the connection.
     #[must_use]
     pub fn local(&self) -> SocketAddr {
-        self.raw.local().typed()
-    }
-
-    /// The port of the gateway's side alone.
-    #[must_use]
-    pub fn local_port(&self) -> u16 {
-        self.raw.local().port
+        self.raw.local().into()
     }
 
     /// The TLS session; none on a plain listener.
@@ -178,3 +195,13 @@ impl Request {
         self.raw.tls()
     }
 }
+
+#[cfg(not(target_arch = "wasm32"))]
+impl PartialEq for Request {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw == other.raw
+    }
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+impl Eq for Request {}

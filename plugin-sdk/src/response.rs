@@ -3,7 +3,7 @@
 use crate::Field;
 
 #[cfg(target_arch = "wasm32")]
-use crate::bindings::types::Response as Raw;
+use crate::guest::RawResponse as Raw;
 #[cfg(not(target_arch = "wasm32"))]
 use crate::native::RawResponse as Raw;
 
@@ -20,7 +20,6 @@ use crate::native::RawResponse as Raw;
 /// ```
 #[derive(Debug)]
 #[cfg_attr(not(target_arch = "wasm32"), derive(Clone, PartialEq, Eq))]
-#[repr(transparent)]
 pub struct Response {
     pub(crate) raw: Raw,
 }

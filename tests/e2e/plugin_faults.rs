@@ -208,6 +208,14 @@ async fn every_kind_of_trap_costs_one_request() {
 }
 
 #[tokio::test]
+async fn asking_for_what_the_call_is_not_about_is_a_trap() {
+    let (_upstream, gateway) = with(&wasm::asking_for_a_response(), "").await;
+    fails(&gateway, &gateway.client(Http::Two), "plugin-trap").await;
+    let reason = "there is no response in this call";
+    gateway.logged(&["WARN", "faulty", reason]).await;
+}
+
+#[tokio::test]
 async fn endless_recursion_is_a_trap() {
     let (_upstream, gateway) = with(&guest("recurses"), "deadline = \"2s\"").await;
     costs_only_its_own_request(&gateway, Http::Two, "plugin-trap").await;

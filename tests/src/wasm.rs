@@ -11,7 +11,8 @@ use std::{
 use crate::certs::{hex, sha256};
 
 pub use handmade::{
-    another_version, answering, executing, forwarding, on_wasi, unknown_import, wrong_world,
+    another_version, answering, asking_for_a_response, executing, forwarding, on_wasi,
+    unknown_import, wrong_world,
 };
 
 /// A plugin of `plugins/`, such as `path-router`.

@@ -5,9 +5,4 @@ wasmtime::component::bindgen!({
     world: "plugin",
     imports: { default: trappable },
     exports: { default: async },
-    with: {
-        "witgate:plugin/types.request": super::facts::RequestHandle,
-        "witgate:plugin/types.response": super::facts::ResponseHandle,
-        "witgate:plugin/types.pool": super::facts::PoolHandle,
-    },
 });

@@ -17,8 +17,14 @@ pub const MAX_FILE: u64 = 64 << 20;
 
 const PACKAGE: &str = "witgate:plugin/";
 const VERSION: &str = "witgate:plugin@0.1.0";
-const OFFERED: &str =
-    "`witgate:plugin/types@0.1.0`, `witgate:plugin/log@0.1.0` and WASI 0.2 (with an empty context)";
+const OFFERED: &str = "`types`, `request`, `response`, `pool` and `log` of `witgate:plugin@0.1.0`, and WASI 0.2 (with an empty context)";
+const IMPORTS: [&str; 5] = [
+    "witgate:plugin/types@0.1.0",
+    "witgate:plugin/request@0.1.0",
+    "witgate:plugin/response@0.1.0",
+    "witgate:plugin/pool@0.1.0",
+    "witgate:plugin/log@0.1.0",
+];
 /// The parts of WASI 0.2 that are linked.
 const WASI: [&str; 6] = [
     "wasi:cli/",
@@ -204,10 +210,7 @@ fn check_exports(exports: &[String]) -> Result<(), LoadError> {
 }
 
 fn is_offered(import: &str) -> bool {
-    matches!(
-        import,
-        "witgate:plugin/types@0.1.0" | "witgate:plugin/log@0.1.0"
-    ) || WASI.iter().any(|prefix| import.starts_with(prefix))
+    IMPORTS.contains(&import) || WASI.iter().any(|prefix| import.starts_with(prefix))
 }
 
 fn is_other_version(name: &str) -> bool {

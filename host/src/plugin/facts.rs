@@ -10,7 +10,10 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderMap, Uri, request, response, uri::Authority};
+use http::{
+    HeaderMap, Uri, request, response,
+    uri::{Authority, PathAndQuery},
+};
 
 /// A request as plugins see it and as it goes upstream once they have edited it.
 #[derive(Debug)]
@@ -52,6 +55,29 @@ impl Request {
             let (authority, target) = (self.authority.clone(), self.head.uri.clone());
             self.original = Some(Box::new(Original { authority, target }));
         }
+    }
+
+    /// The target URI (RFC 9110 §7.1).
+    pub(super) fn target_uri(&self) -> String {
+        self.uri_of(&self.authority, &self.head.uri)
+    }
+
+    /// The target URI that the client asked for.
+    pub(super) fn original_uri(&self) -> String {
+        let (authority, target) = self.original();
+        self.uri_of(authority, target)
+    }
+
+    fn uri_of(&self, authority: &Authority, target: &Uri) -> String {
+        let scheme = match self.connection.tls {
+            Some(_) => "https://",
+            None => "http://",
+        };
+        let target = match target.path_and_query().map_or("/", PathAndQuery::as_str) {
+            "*" => "",
+            target => target,
+        };
+        [scheme, authority.as_str(), target].concat()
     }
 
     /// The authority's host: no port, no brackets, no final dot.
@@ -160,16 +186,6 @@ impl<T> DerefMut for Lendable<T> {
             .expect("nothing is lent between calls")
     }
 }
-
-/// Stands for the one request that a call lends to its plugin.
-#[derive(Debug)]
-pub enum RequestHandle {}
-/// Stands for the one response that a call lends to its plugin.
-#[derive(Debug)]
-pub enum ResponseHandle {}
-/// Stands for the one pool that a call lends to its plugin.
-#[derive(Debug)]
-pub enum PoolHandle {}
 
 /// The values of one header field, copied.
 pub(super) fn values(headers: &HeaderMap, name: &str) -> Vec<Vec<u8>> {

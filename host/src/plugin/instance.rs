@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use wasmtime::{Store, component::Resource};
+use wasmtime::Store;
 
 use super::{
     bindings::exports::witgate::plugin::{affinity, lifecycle, rewriting, routing},
@@ -21,8 +21,6 @@ const START_LIMIT: Duration = Duration::from_secs(2);
 /// What one call may hand over in lists and strings, bytes as laid out in the host's memory.
 /// Responses of 64 KiB and 128 edits fit many times.
 const TRANSFER_LIMIT: usize = 1 << 20;
-/// A call lends one request, one response and one pool; the handle says no more than "that one".
-const LENT: u32 = 1;
 
 /// A configured instance.
 pub struct Instance {
@@ -66,7 +64,7 @@ impl Instance {
         };
         self.store.data_mut().request = request.lend();
         let result = call(&mut self.store, &self.plugin, async |store| {
-            role.call_route(store, lent()).await
+            role.call_route(store).await
         })
         .await;
         request.give_back(self.store.data_mut().request.take());
@@ -85,9 +83,10 @@ impl Instance {
         self.store.data_mut().request = request.lend();
         self.store.data_mut().pool = Some(Arc::clone(pool));
         let result = call(&mut self.store, &self.plugin, async |store| {
-            role.call_prefer(store, lent(), lent()).await
+            role.call_prefer(store).await
         })
         .await;
+        self.store.data_mut().pool = None;
         request.give_back(self.store.data_mut().request.take());
         result
     }
@@ -106,10 +105,10 @@ impl Instance {
         self.store.data_mut().request = request.lend();
         self.store.data_mut().pool = Some(Arc::clone(pool));
         let result = call(&mut self.store, &self.plugin, async |store| {
-            role.call_stick(store, lent(), lent(), endpoint, outcome)
-                .await
-        });
-        let result = result.await;
+            role.call_stick(store, endpoint, outcome).await
+        })
+        .await;
+        self.store.data_mut().pool = None;
         request.give_back(self.store.data_mut().request.take());
         result
     }
@@ -124,7 +123,7 @@ impl Instance {
         };
         self.store.data_mut().request = request.lend();
         let result = call(&mut self.store, &self.plugin, async |store| {
-            role.call_rewrite_request(store, lent()).await
+            role.call_rewrite_request(store).await
         })
         .await;
         request.give_back(self.store.data_mut().request.take());
@@ -143,9 +142,9 @@ impl Instance {
         self.store.data_mut().request = request.lend();
         self.store.data_mut().response = response.lend();
         let result = call(&mut self.store, &self.plugin, async |store| {
-            role.call_rewrite_response(store, lent(), lent()).await
-        });
-        let result = result.await;
+            role.call_rewrite_response(store).await
+        })
+        .await;
         request.give_back(self.store.data_mut().request.take());
         response.give_back(self.store.data_mut().response.take());
         result
@@ -226,10 +225,6 @@ async fn within<R>(
         Ok(result) => result,
         Err(_) => Err(wasmtime::Error::new(DeadlineExceeded(deadline))),
     }
-}
-
-fn lent<T: 'static>() -> Resource<T> {
-    Resource::new_borrow(LENT)
 }
 
 fn call_error(store: &Store<State>, plugin: &Version, error: &wasmtime::Error) -> CallError {

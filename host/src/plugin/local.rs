@@ -28,18 +28,14 @@ pub struct LocalPlugin {
     /// What they are instances of.
     pub version: Arc<Version>,
     worker: usize,
-    idle: RefCell<Vec<Instance>>,
+    /// Boxed, as they come and go with each call.
+    #[allow(
+        clippy::vec_box,
+        reason = "an instance is large and moves twice a call"
+    )]
+    idle: RefCell<Vec<Box<Instance>>>,
     busy: Cell<usize>,
     reported: Cell<Option<(Instant, usize)>>,
-}
-
-/// A call that is over.
-#[derive(Debug)]
-pub struct Called<R> {
-    /// The decision, not yet looked at.
-    pub result: Result<R, CallError>,
-    /// Wall time, including what others were given of it.
-    pub took: Duration,
 }
 
 impl LocalPlugin {
@@ -55,7 +51,7 @@ impl LocalPlugin {
     }
 
     /// Routing: which pool serves the request.
-    pub async fn route(&self, request: &mut Lendable<Request>) -> Called<Decision> {
+    pub async fn route(&self, request: &mut Lendable<Request>) -> Result<Decision, CallError> {
         self.call(async |instance| instance.route(request).await)
             .await
     }
@@ -65,7 +61,7 @@ impl LocalPlugin {
         &self,
         request: &mut Lendable<Request>,
         pool: &Arc<PoolFacts>,
-    ) -> Called<Preference> {
+    ) -> Result<Preference, CallError> {
         self.call(async |instance| instance.prefer(request, pool).await)
             .await
     }
@@ -77,7 +73,7 @@ impl LocalPlugin {
         pool: &Arc<PoolFacts>,
         endpoint: &str,
         outcome: Outcome,
-    ) -> Called<Vec<ResponseEdit>> {
+    ) -> Result<Vec<ResponseEdit>, CallError> {
         self.call(async |instance| instance.stick(request, pool, endpoint, outcome).await)
             .await
     }
@@ -86,7 +82,7 @@ impl LocalPlugin {
     pub async fn rewrite_request(
         &self,
         request: &mut Lendable<Request>,
-    ) -> Called<Vec<RequestEdit>> {
+    ) -> Result<Vec<RequestEdit>, CallError> {
         self.call(async |instance| instance.rewrite_request(request).await)
             .await
     }
@@ -96,9 +92,21 @@ impl LocalPlugin {
         &self,
         request: &mut Lendable<Request>,
         response: &mut Lendable<Response>,
-    ) -> Called<Vec<ResponseEdit>> {
+    ) -> Result<Vec<ResponseEdit>, CallError> {
         self.call(async |instance| instance.rewrite_response(request, response).await)
             .await
+    }
+
+    /// Counts a call that took this long; `error` where it failed.
+    pub fn called(&self, took: Duration, error: Option<&CallError>) {
+        let counters = self.version.counters.of(self.worker);
+        counters.calls.add(1);
+        counters
+            .nanoseconds
+            .add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        if let Some(error) = error {
+            counters.failed(error);
+        }
     }
 
     /// Counts a decision that the gateway did not act on.
@@ -132,32 +140,15 @@ impl LocalPlugin {
     async fn call<R>(
         &self,
         run: impl AsyncFnOnce(&mut Instance) -> Result<R, CallError>,
-    ) -> Called<R> {
-        let started = Instant::now();
-        let result = self.call_uncounted(run).await;
-        let took = started.elapsed();
-        let counters = self.version.counters.of(self.worker);
-        counters.calls.add(1);
-        counters
-            .nanoseconds
-            .add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-        if let Err(error) = &result {
-            counters.failed(error);
-        }
-        Called { result, took }
-    }
-
-    async fn call_uncounted<R>(
-        &self,
-        run: impl AsyncFnOnce(&mut Instance) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
         let _busy = self.busy()?;
         let idle = self.idle.borrow_mut().pop();
         let mut instance = match idle {
             Some(instance) => instance,
-            None => Instance::start(&self.version)
-                .await
-                .map_err(|error| self.not_started(error))?,
+            None => {
+                let started = Instance::start(&self.version).await;
+                Box::new(started.map_err(|error| self.not_started(error))?)
+            }
         };
         let decision = run(&mut instance).await?;
         self.idle.borrow_mut().push(instance);

@@ -40,7 +40,8 @@ pub struct State {
     pub(super) pool: Option<Arc<PoolFacts>>,
     pub(super) lines: LineBudget,
     pub(super) memory: MemoryLimit,
-    started: Instant,
+    /// When the first slice ended. Calls that end within it, nearly all, never read the clock.
+    started: Option<Instant>,
     slices: u32,
     deadline: Duration,
     wasi: Option<Box<Wasi>>,
@@ -65,7 +66,7 @@ impl State {
                 used: 0,
                 denied: false,
             },
-            started: Instant::now(),
+            started: None,
             slices: 0,
             deadline: Duration::ZERO,
             wasi,
@@ -74,7 +75,7 @@ impl State {
 
     /// Starts the clock of one call.
     pub(super) fn start(&mut self, deadline: Duration) {
-        self.started = Instant::now();
+        self.started = None;
         self.slices = 0;
         self.deadline = deadline;
     }
@@ -83,7 +84,8 @@ impl State {
     /// traps, before it the worker serves others first.
     pub(super) fn slice_over(&mut self) -> wasmtime::Result<UpdateDeadline> {
         self.slices += 1;
-        if self.slices >= MIN_SLICES && self.started.elapsed() >= self.deadline {
+        let started = *self.started.get_or_insert_with(Instant::now);
+        if self.slices >= MIN_SLICES && started.elapsed() >= self.deadline {
             return Err(wasmtime::Error::new(DeadlineExceeded(self.deadline)));
         }
         Ok(UpdateDeadline::YieldCustom(

@@ -1,7 +1,7 @@
 //! Asking plugins: routing, affinity, rewriting. A call that fails, or a decision that cannot
 //! be acted on, becomes an error of the request or, where its plugin fails open, no opinion.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Instant};
 
 use http::HeaderMap;
 
@@ -11,7 +11,7 @@ use crate::{
     error::{GatewayError, RefusedDecision},
     headers,
     plugin::{
-        Called, Decision, Forward, Lendable, LocalPlugin, Outcome, Preference, Respond, Response,
+        CallError, Decision, Forward, Lendable, LocalPlugin, Outcome, Preference, Respond, Response,
     },
     pool::Wanted,
 };
@@ -28,6 +28,7 @@ impl Exchange<'_> {
     /// Asks the routing plugins in order; the first that does not pass has decided.
     pub(super) async fn route(&mut self) -> Result<Routed, GatewayError> {
         let snapshot = Rc::clone(&self.snapshot);
+        self.lap = Instant::now();
         for plugin in &snapshot.routing {
             let called = plugin.route(&mut self.request).await;
             let acted = match self.called(plugin, Role::Routing, called)? {
@@ -108,6 +109,7 @@ impl Exchange<'_> {
         head.version = http::Version::HTTP_11;
         let snapshot = Rc::clone(&self.snapshot);
         let mut response = Lendable::new(Response { head });
+        self.lap = Instant::now();
         for plugin in snapshot.rewriting.iter().rev() {
             let called = plugin
                 .rewrite_response(&mut self.request, &mut response)
@@ -153,16 +155,20 @@ impl Exchange<'_> {
         self.acted(plugin, applied).map(drop)
     }
 
-    /// The decision of a call; none when it failed and its plugin fails open.
+    /// The decision of a call; none when it failed and its plugin fails open. The call's time
+    /// is that since the one before it, so that a chain reads the clock once a call; acting on
+    /// the earlier decision is thus in it.
     fn called<R>(
         &mut self,
         plugin: &Rc<LocalPlugin>,
         role: Role,
-        called: Called<R>,
+        called: Result<R, CallError>,
     ) -> Result<Option<R>, GatewayError> {
-        self.record.called(plugin, role, called.took);
+        let now = Instant::now();
+        let took = now.saturating_duration_since(std::mem::replace(&mut self.lap, now));
+        plugin.called(took, called.as_ref().err());
+        self.record.called(plugin, role, took);
         called
-            .result
             .map(Some)
             .or_else(|error| fail(plugin, GatewayError::Plugin(error)))
     }

@@ -29,7 +29,7 @@ pub(super) struct Record {
     pub(super) id: RequestId,
     open: Rc<OpenConnection>,
     snapshot: Rc<LocalSnapshot>,
-    started: Instant,
+    pub(super) started: Instant,
     time: SystemTime,
     peer: std::net::SocketAddr,
     method: http::Method,

@@ -20,8 +20,6 @@ pub mod exports {
                 #[doc(hidden)]
                 static __FORCE_SECTION_REF: fn() = super::super::super::super::__link_custom_section_describing_imports;
                 use super::super::super::super::_rt;
-                pub type Pool = super::super::super::super::__with_name0::Pool;
-                pub type Request = super::super::super::super::__with_name0::Request;
                 pub type ResponseEdit = super::super::super::super::__with_name0::ResponseEdit;
                 /// What the plugin wants of the gateway's choice of an endpoint.
                 #[derive(Clone, Eq, PartialEq)]
@@ -96,52 +94,32 @@ pub mod exports {
                 }
                 #[doc(hidden)]
                 #[allow(non_snake_case, unused_unsafe)]
-                pub unsafe fn _export_prefer_cabi<T_: Guest>(
-                    arg0: i32,
-                    arg1: i32,
-                ) -> *mut u8 {
+                pub unsafe fn _export_prefer_cabi<T_: Guest>() -> *mut u8 {
                     unsafe {
                         #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
-                        let result2 = {
-                            let handle0;
-                            let handle1;
-                            T_::prefer(
-                                {
-                                    handle0 = super::super::super::super::__with_name0::Request::from_handle(
-                                        arg0 as u32,
-                                    );
-                                    &handle0
-                                },
-                                {
-                                    handle1 = super::super::super::super::__with_name0::Pool::from_handle(
-                                        arg1 as u32,
-                                    );
-                                    &handle1
-                                },
-                            )
-                        };
-                        let ptr3 = (&raw mut _RET_AREA.0).cast::<u8>();
-                        match result2 {
+                        let result0 = { T_::prefer() };
+                        let ptr1 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        match result0 {
                             Preference::None => {
-                                *ptr3.add(0).cast::<u8>() = (0i32) as u8;
+                                *ptr1.add(0).cast::<u8>() = (0i32) as u8;
                             }
                             Preference::Endpoint(e) => {
-                                *ptr3.add(0).cast::<u8>() = (1i32) as u8;
-                                let vec4 = (e.into_bytes()).into_boxed_slice();
-                                let ptr4 = vec4.as_ptr().cast::<u8>();
-                                let len4 = vec4.len();
-                                ::core::mem::forget(vec4);
-                                *ptr3
+                                *ptr1.add(0).cast::<u8>() = (1i32) as u8;
+                                let vec2 = (e.into_bytes()).into_boxed_slice();
+                                let ptr2 = vec2.as_ptr().cast::<u8>();
+                                let len2 = vec2.len();
+                                ::core::mem::forget(vec2);
+                                *ptr1
                                     .add(8 + 1 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len4;
-                                *ptr3.add(8).cast::<*mut u8>() = ptr4.cast_mut();
+                                    .cast::<usize>() = len2;
+                                *ptr1.add(8).cast::<*mut u8>() = ptr2.cast_mut();
                             }
                             Preference::Hash(e) => {
-                                *ptr3.add(0).cast::<u8>() = (2i32) as u8;
-                                *ptr3.add(8).cast::<i64>() = _rt::as_i64(e);
+                                *ptr1.add(0).cast::<u8>() = (2i32) as u8;
+                                *ptr1.add(8).cast::<i64>() = _rt::as_i64(e);
                             }
                         }
-                        ptr3
+                        ptr1
                     }
                 }
                 #[doc(hidden)]
@@ -165,95 +143,103 @@ pub mod exports {
                 #[doc(hidden)]
                 #[allow(non_snake_case, unused_unsafe)]
                 pub unsafe fn _export_stick_cabi<T_: Guest>(
-                    arg0: i32,
-                    arg1: i32,
-                    arg2: *mut u8,
-                    arg3: usize,
-                    arg4: i32,
+                    arg0: *mut u8,
+                    arg1: usize,
+                    arg2: i32,
                 ) -> *mut u8 {
                     unsafe {
                         #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
-                        let result3 = {
-                            let handle0;
-                            let handle1;
-                            let len2 = arg3;
-                            let bytes2 = _rt::Vec::from_raw_parts(
-                                arg2.cast(),
-                                len2,
-                                len2,
+                        let result1 = {
+                            let len0 = arg1;
+                            let bytes0 = _rt::Vec::from_raw_parts(
+                                arg0.cast(),
+                                len0,
+                                len0,
                             );
                             T_::stick(
-                                {
-                                    handle0 = super::super::super::super::__with_name0::Request::from_handle(
-                                        arg0 as u32,
-                                    );
-                                    &handle0
-                                },
-                                {
-                                    handle1 = super::super::super::super::__with_name0::Pool::from_handle(
-                                        arg1 as u32,
-                                    );
-                                    &handle1
-                                },
-                                _rt::string_lift(bytes2),
-                                Outcome::_lift(arg4 as u8),
+                                _rt::string_lift(bytes0),
+                                Outcome::_lift(arg2 as u8),
                             )
                         };
-                        let ptr4 = (&raw mut _RET_AREA.0).cast::<u8>();
-                        let vec13 = result3;
-                        let len13 = vec13.len();
-                        let layout13 = _rt::alloc::Layout::from_size_align(
-                                vec13.len() * (5 * ::core::mem::size_of::<*const u8>()),
+                        let ptr2 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        let vec11 = result1;
+                        let len11 = vec11.len();
+                        let layout11 = _rt::alloc::Layout::from_size_align(
+                                vec11.len() * (5 * ::core::mem::size_of::<*const u8>()),
                                 ::core::mem::size_of::<*const u8>(),
                             )
                             .unwrap();
-                        let (result13, _cleanup13) = wit_bindgen::rt::Cleanup::new(
-                            layout13,
+                        let (result11, _cleanup11) = wit_bindgen::rt::Cleanup::new(
+                            layout11,
                         );
-                        if let Some(cleanup) = _cleanup13 {
+                        if let Some(cleanup) = _cleanup11 {
                             cleanup.forget();
                         }
-                        for (i, e) in vec13.into_iter().enumerate() {
-                            let base = result13
+                        for (i, e) in vec11.into_iter().enumerate() {
+                            let base = result11
                                 .add(i * (5 * ::core::mem::size_of::<*const u8>()));
                             {
-                                use super::super::super::super::__with_name0::ResponseEdit as V12;
+                                use super::super::super::super::__with_name0::ResponseEdit as V10;
                                 match e {
-                                    V12::Set(e) => {
+                                    V10::Set(e) => {
                                         *base.add(0).cast::<u8>() = (0i32) as u8;
                                         let super::super::super::super::__with_name0::Field {
-                                            name: name5,
-                                            value: value5,
+                                            name: name3,
+                                            value: value3,
                                         } = e;
-                                        let vec6 = (name5.into_bytes()).into_boxed_slice();
-                                        let ptr6 = vec6.as_ptr().cast::<u8>();
-                                        let len6 = vec6.len();
-                                        ::core::mem::forget(vec6);
+                                        let vec4 = (name3.into_bytes()).into_boxed_slice();
+                                        let ptr4 = vec4.as_ptr().cast::<u8>();
+                                        let len4 = vec4.len();
+                                        ::core::mem::forget(vec4);
                                         *base
                                             .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len6;
+                                            .cast::<usize>() = len4;
                                         *base
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr6.cast_mut();
-                                        let vec7 = <_ as Into<_rt::Vec<_>>>::into(value5)
+                                            .cast::<*mut u8>() = ptr4.cast_mut();
+                                        let vec5 = <_ as Into<_rt::Vec<_>>>::into(value3)
                                             .into_boxed_slice();
+                                        let ptr5 = vec5.as_ptr().cast::<u8>();
+                                        let len5 = vec5.len();
+                                        ::core::mem::forget(vec5);
+                                        *base
+                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len5;
+                                        *base
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr5.cast_mut();
+                                    }
+                                    V10::Append(e) => {
+                                        *base.add(0).cast::<u8>() = (1i32) as u8;
+                                        let super::super::super::super::__with_name0::Field {
+                                            name: name6,
+                                            value: value6,
+                                        } = e;
+                                        let vec7 = (name6.into_bytes()).into_boxed_slice();
                                         let ptr7 = vec7.as_ptr().cast::<u8>();
                                         let len7 = vec7.len();
                                         ::core::mem::forget(vec7);
                                         *base
-                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len7;
                                         *base
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .add(::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr7.cast_mut();
+                                        let vec8 = <_ as Into<_rt::Vec<_>>>::into(value6)
+                                            .into_boxed_slice();
+                                        let ptr8 = vec8.as_ptr().cast::<u8>();
+                                        let len8 = vec8.len();
+                                        ::core::mem::forget(vec8);
+                                        *base
+                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len8;
+                                        *base
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr8.cast_mut();
                                     }
-                                    V12::Append(e) => {
-                                        *base.add(0).cast::<u8>() = (1i32) as u8;
-                                        let super::super::super::super::__with_name0::Field {
-                                            name: name8,
-                                            value: value8,
-                                        } = e;
-                                        let vec9 = (name8.into_bytes()).into_boxed_slice();
+                                    V10::Remove(e) => {
+                                        *base.add(0).cast::<u8>() = (2i32) as u8;
+                                        let vec9 = (e.into_bytes()).into_boxed_slice();
                                         let ptr9 = vec9.as_ptr().cast::<u8>();
                                         let len9 = vec9.len();
                                         ::core::mem::forget(vec9);
@@ -263,37 +249,13 @@ pub mod exports {
                                         *base
                                             .add(::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr9.cast_mut();
-                                        let vec10 = <_ as Into<_rt::Vec<_>>>::into(value8)
-                                            .into_boxed_slice();
-                                        let ptr10 = vec10.as_ptr().cast::<u8>();
-                                        let len10 = vec10.len();
-                                        ::core::mem::forget(vec10);
-                                        *base
-                                            .add(4 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len10;
-                                        *base
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr10.cast_mut();
-                                    }
-                                    V12::Remove(e) => {
-                                        *base.add(0).cast::<u8>() = (2i32) as u8;
-                                        let vec11 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr11 = vec11.as_ptr().cast::<u8>();
-                                        let len11 = vec11.len();
-                                        ::core::mem::forget(vec11);
-                                        *base
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len11;
-                                        *base
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr11.cast_mut();
                                     }
                                 }
                             }
                         }
-                        *ptr4.add(::core::mem::size_of::<*const u8>()).cast::<usize>() = len13;
-                        *ptr4.add(0).cast::<*mut u8>() = result13;
-                        ptr4
+                        *ptr2.add(::core::mem::size_of::<*const u8>()).cast::<usize>() = len11;
+                        *ptr2.add(0).cast::<*mut u8>() = result11;
+                        ptr2
                     }
                 }
                 #[doc(hidden)]
@@ -370,13 +332,11 @@ pub mod exports {
                 pub trait Guest {
                     /// Says which endpoint should serve the request, before one is chosen.
                     #[allow(async_fn_in_trait)]
-                    fn prefer(request: &Request, pool: &Pool) -> Preference;
+                    fn prefer() -> Preference;
                     /// Returns the edits that make the session stick, once an endpoint (by its id) has
                     /// answered. Not called for answers that the gateway itself makes.
                     #[allow(async_fn_in_trait)]
                     fn stick(
-                        request: &Request,
-                        pool: &Pool,
                         endpoint: _rt::String,
                         outcome: Outcome,
                     ) -> _rt::Vec<ResponseEdit>;
@@ -387,20 +347,19 @@ pub mod exports {
                     ($ty:ident with_types_in $($path_to_types:tt)*) => {
                         const _ : () = { #[unsafe (export_name =
                         "witgate:plugin/affinity@0.1.0#prefer")] unsafe extern "C" fn
-                        export_prefer(arg0 : i32, arg1 : i32,) -> * mut u8 { unsafe {
-                        $($path_to_types)*:: _export_prefer_cabi::<$ty > (arg0, arg1) } }
-                        #[unsafe (export_name =
+                        export_prefer() -> * mut u8 { unsafe { $($path_to_types)*::
+                        _export_prefer_cabi::<$ty > () } } #[unsafe (export_name =
                         "cabi_post_witgate:plugin/affinity@0.1.0#prefer")] unsafe extern
                         "C" fn _post_return_prefer(arg0 : * mut u8,) { unsafe {
                         $($path_to_types)*:: __post_return_prefer::<$ty > (arg0) } }
                         #[unsafe (export_name = "witgate:plugin/affinity@0.1.0#stick")]
-                        unsafe extern "C" fn export_stick(arg0 : i32, arg1 : i32, arg2 :
-                        * mut u8, arg3 : usize, arg4 : i32,) -> * mut u8 { unsafe {
-                        $($path_to_types)*:: _export_stick_cabi::<$ty > (arg0, arg1,
-                        arg2, arg3, arg4) } } #[unsafe (export_name =
-                        "cabi_post_witgate:plugin/affinity@0.1.0#stick")] unsafe extern
-                        "C" fn _post_return_stick(arg0 : * mut u8,) { unsafe {
-                        $($path_to_types)*:: __post_return_stick::<$ty > (arg0) } } };
+                        unsafe extern "C" fn export_stick(arg0 : * mut u8, arg1 : usize,
+                        arg2 : i32,) -> * mut u8 { unsafe { $($path_to_types)*::
+                        _export_stick_cabi::<$ty > (arg0, arg1, arg2) } } #[unsafe
+                        (export_name = "cabi_post_witgate:plugin/affinity@0.1.0#stick")]
+                        unsafe extern "C" fn _post_return_stick(arg0 : * mut u8,) {
+                        unsafe { $($path_to_types)*:: __post_return_stick::<$ty > (arg0)
+                        } } };
                     };
                 }
                 #[doc(hidden)]
@@ -502,47 +461,26 @@ macro_rules! __export_affinity_impl {
         (link_section =
         "component-type:wit-bindgen:0.63.0:witgate:sdk@0.1.0:affinity:imports and exports:affinity")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1800] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 785] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x89\x0d\x01A\x02\x01\
-A\x07\x01BE\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x92\x05\x01A\x02\x01\
+A\x05\x01B\x14\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
-2\x04\0\x0chttp-version\x03\0\x05\x01r\x02\x02ips\x04port{\x04\0\x0esocket-addre\
-ss\x03\0\x07\x01ks\x01r\x04\x07versions\x06ciphers\x0bserver-name\x09\x04alpn\x09\
-\x04\0\x0btls-session\x03\0\x0a\x04\0\x07request\x03\x01\x04\0\x08response\x03\x01\
-\x04\0\x04pool\x03\x01\x01q\x06\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01\
-s\0\x04path\x01s\0\x05query\x01\x09\0\x09authority\x01s\0\x04\0\x0crequest-edit\x03\
-\0\x0f\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01s\0\x04\0\x0dr\
-esponse-edit\x03\0\x11\x01h\x0c\x01@\x01\x04self\x13\0s\x04\0\x12[method]request\
-.id\x01\x14\x04\0\x16[method]request.method\x01\x14\x01@\x01\x04self\x13\0\x04\x04\
-\0\x16[method]request.scheme\x01\x15\x01@\x01\x04self\x13\0\x06\x04\0\x17[method\
-]request.version\x01\x16\x04\0\x19[method]request.authority\x01\x14\x04\0\x14[me\
-thod]request.host\x01\x14\x04\0\x14[method]request.path\x01\x14\x01@\x01\x04self\
-\x13\0\x09\x04\0\x15[method]request.query\x01\x17\x04\0\"[method]request.origina\
-l-authority\x01\x14\x04\0\x1f[method]request.original-target\x01\x14\x01k\0\x01@\
-\x02\x04self\x13\x04names\0\x18\x04\0\x16[method]request.header\x01\x19\x01p\0\x01\
-@\x02\x04self\x13\x04names\0\x1a\x04\0\x1d[method]request.header-values\x01\x1b\x01\
-p\x02\x01@\x01\x04self\x13\0\x1c\x04\0\x17[method]request.headers\x01\x1d\x01@\x02\
-\x04self\x13\x04names\0\x09\x04\0\x16[method]request.cookie\x01\x1e\x04\0\x18[me\
-thod]request.listener\x01\x14\x01@\x01\x04self\x13\0\x08\x04\0\x14[method]reques\
-t.peer\x01\x1f\x04\0\x15[method]request.local\x01\x1f\x01k\x0b\x01@\x01\x04self\x13\
-\0\x20\x04\0\x13[method]request.tls\x01!\x01h\x0d\x01@\x01\x04self\"\0{\x04\0\x17\
-[method]response.status\x01#\x01@\x02\x04self\"\x04names\0\x18\x04\0\x17[method]\
-response.header\x01$\x01@\x02\x04self\"\x04names\0\x1a\x04\0\x1e[method]response\
-.header-values\x01%\x01@\x01\x04self\"\0\x1c\x04\0\x18[method]response.headers\x01\
-&\x01h\x0e\x01@\x01\x04self'\0s\x04\0\x11[method]pool.name\x01(\x01@\x01\x04self\
-'\0w\x04\0\x17[method]pool.generation\x01)\x01ps\x01@\x01\x04self'\0*\x04\0\x16[\
-method]pool.endpoints\x01+\x03\0\x1awitgate:plugin/types@0.1.0\x05\0\x02\x03\0\0\
-\x04pool\x02\x03\0\0\x07request\x02\x03\0\0\x0dresponse-edit\x01B\x11\x02\x03\x02\
-\x01\x01\x04\0\x04pool\x03\0\0\x02\x03\x02\x01\x02\x04\0\x07request\x03\0\x02\x02\
-\x03\x02\x01\x03\x04\0\x0dresponse-edit\x03\0\x04\x01q\x03\x04none\0\0\x08endpoi\
-nt\x01s\0\x04hash\x01w\0\x04\0\x0apreference\x03\0\x06\x01m\x03\x08balanced\x08h\
-onoured\x05moved\x04\0\x07outcome\x03\0\x08\x01h\x03\x01h\x01\x01@\x02\x07reques\
-t\x0a\x04pool\x0b\0\x07\x04\0\x06prefer\x01\x0c\x01p\x05\x01@\x04\x07request\x0a\
-\x04pool\x0b\x08endpoints\x07outcome\x09\0\x0d\x04\0\x05stick\x01\x0e\x04\0\x1dw\
-itgate:plugin/affinity@0.1.0\x05\x04\x04\0\x1awitgate:sdk/affinity@0.1.0\x04\0\x0b\
-\x0e\x01\0\x08affinity\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-co\
-mponent\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
+\x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
+port{\x04\0\x0esocket-address\x03\0\x0b\x01ks\x01r\x04\x07versions\x06ciphers\x0b\
+server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01q\x06\x03set\x01\x02\
+\0\x06append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09aut\
+hority\x01s\0\x04\0\x0crequest-edit\x03\0\x10\x01q\x03\x03set\x01\x02\0\x06appen\
+d\x01\x02\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x12\x03\0\x1awitgate:p\
+lugin/types@0.1.0\x05\0\x02\x03\0\0\x0dresponse-edit\x01B\x0b\x02\x03\x02\x01\x01\
+\x04\0\x0dresponse-edit\x03\0\0\x01q\x03\x04none\0\0\x08endpoint\x01s\0\x04hash\x01\
+w\0\x04\0\x0apreference\x03\0\x02\x01m\x03\x08balanced\x08honoured\x05moved\x04\0\
+\x07outcome\x03\0\x04\x01@\0\0\x03\x04\0\x06prefer\x01\x06\x01p\x01\x01@\x02\x08\
+endpoints\x07outcome\x05\0\x07\x04\0\x05stick\x01\x08\x04\0\x1dwitgate:plugin/af\
+finity@0.1.0\x05\x02\x04\0\x1awitgate:sdk/affinity@0.1.0\x04\0\x0b\x0e\x01\0\x08\
+affinity\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.2\
+62.0\x10wit-bindgen-rust\x060.63.0";
         };
     };
 }
@@ -555,39 +493,21 @@ pub use __export_affinity_impl as export_affinity;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1556] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xf5\x0a\x01A\x02\x01\
-A\x02\x01BE\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 631] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xd8\x03\x01A\x02\x01\
+A\x02\x01B\x14\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
-2\x04\0\x0chttp-version\x03\0\x05\x01r\x02\x02ips\x04port{\x04\0\x0esocket-addre\
-ss\x03\0\x07\x01ks\x01r\x04\x07versions\x06ciphers\x0bserver-name\x09\x04alpn\x09\
-\x04\0\x0btls-session\x03\0\x0a\x04\0\x07request\x03\x01\x04\0\x08response\x03\x01\
-\x04\0\x04pool\x03\x01\x01q\x06\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01\
-s\0\x04path\x01s\0\x05query\x01\x09\0\x09authority\x01s\0\x04\0\x0crequest-edit\x03\
-\0\x0f\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01s\0\x04\0\x0dr\
-esponse-edit\x03\0\x11\x01h\x0c\x01@\x01\x04self\x13\0s\x04\0\x12[method]request\
-.id\x01\x14\x04\0\x16[method]request.method\x01\x14\x01@\x01\x04self\x13\0\x04\x04\
-\0\x16[method]request.scheme\x01\x15\x01@\x01\x04self\x13\0\x06\x04\0\x17[method\
-]request.version\x01\x16\x04\0\x19[method]request.authority\x01\x14\x04\0\x14[me\
-thod]request.host\x01\x14\x04\0\x14[method]request.path\x01\x14\x01@\x01\x04self\
-\x13\0\x09\x04\0\x15[method]request.query\x01\x17\x04\0\"[method]request.origina\
-l-authority\x01\x14\x04\0\x1f[method]request.original-target\x01\x14\x01k\0\x01@\
-\x02\x04self\x13\x04names\0\x18\x04\0\x16[method]request.header\x01\x19\x01p\0\x01\
-@\x02\x04self\x13\x04names\0\x1a\x04\0\x1d[method]request.header-values\x01\x1b\x01\
-p\x02\x01@\x01\x04self\x13\0\x1c\x04\0\x17[method]request.headers\x01\x1d\x01@\x02\
-\x04self\x13\x04names\0\x09\x04\0\x16[method]request.cookie\x01\x1e\x04\0\x18[me\
-thod]request.listener\x01\x14\x01@\x01\x04self\x13\0\x08\x04\0\x14[method]reques\
-t.peer\x01\x1f\x04\0\x15[method]request.local\x01\x1f\x01k\x0b\x01@\x01\x04self\x13\
-\0\x20\x04\0\x13[method]request.tls\x01!\x01h\x0d\x01@\x01\x04self\"\0{\x04\0\x17\
-[method]response.status\x01#\x01@\x02\x04self\"\x04names\0\x18\x04\0\x17[method]\
-response.header\x01$\x01@\x02\x04self\"\x04names\0\x1a\x04\0\x1e[method]response\
-.header-values\x01%\x01@\x01\x04self\"\0\x1c\x04\0\x18[method]response.headers\x01\
-&\x01h\x0e\x01@\x01\x04self'\0s\x04\0\x11[method]pool.name\x01(\x01@\x01\x04self\
-'\0w\x04\0\x17[method]pool.generation\x01)\x01ps\x01@\x01\x04self'\0*\x04\0\x16[\
-method]pool.endpoints\x01+\x03\0\x1awitgate:plugin/types@0.1.0\x05\0\x04\0:witga\
-te:sdk/affinity-with-all-of-its-exports-removed@0.1.0\x04\0\x0b.\x01\0(affinity-\
-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0d\
-wit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
+\x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
+port{\x04\0\x0esocket-address\x03\0\x0b\x01ks\x01r\x04\x07versions\x06ciphers\x0b\
+server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01q\x06\x03set\x01\x02\
+\0\x06append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09aut\
+hority\x01s\0\x04\0\x0crequest-edit\x03\0\x10\x01q\x03\x03set\x01\x02\0\x06appen\
+d\x01\x02\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x12\x03\0\x1awitgate:p\
+lugin/types@0.1.0\x05\0\x04\0:witgate:sdk/affinity-with-all-of-its-exports-remov\
+ed@0.1.0\x04\0\x0b.\x01\0(affinity-with-all-of-its-exports-removed\x03\0\0\0G\x09\
+producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rus\
+t\x060.63.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

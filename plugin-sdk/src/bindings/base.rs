@@ -9,13 +9,10 @@
 #[allow(dead_code, clippy::all)]
 pub mod witgate {
     pub mod plugin {
-        /// What plugins see and what they return: the facts of one request or response, and the
-        /// values that decisions are made of.
+        /// The values that facts and decisions are made of.
         ///
-        /// Facts are read through getters, so that only what a plugin asks for is copied into it.
         /// Header names are case-insensitive on the way in and lower-case on the way out. Header
         /// values are bytes (RFC 9110 §5.5), and fields of the same name are kept apart, in order.
-        /// Request fields whose name has `_` never arrive: upstreams may read them as `-`.
         #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
         pub mod types {
             #[used]
@@ -112,11 +109,34 @@ pub mod witgate {
                     }
                 }
             }
+            /// An IPv4 address that arrived on a socket for both families is an IPv4 address.
+            #[derive(Clone, Copy, Eq, PartialEq)]
+            pub enum IpAddress {
+                /// `192.0.2.7`, from left to right.
+                Ipv4((u8, u8, u8, u8)),
+                /// `2001:db8::7`, the groups from left to right.
+                Ipv6((u16, u16, u16, u16, u16, u16, u16, u16)),
+            }
+            impl ::core::fmt::Debug for IpAddress {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    match self {
+                        IpAddress::Ipv4(e) => {
+                            f.debug_tuple("IpAddress::Ipv4").field(e).finish()
+                        }
+                        IpAddress::Ipv6(e) => {
+                            f.debug_tuple("IpAddress::Ipv6").field(e).finish()
+                        }
+                    }
+                }
+            }
             /// An address and port of one side of a connection.
-            #[derive(Clone, Eq, PartialEq)]
+            #[repr(C)]
+            #[derive(Clone, Copy, Eq, PartialEq)]
             pub struct SocketAddress {
-                /// An IPv4 or IPv6 address without brackets: `192.0.2.7`, `2001:db8::7`.
-                pub ip: _rt::String,
+                pub ip: IpAddress,
                 pub port: u16,
             }
             impl ::core::fmt::Debug for SocketAddress {
@@ -154,128 +174,6 @@ pub mod witgate {
                         .field("server-name", &self.server_name)
                         .field("alpn", &self.alpn)
                         .finish()
-                }
-            }
-            /// A request as the gateway received it, before any plugin's edits of this stage. During
-            /// rewriting, edits of routing and of the plugins before this one are visible.
-            #[derive(Debug)]
-            #[repr(transparent)]
-            pub struct Request {
-                handle: _rt::Resource<Request>,
-            }
-            impl Request {
-                #[doc(hidden)]
-                pub unsafe fn from_handle(handle: u32) -> Self {
-                    Self {
-                        handle: unsafe { _rt::Resource::from_handle(handle) },
-                    }
-                }
-                #[doc(hidden)]
-                pub fn take_handle(&self) -> u32 {
-                    _rt::Resource::take_handle(&self.handle)
-                }
-                #[doc(hidden)]
-                pub fn handle(&self) -> u32 {
-                    _rt::Resource::handle(&self.handle)
-                }
-            }
-            unsafe impl _rt::WasmResource for Request {
-                #[inline]
-                unsafe fn drop(_handle: u32) {
-                    #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                    unsafe extern "C" {
-                        #[link_name = "[resource-drop]request"]
-                        fn drop(_: i32);
-                    }
-                    #[cfg(not(target_arch = "wasm32"))]
-                    unsafe extern "C" fn drop(_: i32) {
-                        unreachable!()
-                    }
-                    unsafe {
-                        drop(_handle as i32);
-                    }
-                }
-            }
-            /// A response's head, from the upstream, before it goes to the client. Edits of the
-            /// plugins that ran before this one are visible.
-            #[derive(Debug)]
-            #[repr(transparent)]
-            pub struct Response {
-                handle: _rt::Resource<Response>,
-            }
-            impl Response {
-                #[doc(hidden)]
-                pub unsafe fn from_handle(handle: u32) -> Self {
-                    Self {
-                        handle: unsafe { _rt::Resource::from_handle(handle) },
-                    }
-                }
-                #[doc(hidden)]
-                pub fn take_handle(&self) -> u32 {
-                    _rt::Resource::take_handle(&self.handle)
-                }
-                #[doc(hidden)]
-                pub fn handle(&self) -> u32 {
-                    _rt::Resource::handle(&self.handle)
-                }
-            }
-            unsafe impl _rt::WasmResource for Response {
-                #[inline]
-                unsafe fn drop(_handle: u32) {
-                    #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                    unsafe extern "C" {
-                        #[link_name = "[resource-drop]response"]
-                        fn drop(_: i32);
-                    }
-                    #[cfg(not(target_arch = "wasm32"))]
-                    unsafe extern "C" fn drop(_: i32) {
-                        unreachable!()
-                    }
-                    unsafe {
-                        drop(_handle as i32);
-                    }
-                }
-            }
-            /// A pool of endpoints, as configured.
-            #[derive(Debug)]
-            #[repr(transparent)]
-            pub struct Pool {
-                handle: _rt::Resource<Pool>,
-            }
-            impl Pool {
-                #[doc(hidden)]
-                pub unsafe fn from_handle(handle: u32) -> Self {
-                    Self {
-                        handle: unsafe { _rt::Resource::from_handle(handle) },
-                    }
-                }
-                #[doc(hidden)]
-                pub fn take_handle(&self) -> u32 {
-                    _rt::Resource::take_handle(&self.handle)
-                }
-                #[doc(hidden)]
-                pub fn handle(&self) -> u32 {
-                    _rt::Resource::handle(&self.handle)
-                }
-            }
-            unsafe impl _rt::WasmResource for Pool {
-                #[inline]
-                unsafe fn drop(_handle: u32) {
-                    #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                    unsafe extern "C" {
-                        #[link_name = "[resource-drop]pool"]
-                        fn drop(_: i32);
-                    }
-                    #[cfg(not(target_arch = "wasm32"))]
-                    unsafe extern "C" fn drop(_: i32) {
-                        unreachable!()
-                    }
-                    unsafe {
-                        drop(_handle as i32);
-                    }
                 }
             }
             /// One change to a request on its way upstream. The gateway applies a list in order.
@@ -358,1257 +256,620 @@ pub mod witgate {
                     }
                 }
             }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The gateway's own id of this request: 32 lower-case hexadecimal digits, also in
-                /// the access log.
-                #[allow(async_fn_in_trait)]
-                pub fn id(&self) -> _rt::String {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.id"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let len4 = l3;
-                        let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
-                        let result5 = _rt::string_lift(bytes4);
-                        result5
+        }
+        /// The request that the running call is about. During routing it is as the gateway received it;
+        /// edits of the routing plugin and of the rewriting plugins before this one are visible.
+        ///
+        /// Facts are read by functions, so that only what a plugin asks for is copied into it; each
+        /// answer costs a call into the gateway. They are those of the running call: an instance has
+        /// one at a time. In `configure` there is no request, and asking for it is a trap.
+        ///
+        /// Fields whose name has `_` do not arrive unless the gateway is told to keep them: upstreams
+        /// may read them as `-`.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod request {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            pub type Field = super::super::super::witgate::plugin::types::Field;
+            pub type UriScheme = super::super::super::witgate::plugin::types::Scheme;
+            pub type HttpVersion = super::super::super::witgate::plugin::types::HttpVersion;
+            pub type SocketAddress = super::super::super::witgate::plugin::types::SocketAddress;
+            pub type TlsSession = super::super::super::witgate::plugin::types::TlsSession;
+            #[allow(unused_unsafe, clippy::all)]
+            /// The gateway's own id of this request: 32 lower-case hexadecimal digits, also in
+            /// the access log.
+            #[allow(async_fn_in_trait)]
+            pub fn id() -> _rt::String {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "id"]
+                        fn wit_import1(_: *mut u8);
                     }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
+                    let result5 = _rt::string_lift(bytes4);
+                    result5
                 }
             }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The method, as sent: `GET`.
-                #[allow(async_fn_in_trait)]
-                pub fn method(&self) -> _rt::String {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.method"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let len4 = l3;
-                        let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
-                        let result5 = _rt::string_lift(bytes4);
-                        result5
+            #[allow(unused_unsafe, clippy::all)]
+            /// The method, as sent: `GET`.
+            #[allow(async_fn_in_trait)]
+            pub fn method() -> _rt::String {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "method"]
+                        fn wit_import1(_: *mut u8);
                     }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
+                    let result5 = _rt::string_lift(bytes4);
+                    result5
                 }
             }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// `https` on a TLS listener, else `http`.
-                #[allow(async_fn_in_trait)]
-                pub fn scheme(&self) -> Scheme {
-                    unsafe {
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.scheme"]
-                            fn wit_import0(_: i32) -> i32;
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import0(_: i32) -> i32 {
-                            unreachable!()
-                        }
-                        let ret = wit_import0((self).handle() as i32);
-                        Scheme::_lift(ret as u8)
+            #[allow(unused_unsafe, clippy::all)]
+            /// The protocol between client and gateway.
+            #[allow(async_fn_in_trait)]
+            pub fn version() -> HttpVersion {
+                unsafe {
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "version"]
+                        fn wit_import0() -> i32;
                     }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import0() -> i32 {
+                        unreachable!()
+                    }
+                    let ret = wit_import0();
+                    super::super::super::witgate::plugin::types::HttpVersion::_lift(
+                        ret as u8,
+                    )
                 }
             }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The protocol between client and gateway.
-                #[allow(async_fn_in_trait)]
-                pub fn version(&self) -> HttpVersion {
-                    unsafe {
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.version"]
-                            fn wit_import0(_: i32) -> i32;
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import0(_: i32) -> i32 {
-                            unreachable!()
-                        }
-                        let ret = wit_import0((self).handle() as i32);
-                        HttpVersion::_lift(ret as u8)
+            #[allow(unused_unsafe, clippy::all)]
+            /// The target URI (RFC 9110 §7.1): scheme, authority, path and query in one, for the cost
+            /// of one of them: `https://shop.example:8443/api?x=1`. Ends with the authority for
+            /// `OPTIONS *`; else a path is there, at least `/`.
+            #[allow(async_fn_in_trait)]
+            pub fn target_uri() -> _rt::String {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "target-uri"]
+                        fn wit_import1(_: *mut u8);
                     }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
+                    let result5 = _rt::string_lift(bytes4);
+                    result5
                 }
             }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// Host and, when the client named one, port: `shop.example:8443`.
-                #[allow(async_fn_in_trait)]
-                pub fn authority(&self) -> _rt::String {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.authority"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let len4 = l3;
-                        let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
-                        let result5 = _rt::string_lift(bytes4);
-                        result5
+            #[allow(unused_unsafe, clippy::all)]
+            /// The target URI that the client asked for, whatever plugins made of it since.
+            #[allow(async_fn_in_trait)]
+            pub fn original_uri() -> _rt::String {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "original-uri"]
+                        fn wit_import1(_: *mut u8);
                     }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
+                    let result5 = _rt::string_lift(bytes4);
+                    result5
                 }
             }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The authority's host alone: lower-case, no port, no final dot; an IPv6 address
-                /// without its brackets.
-                #[allow(async_fn_in_trait)]
-                pub fn host(&self) -> _rt::String {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.host"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let len4 = l3;
-                        let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
-                        let result5 = _rt::string_lift(bytes4);
-                        result5
+            #[allow(unused_unsafe, clippy::all)]
+            /// `https` on a TLS listener, else `http`.
+            #[allow(async_fn_in_trait)]
+            pub fn scheme() -> UriScheme {
+                unsafe {
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "scheme"]
+                        fn wit_import0() -> i32;
                     }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import0() -> i32 {
+                        unreachable!()
+                    }
+                    let ret = wit_import0();
+                    super::super::super::witgate::plugin::types::Scheme::_lift(ret as u8)
                 }
             }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The path, percent-encoded as sent, starting with `/`; `*` for `OPTIONS *`.
-                #[allow(async_fn_in_trait)]
-                pub fn path(&self) -> _rt::String {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.path"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let len4 = l3;
-                        let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
-                        let result5 = _rt::string_lift(bytes4);
-                        result5
+            #[allow(unused_unsafe, clippy::all)]
+            /// Host and, when the client named one, port: `shop.example:8443`. Lower-case.
+            #[allow(async_fn_in_trait)]
+            pub fn authority() -> _rt::String {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "authority"]
+                        fn wit_import1(_: *mut u8);
                     }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
+                    let result5 = _rt::string_lift(bytes4);
+                    result5
                 }
             }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// What follows `?`, undecoded; none without `?`, empty when nothing follows it.
-                #[allow(async_fn_in_trait)]
-                pub fn query(&self) -> ::core::option::Option<_rt::String> {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 3 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 3
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.query"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = i32::from(*ptr0.add(0).cast::<u8>());
-                        let result6 = match l2 {
-                            0 => None,
-                            1 => {
-                                let e = {
-                                    let l3 = *ptr0
-                                        .add(::core::mem::size_of::<*const u8>())
-                                        .cast::<*mut u8>();
-                                    let l4 = *ptr0
-                                        .add(2 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len5 = l4;
-                                    let bytes5 = _rt::Vec::from_raw_parts(
-                                        l3.cast(),
-                                        len5,
-                                        len5,
-                                    );
-                                    _rt::string_lift(bytes5)
-                                };
-                                Some(e)
-                            }
-                            _ => _rt::invalid_enum_discriminant(),
-                        };
-                        result6
+            #[allow(unused_unsafe, clippy::all)]
+            /// The authority's host alone: lower-case, no port, no final dot; an IPv6 address
+            /// without its brackets.
+            #[allow(async_fn_in_trait)]
+            pub fn host() -> _rt::String {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "host"]
+                        fn wit_import1(_: *mut u8);
                     }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
+                    let result5 = _rt::string_lift(bytes4);
+                    result5
                 }
             }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The authority that the client asked for, whatever plugins made of it since.
-                #[allow(async_fn_in_trait)]
-                pub fn original_authority(&self) -> _rt::String {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.original-authority"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let len4 = l3;
-                        let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
-                        let result5 = _rt::string_lift(bytes4);
-                        result5
+            #[allow(unused_unsafe, clippy::all)]
+            /// The path, percent-encoded as sent, starting with `/`; `*` for `OPTIONS *`.
+            #[allow(async_fn_in_trait)]
+            pub fn path() -> _rt::String {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "path"]
+                        fn wit_import1(_: *mut u8);
                     }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
+                    let result5 = _rt::string_lift(bytes4);
+                    result5
                 }
             }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// Path and query that the client asked for, whatever plugins made of them since.
-                #[allow(async_fn_in_trait)]
-                pub fn original_target(&self) -> _rt::String {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.original-target"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let len4 = l3;
-                        let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
-                        let result5 = _rt::string_lift(bytes4);
-                        result5
+            #[allow(unused_unsafe, clippy::all)]
+            /// What follows `?`, undecoded; none without `?`, empty when nothing follows it.
+            #[allow(async_fn_in_trait)]
+            pub fn query() -> ::core::option::Option<_rt::String> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 3 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 3
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "query"]
+                        fn wit_import1(_: *mut u8);
                     }
-                }
-            }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The value of the first field of this name; none when there is none.
-                #[allow(async_fn_in_trait)]
-                pub fn header(
-                    &self,
-                    name: &str,
-                ) -> ::core::option::Option<_rt::Vec<u8>> {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 3 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 3
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let vec0 = name;
-                        let ptr0 = vec0.as_ptr().cast::<u8>();
-                        let len0 = vec0.len();
-                        let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.header"]
-                            fn wit_import2(_: i32, _: *mut u8, _: usize, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import2(
-                            _: i32,
-                            _: *mut u8,
-                            _: usize,
-                            _: *mut u8,
-                        ) {
-                            unreachable!()
-                        }
-                        wit_import2((self).handle() as i32, ptr0.cast_mut(), len0, ptr1);
-                        let l3 = i32::from(*ptr1.add(0).cast::<u8>());
-                        let result7 = match l3 {
-                            0 => None,
-                            1 => {
-                                let e = {
-                                    let l4 = *ptr1
-                                        .add(::core::mem::size_of::<*const u8>())
-                                        .cast::<*mut u8>();
-                                    let l5 = *ptr1
-                                        .add(2 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len6 = l5;
-                                    <_ as From<
-                                        _rt::Vec<_>,
-                                    >>::from(_rt::Vec::from_raw_parts(l4.cast(), len6, len6))
-                                };
-                                Some(e)
-                            }
-                            _ => _rt::invalid_enum_discriminant(),
-                        };
-                        result7
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
                     }
-                }
-            }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The values of all fields of this name, in order; empty when there is none.
-                #[allow(async_fn_in_trait)]
-                pub fn header_values(&self, name: &str) -> _rt::Vec<_rt::Vec<u8>> {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let vec0 = name;
-                        let ptr0 = vec0.as_ptr().cast::<u8>();
-                        let len0 = vec0.len();
-                        let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.header-values"]
-                            fn wit_import2(_: i32, _: *mut u8, _: usize, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import2(
-                            _: i32,
-                            _: *mut u8,
-                            _: usize,
-                            _: *mut u8,
-                        ) {
-                            unreachable!()
-                        }
-                        wit_import2((self).handle() as i32, ptr0.cast_mut(), len0, ptr1);
-                        let l3 = *ptr1.add(0).cast::<*mut u8>();
-                        let l4 = *ptr1
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base8 = l3;
-                        let len8 = l4;
-                        let mut result8 = _rt::Vec::with_capacity(len8);
-                        for i in 0..len8 {
-                            let base = base8
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            let e8 = {
-                                let l5 = *base.add(0).cast::<*mut u8>();
-                                let l6 = *base
+                    wit_import1(ptr0);
+                    let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                    let result6 = match l2 {
+                        0 => None,
+                        1 => {
+                            let e = {
+                                let l3 = *ptr0
                                     .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l4 = *ptr0
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
-                                let len7 = l6;
-                                <_ as From<
-                                    _rt::Vec<_>,
-                                >>::from(_rt::Vec::from_raw_parts(l5.cast(), len7, len7))
+                                let len5 = l4;
+                                let bytes5 = _rt::Vec::from_raw_parts(
+                                    l3.cast(),
+                                    len5,
+                                    len5,
+                                );
+                                _rt::string_lift(bytes5)
                             };
-                            result8.push(e8);
+                            Some(e)
                         }
-                        _rt::cabi_dealloc(
-                            base8,
-                            len8 * (2 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let result9 = result8;
-                        result9
-                    }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result6
                 }
             }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// All fields, in the order received. Costs a copy of the whole head: ask for the
-                /// field that is needed instead.
-                #[allow(async_fn_in_trait)]
-                pub fn headers(&self) -> _rt::Vec<Field> {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.headers"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base10 = l2;
-                        let len10 = l3;
-                        let mut result10 = _rt::Vec::with_capacity(len10);
-                        for i in 0..len10 {
-                            let base = base10
-                                .add(i * (4 * ::core::mem::size_of::<*const u8>()));
-                            let e10 = {
-                                let l4 = *base.add(0).cast::<*mut u8>();
-                                let l5 = *base
+            #[allow(unused_unsafe, clippy::all)]
+            /// The value of the first field of this name; none when there is none.
+            #[allow(async_fn_in_trait)]
+            pub fn header(name: &str) -> ::core::option::Option<_rt::Vec<u8>> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 3 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 3
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "header"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result7 = match l3 {
+                        0 => None,
+                        1 => {
+                            let e = {
+                                let l4 = *ptr1
                                     .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l5 = *ptr1
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
                                 let len6 = l5;
-                                let bytes6 = _rt::Vec::from_raw_parts(
-                                    l4.cast(),
-                                    len6,
-                                    len6,
-                                );
-                                let l7 = *base
-                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>();
-                                let l8 = *base
-                                    .add(3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let len9 = l8;
-                                Field {
-                                    name: _rt::string_lift(bytes6),
-                                    value: <_ as From<
-                                        _rt::Vec<_>,
-                                    >>::from(_rt::Vec::from_raw_parts(l7.cast(), len9, len9)),
-                                }
-                            };
-                            result10.push(e10);
-                        }
-                        _rt::cabi_dealloc(
-                            base10,
-                            len10 * (4 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let result11 = result10;
-                        result11
-                    }
-                }
-            }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The value of the first cookie of this name (RFC 6265 §5.4), without surrounding
-                /// quotes; none when there is none. Names are case-sensitive.
-                #[allow(async_fn_in_trait)]
-                pub fn cookie(&self, name: &str) -> ::core::option::Option<_rt::String> {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 3 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 3
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let vec0 = name;
-                        let ptr0 = vec0.as_ptr().cast::<u8>();
-                        let len0 = vec0.len();
-                        let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.cookie"]
-                            fn wit_import2(_: i32, _: *mut u8, _: usize, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import2(
-                            _: i32,
-                            _: *mut u8,
-                            _: usize,
-                            _: *mut u8,
-                        ) {
-                            unreachable!()
-                        }
-                        wit_import2((self).handle() as i32, ptr0.cast_mut(), len0, ptr1);
-                        let l3 = i32::from(*ptr1.add(0).cast::<u8>());
-                        let result7 = match l3 {
-                            0 => None,
-                            1 => {
-                                let e = {
-                                    let l4 = *ptr1
-                                        .add(::core::mem::size_of::<*const u8>())
-                                        .cast::<*mut u8>();
-                                    let l5 = *ptr1
-                                        .add(2 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len6 = l5;
-                                    let bytes6 = _rt::Vec::from_raw_parts(
-                                        l4.cast(),
-                                        len6,
-                                        len6,
-                                    );
-                                    _rt::string_lift(bytes6)
-                                };
-                                Some(e)
-                            }
-                            _ => _rt::invalid_enum_discriminant(),
-                        };
-                        result7
-                    }
-                }
-            }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The name of the listener that accepted the connection.
-                #[allow(async_fn_in_trait)]
-                pub fn listener(&self) -> _rt::String {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.listener"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let len4 = l3;
-                        let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
-                        let result5 = _rt::string_lift(bytes4);
-                        result5
-                    }
-                }
-            }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The client's side of the connection.
-                #[allow(async_fn_in_trait)]
-                pub fn peer(&self) -> SocketAddress {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 3 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 3
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.peer"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let len4 = l3;
-                        let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
-                        let l5 = i32::from(
-                            *ptr0
-                                .add(2 * ::core::mem::size_of::<*const u8>())
-                                .cast::<u16>(),
-                        );
-                        let result6 = SocketAddress {
-                            ip: _rt::string_lift(bytes4),
-                            port: l5 as u16,
-                        };
-                        result6
-                    }
-                }
-            }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The gateway's side of the connection.
-                #[allow(async_fn_in_trait)]
-                pub fn local(&self) -> SocketAddress {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 3 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 3
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.local"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let len4 = l3;
-                        let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
-                        let l5 = i32::from(
-                            *ptr0
-                                .add(2 * ::core::mem::size_of::<*const u8>())
-                                .cast::<u16>(),
-                        );
-                        let result6 = SocketAddress {
-                            ip: _rt::string_lift(bytes4),
-                            port: l5 as u16,
-                        };
-                        result6
-                    }
-                }
-            }
-            impl Request {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The TLS session; none on a plain listener.
-                #[allow(async_fn_in_trait)]
-                pub fn tls(&self) -> ::core::option::Option<TlsSession> {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 11 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 11
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]request.tls"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = i32::from(*ptr0.add(0).cast::<u8>());
-                        let result17 = match l2 {
-                            0 => None,
-                            1 => {
-                                let e = {
-                                    let l3 = *ptr0
-                                        .add(::core::mem::size_of::<*const u8>())
-                                        .cast::<*mut u8>();
-                                    let l4 = *ptr0
-                                        .add(2 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len5 = l4;
-                                    let bytes5 = _rt::Vec::from_raw_parts(
-                                        l3.cast(),
-                                        len5,
-                                        len5,
-                                    );
-                                    let l6 = *ptr0
-                                        .add(3 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<*mut u8>();
-                                    let l7 = *ptr0
-                                        .add(4 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len8 = l7;
-                                    let bytes8 = _rt::Vec::from_raw_parts(
-                                        l6.cast(),
-                                        len8,
-                                        len8,
-                                    );
-                                    let l9 = i32::from(
-                                        *ptr0
-                                            .add(5 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>(),
-                                    );
-                                    let l13 = i32::from(
-                                        *ptr0
-                                            .add(8 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<u8>(),
-                                    );
-                                    TlsSession {
-                                        version: _rt::string_lift(bytes5),
-                                        cipher: _rt::string_lift(bytes8),
-                                        server_name: match l9 {
-                                            0 => None,
-                                            1 => {
-                                                let e = {
-                                                    let l10 = *ptr0
-                                                        .add(6 * ::core::mem::size_of::<*const u8>())
-                                                        .cast::<*mut u8>();
-                                                    let l11 = *ptr0
-                                                        .add(7 * ::core::mem::size_of::<*const u8>())
-                                                        .cast::<usize>();
-                                                    let len12 = l11;
-                                                    let bytes12 = _rt::Vec::from_raw_parts(
-                                                        l10.cast(),
-                                                        len12,
-                                                        len12,
-                                                    );
-                                                    _rt::string_lift(bytes12)
-                                                };
-                                                Some(e)
-                                            }
-                                            _ => _rt::invalid_enum_discriminant(),
-                                        },
-                                        alpn: match l13 {
-                                            0 => None,
-                                            1 => {
-                                                let e = {
-                                                    let l14 = *ptr0
-                                                        .add(9 * ::core::mem::size_of::<*const u8>())
-                                                        .cast::<*mut u8>();
-                                                    let l15 = *ptr0
-                                                        .add(10 * ::core::mem::size_of::<*const u8>())
-                                                        .cast::<usize>();
-                                                    let len16 = l15;
-                                                    let bytes16 = _rt::Vec::from_raw_parts(
-                                                        l14.cast(),
-                                                        len16,
-                                                        len16,
-                                                    );
-                                                    _rt::string_lift(bytes16)
-                                                };
-                                                Some(e)
-                                            }
-                                            _ => _rt::invalid_enum_discriminant(),
-                                        },
-                                    }
-                                };
-                                Some(e)
-                            }
-                            _ => _rt::invalid_enum_discriminant(),
-                        };
-                        result17
-                    }
-                }
-            }
-            impl Response {
-                #[allow(unused_unsafe, clippy::all)]
-                /// 100 to 599.
-                #[allow(async_fn_in_trait)]
-                pub fn status(&self) -> u16 {
-                    unsafe {
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]response.status"]
-                            fn wit_import0(_: i32) -> i32;
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import0(_: i32) -> i32 {
-                            unreachable!()
-                        }
-                        let ret = wit_import0((self).handle() as i32);
-                        ret as u16
-                    }
-                }
-            }
-            impl Response {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The value of the first field of this name; none when there is none.
-                #[allow(async_fn_in_trait)]
-                pub fn header(
-                    &self,
-                    name: &str,
-                ) -> ::core::option::Option<_rt::Vec<u8>> {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 3 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 3
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let vec0 = name;
-                        let ptr0 = vec0.as_ptr().cast::<u8>();
-                        let len0 = vec0.len();
-                        let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]response.header"]
-                            fn wit_import2(_: i32, _: *mut u8, _: usize, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import2(
-                            _: i32,
-                            _: *mut u8,
-                            _: usize,
-                            _: *mut u8,
-                        ) {
-                            unreachable!()
-                        }
-                        wit_import2((self).handle() as i32, ptr0.cast_mut(), len0, ptr1);
-                        let l3 = i32::from(*ptr1.add(0).cast::<u8>());
-                        let result7 = match l3 {
-                            0 => None,
-                            1 => {
-                                let e = {
-                                    let l4 = *ptr1
-                                        .add(::core::mem::size_of::<*const u8>())
-                                        .cast::<*mut u8>();
-                                    let l5 = *ptr1
-                                        .add(2 * ::core::mem::size_of::<*const u8>())
-                                        .cast::<usize>();
-                                    let len6 = l5;
-                                    <_ as From<
-                                        _rt::Vec<_>,
-                                    >>::from(_rt::Vec::from_raw_parts(l4.cast(), len6, len6))
-                                };
-                                Some(e)
-                            }
-                            _ => _rt::invalid_enum_discriminant(),
-                        };
-                        result7
-                    }
-                }
-            }
-            impl Response {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The values of all fields of this name, in order; empty when there is none.
-                #[allow(async_fn_in_trait)]
-                pub fn header_values(&self, name: &str) -> _rt::Vec<_rt::Vec<u8>> {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let vec0 = name;
-                        let ptr0 = vec0.as_ptr().cast::<u8>();
-                        let len0 = vec0.len();
-                        let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]response.header-values"]
-                            fn wit_import2(_: i32, _: *mut u8, _: usize, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import2(
-                            _: i32,
-                            _: *mut u8,
-                            _: usize,
-                            _: *mut u8,
-                        ) {
-                            unreachable!()
-                        }
-                        wit_import2((self).handle() as i32, ptr0.cast_mut(), len0, ptr1);
-                        let l3 = *ptr1.add(0).cast::<*mut u8>();
-                        let l4 = *ptr1
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base8 = l3;
-                        let len8 = l4;
-                        let mut result8 = _rt::Vec::with_capacity(len8);
-                        for i in 0..len8 {
-                            let base = base8
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            let e8 = {
-                                let l5 = *base.add(0).cast::<*mut u8>();
-                                let l6 = *base
-                                    .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let len7 = l6;
                                 <_ as From<
                                     _rt::Vec<_>,
-                                >>::from(_rt::Vec::from_raw_parts(l5.cast(), len7, len7))
+                                >>::from(_rt::Vec::from_raw_parts(l4.cast(), len6, len6))
                             };
-                            result8.push(e8);
+                            Some(e)
                         }
-                        _rt::cabi_dealloc(
-                            base8,
-                            len8 * (2 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let result9 = result8;
-                        result9
-                    }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result7
                 }
             }
-            impl Response {
-                #[allow(unused_unsafe, clippy::all)]
-                /// All fields, in the order received.
-                #[allow(async_fn_in_trait)]
-                pub fn headers(&self) -> _rt::Vec<Field> {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]response.headers"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base10 = l2;
-                        let len10 = l3;
-                        let mut result10 = _rt::Vec::with_capacity(len10);
-                        for i in 0..len10 {
-                            let base = base10
-                                .add(i * (4 * ::core::mem::size_of::<*const u8>()));
-                            let e10 = {
-                                let l4 = *base.add(0).cast::<*mut u8>();
-                                let l5 = *base
+            #[allow(unused_unsafe, clippy::all)]
+            /// The values of all fields of this name, in order; empty when there is none.
+            #[allow(async_fn_in_trait)]
+            pub fn header_values(name: &str) -> _rt::Vec<_rt::Vec<u8>> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "header-values"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = *ptr1.add(0).cast::<*mut u8>();
+                    let l4 = *ptr1
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let base8 = l3;
+                    let len8 = l4;
+                    let mut result8 = _rt::Vec::with_capacity(len8);
+                    for i in 0..len8 {
+                        let base = base8
+                            .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                        let e8 = {
+                            let l5 = *base.add(0).cast::<*mut u8>();
+                            let l6 = *base
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len7 = l6;
+                            <_ as From<
+                                _rt::Vec<_>,
+                            >>::from(_rt::Vec::from_raw_parts(l5.cast(), len7, len7))
+                        };
+                        result8.push(e8);
+                    }
+                    _rt::cabi_dealloc(
+                        base8,
+                        len8 * (2 * ::core::mem::size_of::<*const u8>()),
+                        ::core::mem::size_of::<*const u8>(),
+                    );
+                    let result9 = result8;
+                    result9
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// All fields, in the order received. Costs a copy of the whole head: ask for the
+            /// field that is needed instead.
+            #[allow(async_fn_in_trait)]
+            pub fn headers() -> _rt::Vec<Field> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "headers"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let base10 = l2;
+                    let len10 = l3;
+                    let mut result10 = _rt::Vec::with_capacity(len10);
+                    for i in 0..len10 {
+                        let base = base10
+                            .add(i * (4 * ::core::mem::size_of::<*const u8>()));
+                        let e10 = {
+                            let l4 = *base.add(0).cast::<*mut u8>();
+                            let l5 = *base
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len6 = l5;
+                            let bytes6 = _rt::Vec::from_raw_parts(l4.cast(), len6, len6);
+                            let l7 = *base
+                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l8 = *base
+                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len9 = l8;
+                            super::super::super::witgate::plugin::types::Field {
+                                name: _rt::string_lift(bytes6),
+                                value: <_ as From<
+                                    _rt::Vec<_>,
+                                >>::from(_rt::Vec::from_raw_parts(l7.cast(), len9, len9)),
+                            }
+                        };
+                        result10.push(e10);
+                    }
+                    _rt::cabi_dealloc(
+                        base10,
+                        len10 * (4 * ::core::mem::size_of::<*const u8>()),
+                        ::core::mem::size_of::<*const u8>(),
+                    );
+                    let result11 = result10;
+                    result11
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The value of the first cookie of this name (RFC 6265 §5.4), without surrounding
+            /// quotes; none when there is none. Names are case-sensitive.
+            #[allow(async_fn_in_trait)]
+            pub fn cookie(name: &str) -> ::core::option::Option<_rt::String> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 3 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 3
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "cookie"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result7 = match l3 {
+                        0 => None,
+                        1 => {
+                            let e = {
+                                let l4 = *ptr1
                                     .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let len6 = l5;
-                                let bytes6 = _rt::Vec::from_raw_parts(
-                                    l4.cast(),
-                                    len6,
-                                    len6,
-                                );
-                                let l7 = *base
-                                    .add(2 * ::core::mem::size_of::<*const u8>())
                                     .cast::<*mut u8>();
-                                let l8 = *base
-                                    .add(3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>();
-                                let len9 = l8;
-                                Field {
-                                    name: _rt::string_lift(bytes6),
-                                    value: <_ as From<
-                                        _rt::Vec<_>,
-                                    >>::from(_rt::Vec::from_raw_parts(l7.cast(), len9, len9)),
-                                }
-                            };
-                            result10.push(e10);
-                        }
-                        _rt::cabi_dealloc(
-                            base10,
-                            len10 * (4 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let result11 = result10;
-                        result11
-                    }
-                }
-            }
-            impl Pool {
-                #[allow(unused_unsafe, clippy::all)]
-                /// Its name in the configuration.
-                #[allow(async_fn_in_trait)]
-                pub fn name(&self) -> _rt::String {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]pool.name"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let len4 = l3;
-                        let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
-                        let result5 = _rt::string_lift(bytes4);
-                        result5
-                    }
-                }
-            }
-            impl Pool {
-                #[allow(unused_unsafe, clippy::all)]
-                /// Changes whenever the list of endpoints does, so that a plugin may keep what it
-                /// derived from the list. Not comparable between pools.
-                #[allow(async_fn_in_trait)]
-                pub fn generation(&self) -> u64 {
-                    unsafe {
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]pool.generation"]
-                            fn wit_import0(_: i32) -> i64;
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import0(_: i32) -> i64 {
-                            unreachable!()
-                        }
-                        let ret = wit_import0((self).handle() as i32);
-                        ret as u64
-                    }
-                }
-            }
-            impl Pool {
-                #[allow(unused_unsafe, clippy::all)]
-                /// The ids of all endpoints, in configuration order, healthy or not.
-                #[allow(async_fn_in_trait)]
-                pub fn endpoints(&self) -> _rt::Vec<_rt::String> {
-                    unsafe {
-                        #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
-                        #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
-                        struct RetArea(
-                            [::core::mem::MaybeUninit<
-                                u8,
-                            >; 2 * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let mut ret_area = RetArea(
-                            [::core::mem::MaybeUninit::uninit(); 2
-                                * ::core::mem::size_of::<*const u8>()],
-                        );
-                        let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                        #[cfg(target_arch = "wasm32")]
-                        #[link(wasm_import_module = "witgate:plugin/types@0.1.0")]
-                        unsafe extern "C" {
-                            #[link_name = "[method]pool.endpoints"]
-                            fn wit_import1(_: i32, _: *mut u8);
-                        }
-                        #[cfg(not(target_arch = "wasm32"))]
-                        unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
-                            unreachable!()
-                        }
-                        wit_import1((self).handle() as i32, ptr0);
-                        let l2 = *ptr0.add(0).cast::<*mut u8>();
-                        let l3 = *ptr0
-                            .add(::core::mem::size_of::<*const u8>())
-                            .cast::<usize>();
-                        let base7 = l2;
-                        let len7 = l3;
-                        let mut result7 = _rt::Vec::with_capacity(len7);
-                        for i in 0..len7 {
-                            let base = base7
-                                .add(i * (2 * ::core::mem::size_of::<*const u8>()));
-                            let e7 = {
-                                let l4 = *base.add(0).cast::<*mut u8>();
-                                let l5 = *base
-                                    .add(::core::mem::size_of::<*const u8>())
+                                let l5 = *ptr1
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
                                     .cast::<usize>();
                                 let len6 = l5;
                                 let bytes6 = _rt::Vec::from_raw_parts(
@@ -1618,16 +879,645 @@ pub mod witgate {
                                 );
                                 _rt::string_lift(bytes6)
                             };
-                            result7.push(e7);
+                            Some(e)
                         }
-                        _rt::cabi_dealloc(
-                            base7,
-                            len7 * (2 * ::core::mem::size_of::<*const u8>()),
-                            ::core::mem::size_of::<*const u8>(),
-                        );
-                        let result8 = result7;
-                        result8
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result7
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The name of the listener that accepted the connection.
+            #[allow(async_fn_in_trait)]
+            pub fn listener() -> _rt::String {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "listener"]
+                        fn wit_import1(_: *mut u8);
                     }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
+                    let result5 = _rt::string_lift(bytes4);
+                    result5
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The client's side of the connection.
+            #[allow(async_fn_in_trait)]
+            pub fn peer() -> SocketAddress {
+                unsafe {
+                    #[repr(align(2))]
+                    struct RetArea([::core::mem::MaybeUninit<u8>; 20]);
+                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 20]);
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "peer"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                    use super::super::super::witgate::plugin::types::IpAddress as V15;
+                    let v15 = match l2 {
+                        0 => {
+                            let e15 = {
+                                let l3 = i32::from(*ptr0.add(2).cast::<u8>());
+                                let l4 = i32::from(*ptr0.add(3).cast::<u8>());
+                                let l5 = i32::from(*ptr0.add(4).cast::<u8>());
+                                let l6 = i32::from(*ptr0.add(5).cast::<u8>());
+                                (l3 as u8, l4 as u8, l5 as u8, l6 as u8)
+                            };
+                            V15::Ipv4(e15)
+                        }
+                        n => {
+                            debug_assert_eq!(n, 1, "invalid enum discriminant");
+                            let e15 = {
+                                let l7 = i32::from(*ptr0.add(2).cast::<u16>());
+                                let l8 = i32::from(*ptr0.add(4).cast::<u16>());
+                                let l9 = i32::from(*ptr0.add(6).cast::<u16>());
+                                let l10 = i32::from(*ptr0.add(8).cast::<u16>());
+                                let l11 = i32::from(*ptr0.add(10).cast::<u16>());
+                                let l12 = i32::from(*ptr0.add(12).cast::<u16>());
+                                let l13 = i32::from(*ptr0.add(14).cast::<u16>());
+                                let l14 = i32::from(*ptr0.add(16).cast::<u16>());
+                                (
+                                    l7 as u16,
+                                    l8 as u16,
+                                    l9 as u16,
+                                    l10 as u16,
+                                    l11 as u16,
+                                    l12 as u16,
+                                    l13 as u16,
+                                    l14 as u16,
+                                )
+                            };
+                            V15::Ipv6(e15)
+                        }
+                    };
+                    let l16 = i32::from(*ptr0.add(18).cast::<u16>());
+                    let result17 = super::super::super::witgate::plugin::types::SocketAddress {
+                        ip: v15,
+                        port: l16 as u16,
+                    };
+                    result17
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The gateway's side of the connection.
+            #[allow(async_fn_in_trait)]
+            pub fn local() -> SocketAddress {
+                unsafe {
+                    #[repr(align(2))]
+                    struct RetArea([::core::mem::MaybeUninit<u8>; 20]);
+                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 20]);
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "local"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                    use super::super::super::witgate::plugin::types::IpAddress as V15;
+                    let v15 = match l2 {
+                        0 => {
+                            let e15 = {
+                                let l3 = i32::from(*ptr0.add(2).cast::<u8>());
+                                let l4 = i32::from(*ptr0.add(3).cast::<u8>());
+                                let l5 = i32::from(*ptr0.add(4).cast::<u8>());
+                                let l6 = i32::from(*ptr0.add(5).cast::<u8>());
+                                (l3 as u8, l4 as u8, l5 as u8, l6 as u8)
+                            };
+                            V15::Ipv4(e15)
+                        }
+                        n => {
+                            debug_assert_eq!(n, 1, "invalid enum discriminant");
+                            let e15 = {
+                                let l7 = i32::from(*ptr0.add(2).cast::<u16>());
+                                let l8 = i32::from(*ptr0.add(4).cast::<u16>());
+                                let l9 = i32::from(*ptr0.add(6).cast::<u16>());
+                                let l10 = i32::from(*ptr0.add(8).cast::<u16>());
+                                let l11 = i32::from(*ptr0.add(10).cast::<u16>());
+                                let l12 = i32::from(*ptr0.add(12).cast::<u16>());
+                                let l13 = i32::from(*ptr0.add(14).cast::<u16>());
+                                let l14 = i32::from(*ptr0.add(16).cast::<u16>());
+                                (
+                                    l7 as u16,
+                                    l8 as u16,
+                                    l9 as u16,
+                                    l10 as u16,
+                                    l11 as u16,
+                                    l12 as u16,
+                                    l13 as u16,
+                                    l14 as u16,
+                                )
+                            };
+                            V15::Ipv6(e15)
+                        }
+                    };
+                    let l16 = i32::from(*ptr0.add(18).cast::<u16>());
+                    let result17 = super::super::super::witgate::plugin::types::SocketAddress {
+                        ip: v15,
+                        port: l16 as u16,
+                    };
+                    result17
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The TLS session; none on a plain listener.
+            #[allow(async_fn_in_trait)]
+            pub fn tls() -> ::core::option::Option<TlsSession> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 11 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 11
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "tls"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                    let result17 = match l2 {
+                        0 => None,
+                        1 => {
+                            let e = {
+                                let l3 = *ptr0
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l4 = *ptr0
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len5 = l4;
+                                let bytes5 = _rt::Vec::from_raw_parts(
+                                    l3.cast(),
+                                    len5,
+                                    len5,
+                                );
+                                let l6 = *ptr0
+                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l7 = *ptr0
+                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len8 = l7;
+                                let bytes8 = _rt::Vec::from_raw_parts(
+                                    l6.cast(),
+                                    len8,
+                                    len8,
+                                );
+                                let l9 = i32::from(
+                                    *ptr0
+                                        .add(5 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<u8>(),
+                                );
+                                let l13 = i32::from(
+                                    *ptr0
+                                        .add(8 * ::core::mem::size_of::<*const u8>())
+                                        .cast::<u8>(),
+                                );
+                                super::super::super::witgate::plugin::types::TlsSession {
+                                    version: _rt::string_lift(bytes5),
+                                    cipher: _rt::string_lift(bytes8),
+                                    server_name: match l9 {
+                                        0 => None,
+                                        1 => {
+                                            let e = {
+                                                let l10 = *ptr0
+                                                    .add(6 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l11 = *ptr0
+                                                    .add(7 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let len12 = l11;
+                                                let bytes12 = _rt::Vec::from_raw_parts(
+                                                    l10.cast(),
+                                                    len12,
+                                                    len12,
+                                                );
+                                                _rt::string_lift(bytes12)
+                                            };
+                                            Some(e)
+                                        }
+                                        _ => _rt::invalid_enum_discriminant(),
+                                    },
+                                    alpn: match l13 {
+                                        0 => None,
+                                        1 => {
+                                            let e = {
+                                                let l14 = *ptr0
+                                                    .add(9 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l15 = *ptr0
+                                                    .add(10 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let len16 = l15;
+                                                let bytes16 = _rt::Vec::from_raw_parts(
+                                                    l14.cast(),
+                                                    len16,
+                                                    len16,
+                                                );
+                                                _rt::string_lift(bytes16)
+                                            };
+                                            Some(e)
+                                        }
+                                        _ => _rt::invalid_enum_discriminant(),
+                                    },
+                                }
+                            };
+                            Some(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result17
+                }
+            }
+        }
+        /// The upstream's response that the running call of `rewrite-response` is about; elsewhere
+        /// there is none, and asking for it is a trap. Edits of the plugins that ran before this one
+        /// are visible.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod response {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            pub type Field = super::super::super::witgate::plugin::types::Field;
+            #[allow(unused_unsafe, clippy::all)]
+            /// 100 to 599.
+            #[allow(async_fn_in_trait)]
+            pub fn status() -> u16 {
+                unsafe {
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/response@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "status"]
+                        fn wit_import0() -> i32;
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import0() -> i32 {
+                        unreachable!()
+                    }
+                    let ret = wit_import0();
+                    ret as u16
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The value of the first field of this name; none when there is none.
+            #[allow(async_fn_in_trait)]
+            pub fn header(name: &str) -> ::core::option::Option<_rt::Vec<u8>> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 3 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 3
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/response@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "header"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result7 = match l3 {
+                        0 => None,
+                        1 => {
+                            let e = {
+                                let l4 = *ptr1
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l5 = *ptr1
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len6 = l5;
+                                <_ as From<
+                                    _rt::Vec<_>,
+                                >>::from(_rt::Vec::from_raw_parts(l4.cast(), len6, len6))
+                            };
+                            Some(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result7
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The values of all fields of this name, in order; empty when there is none.
+            #[allow(async_fn_in_trait)]
+            pub fn header_values(name: &str) -> _rt::Vec<_rt::Vec<u8>> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/response@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "header-values"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = *ptr1.add(0).cast::<*mut u8>();
+                    let l4 = *ptr1
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let base8 = l3;
+                    let len8 = l4;
+                    let mut result8 = _rt::Vec::with_capacity(len8);
+                    for i in 0..len8 {
+                        let base = base8
+                            .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                        let e8 = {
+                            let l5 = *base.add(0).cast::<*mut u8>();
+                            let l6 = *base
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len7 = l6;
+                            <_ as From<
+                                _rt::Vec<_>,
+                            >>::from(_rt::Vec::from_raw_parts(l5.cast(), len7, len7))
+                        };
+                        result8.push(e8);
+                    }
+                    _rt::cabi_dealloc(
+                        base8,
+                        len8 * (2 * ::core::mem::size_of::<*const u8>()),
+                        ::core::mem::size_of::<*const u8>(),
+                    );
+                    let result9 = result8;
+                    result9
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// All fields, in the order received.
+            #[allow(async_fn_in_trait)]
+            pub fn headers() -> _rt::Vec<Field> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/response@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "headers"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let base10 = l2;
+                    let len10 = l3;
+                    let mut result10 = _rt::Vec::with_capacity(len10);
+                    for i in 0..len10 {
+                        let base = base10
+                            .add(i * (4 * ::core::mem::size_of::<*const u8>()));
+                        let e10 = {
+                            let l4 = *base.add(0).cast::<*mut u8>();
+                            let l5 = *base
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len6 = l5;
+                            let bytes6 = _rt::Vec::from_raw_parts(l4.cast(), len6, len6);
+                            let l7 = *base
+                                .add(2 * ::core::mem::size_of::<*const u8>())
+                                .cast::<*mut u8>();
+                            let l8 = *base
+                                .add(3 * ::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len9 = l8;
+                            super::super::super::witgate::plugin::types::Field {
+                                name: _rt::string_lift(bytes6),
+                                value: <_ as From<
+                                    _rt::Vec<_>,
+                                >>::from(_rt::Vec::from_raw_parts(l7.cast(), len9, len9)),
+                            }
+                        };
+                        result10.push(e10);
+                    }
+                    _rt::cabi_dealloc(
+                        base10,
+                        len10 * (4 * ::core::mem::size_of::<*const u8>()),
+                        ::core::mem::size_of::<*const u8>(),
+                    );
+                    let result11 = result10;
+                    result11
+                }
+            }
+        }
+        /// The pool of endpoints, as configured, that the running call of the affinity role is about;
+        /// elsewhere there is none, and asking for it is a trap.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod pool {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            #[allow(unused_unsafe, clippy::all)]
+            /// Its name in the configuration.
+            #[allow(async_fn_in_trait)]
+            pub fn name() -> _rt::String {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/pool@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "name"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let bytes4 = _rt::Vec::from_raw_parts(l2.cast(), len4, len4);
+                    let result5 = _rt::string_lift(bytes4);
+                    result5
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Changes whenever the list of endpoints does, and differs between pools, so that a
+            /// plugin may keep what it derived from the list.
+            #[allow(async_fn_in_trait)]
+            pub fn generation() -> u64 {
+                unsafe {
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/pool@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "generation"]
+                        fn wit_import0() -> i64;
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import0() -> i64 {
+                        unreachable!()
+                    }
+                    let ret = wit_import0();
+                    ret as u64
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The ids of all endpoints, in configuration order, healthy or not.
+            #[allow(async_fn_in_trait)]
+            pub fn endpoints() -> _rt::Vec<_rt::String> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/pool@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "endpoints"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let base7 = l2;
+                    let len7 = l3;
+                    let mut result7 = _rt::Vec::with_capacity(len7);
+                    for i in 0..len7 {
+                        let base = base7
+                            .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                        let e7 = {
+                            let l4 = *base.add(0).cast::<*mut u8>();
+                            let l5 = *base
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len6 = l5;
+                            let bytes6 = _rt::Vec::from_raw_parts(l4.cast(), len6, len6);
+                            _rt::string_lift(bytes6)
+                        };
+                        result7.push(e7);
+                    }
+                    _rt::cabi_dealloc(
+                        base7,
+                        len7 * (2 * ::core::mem::size_of::<*const u8>()),
+                        ::core::mem::size_of::<*const u8>(),
+                    );
+                    let result8 = result7;
+                    result8
                 }
             }
         }
@@ -1839,80 +1729,6 @@ mod _rt {
     #![allow(dead_code, unused_imports, clippy::all)]
     pub use alloc_crate::string::String;
     pub use alloc_crate::vec::Vec;
-    use core::fmt;
-    use core::marker;
-    use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-    /// A type which represents a component model resource, either imported or
-    /// exported into this component.
-    ///
-    /// This is a low-level wrapper which handles the lifetime of the resource
-    /// (namely this has a destructor). The `T` provided defines the component model
-    /// intrinsics that this wrapper uses.
-    ///
-    /// One of the chief purposes of this type is to provide `Deref` implementations
-    /// to access the underlying data when it is owned.
-    ///
-    /// This type is primarily used in generated code for exported and imported
-    /// resources.
-    #[repr(transparent)]
-    pub struct Resource<T: WasmResource> {
-        handle: AtomicU32,
-        _marker: marker::PhantomData<T>,
-    }
-    /// A trait which all wasm resources implement, namely providing the ability to
-    /// drop a resource.
-    ///
-    /// This generally is implemented by generated code, not user-facing code.
-    #[allow(clippy::missing_safety_doc)]
-    pub unsafe trait WasmResource {
-        /// Invokes the `[resource-drop]...` intrinsic.
-        unsafe fn drop(handle: u32);
-    }
-    impl<T: WasmResource> Resource<T> {
-        #[doc(hidden)]
-        pub unsafe fn from_handle(handle: u32) -> Self {
-            debug_assert!(handle != 0 && handle != u32::MAX);
-            Self {
-                handle: AtomicU32::new(handle),
-                _marker: marker::PhantomData,
-            }
-        }
-        /// Takes ownership of the handle owned by `resource`.
-        ///
-        /// Note that this ideally would be `into_handle` taking `Resource<T>` by
-        /// ownership. The code generator does not enable that in all situations,
-        /// unfortunately, so this is provided instead.
-        ///
-        /// Also note that `take_handle` is in theory only ever called on values
-        /// owned by a generated function. For example a generated function might
-        /// take `Resource<T>` as an argument but then call `take_handle` on a
-        /// reference to that argument. In that sense the dynamic nature of
-        /// `take_handle` should only be exposed internally to generated code, not
-        /// to user code.
-        #[doc(hidden)]
-        pub fn take_handle(resource: &Resource<T>) -> u32 {
-            resource.handle.swap(u32::MAX, Relaxed)
-        }
-        #[doc(hidden)]
-        pub fn handle(resource: &Resource<T>) -> u32 {
-            resource.handle.load(Relaxed)
-        }
-    }
-    impl<T: WasmResource> fmt::Debug for Resource<T> {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_struct("Resource").field("handle", &self.handle).finish()
-        }
-    }
-    impl<T: WasmResource> Drop for Resource<T> {
-        fn drop(&mut self) {
-            unsafe {
-                match self.handle.load(Relaxed) {
-                    u32::MAX => {}
-                    other => T::drop(other),
-                }
-            }
-        }
-    }
     pub unsafe fn string_lift(bytes: Vec<u8>) -> String {
         if cfg!(debug_assertions) {
             String::from_utf8(bytes).unwrap()
@@ -1986,44 +1802,44 @@ macro_rules! __export_base_impl {
         (link_section =
         "component-type:wit-bindgen:0.63.0:witgate:sdk@0.1.0:base:imports and exports:base")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1683] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1505] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x98\x0c\x01A\x02\x01\
-A\x06\x01BE\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xe6\x0a\x01A\x02\x01\
+A\x11\x01B\x14\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
-2\x04\0\x0chttp-version\x03\0\x05\x01r\x02\x02ips\x04port{\x04\0\x0esocket-addre\
-ss\x03\0\x07\x01ks\x01r\x04\x07versions\x06ciphers\x0bserver-name\x09\x04alpn\x09\
-\x04\0\x0btls-session\x03\0\x0a\x04\0\x07request\x03\x01\x04\0\x08response\x03\x01\
-\x04\0\x04pool\x03\x01\x01q\x06\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01\
-s\0\x04path\x01s\0\x05query\x01\x09\0\x09authority\x01s\0\x04\0\x0crequest-edit\x03\
-\0\x0f\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01s\0\x04\0\x0dr\
-esponse-edit\x03\0\x11\x01h\x0c\x01@\x01\x04self\x13\0s\x04\0\x12[method]request\
-.id\x01\x14\x04\0\x16[method]request.method\x01\x14\x01@\x01\x04self\x13\0\x04\x04\
-\0\x16[method]request.scheme\x01\x15\x01@\x01\x04self\x13\0\x06\x04\0\x17[method\
-]request.version\x01\x16\x04\0\x19[method]request.authority\x01\x14\x04\0\x14[me\
-thod]request.host\x01\x14\x04\0\x14[method]request.path\x01\x14\x01@\x01\x04self\
-\x13\0\x09\x04\0\x15[method]request.query\x01\x17\x04\0\"[method]request.origina\
-l-authority\x01\x14\x04\0\x1f[method]request.original-target\x01\x14\x01k\0\x01@\
-\x02\x04self\x13\x04names\0\x18\x04\0\x16[method]request.header\x01\x19\x01p\0\x01\
-@\x02\x04self\x13\x04names\0\x1a\x04\0\x1d[method]request.header-values\x01\x1b\x01\
-p\x02\x01@\x01\x04self\x13\0\x1c\x04\0\x17[method]request.headers\x01\x1d\x01@\x02\
-\x04self\x13\x04names\0\x09\x04\0\x16[method]request.cookie\x01\x1e\x04\0\x18[me\
-thod]request.listener\x01\x14\x01@\x01\x04self\x13\0\x08\x04\0\x14[method]reques\
-t.peer\x01\x1f\x04\0\x15[method]request.local\x01\x1f\x01k\x0b\x01@\x01\x04self\x13\
-\0\x20\x04\0\x13[method]request.tls\x01!\x01h\x0d\x01@\x01\x04self\"\0{\x04\0\x17\
-[method]response.status\x01#\x01@\x02\x04self\"\x04names\0\x18\x04\0\x17[method]\
-response.header\x01$\x01@\x02\x04self\"\x04names\0\x1a\x04\0\x1e[method]response\
-.header-values\x01%\x01@\x01\x04self\"\0\x1c\x04\0\x18[method]response.headers\x01\
-&\x01h\x0e\x01@\x01\x04self'\0s\x04\0\x11[method]pool.name\x01(\x01@\x01\x04self\
-'\0w\x04\0\x17[method]pool.generation\x01)\x01ps\x01@\x01\x04self'\0*\x04\0\x16[\
-method]pool.endpoints\x01+\x03\0\x1awitgate:plugin/types@0.1.0\x05\0\x01B\x06\x01\
-m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\x01@\x01\
-\x05level\x01\0\x7f\x04\0\x07enabled\x01\x02\x01@\x02\x05level\x01\x07messages\x01\
-\0\x04\0\x05write\x01\x03\x03\0\x18witgate:plugin/log@0.1.0\x05\x01\x01B\x03\x01\
-j\0\x01s\x01@\x01\x06configs\0\0\x04\0\x09configure\x01\x01\x04\0\x1ewitgate:plu\
-gin/lifecycle@0.1.0\x05\x02\x04\0\x16witgate:sdk/base@0.1.0\x04\0\x0b\x0a\x01\0\x04\
-base\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\
-\x10wit-bindgen-rust\x060.63.0";
+2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
+\x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
+port{\x04\0\x0esocket-address\x03\0\x0b\x01ks\x01r\x04\x07versions\x06ciphers\x0b\
+server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01q\x06\x03set\x01\x02\
+\0\x06append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09aut\
+hority\x01s\0\x04\0\x0crequest-edit\x03\0\x10\x01q\x03\x03set\x01\x02\0\x06appen\
+d\x01\x02\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x12\x03\0\x1awitgate:p\
+lugin/types@0.1.0\x05\0\x02\x03\0\0\x05field\x02\x03\0\0\x06scheme\x02\x03\0\0\x0c\
+http-version\x02\x03\0\0\x0esocket-address\x02\x03\0\0\x0btls-session\x01B,\x02\x03\
+\x02\x01\x01\x04\0\x05field\x03\0\0\x02\x03\x02\x01\x02\x04\0\x0auri-scheme\x03\0\
+\x02\x02\x03\x02\x01\x03\x04\0\x0chttp-version\x03\0\x04\x02\x03\x02\x01\x04\x04\
+\0\x0esocket-address\x03\0\x06\x02\x03\x02\x01\x05\x04\0\x0btls-session\x03\0\x08\
+\x01@\0\0s\x04\0\x02id\x01\x0a\x04\0\x06method\x01\x0a\x01@\0\0\x05\x04\0\x07ver\
+sion\x01\x0b\x04\0\x0atarget-uri\x01\x0a\x04\0\x0coriginal-uri\x01\x0a\x01@\0\0\x03\
+\x04\0\x06scheme\x01\x0c\x04\0\x09authority\x01\x0a\x04\0\x04host\x01\x0a\x04\0\x04\
+path\x01\x0a\x01ks\x01@\0\0\x0d\x04\0\x05query\x01\x0e\x01p}\x01k\x0f\x01@\x01\x04\
+names\0\x10\x04\0\x06header\x01\x11\x01p\x0f\x01@\x01\x04names\0\x12\x04\0\x0dhe\
+ader-values\x01\x13\x01p\x01\x01@\0\0\x14\x04\0\x07headers\x01\x15\x01@\x01\x04n\
+ames\0\x0d\x04\0\x06cookie\x01\x16\x04\0\x08listener\x01\x0a\x01@\0\0\x07\x04\0\x04\
+peer\x01\x17\x04\0\x05local\x01\x17\x01k\x09\x01@\0\0\x18\x04\0\x03tls\x01\x19\x03\
+\0\x1cwitgate:plugin/request@0.1.0\x05\x06\x01B\x0e\x02\x03\x02\x01\x01\x04\0\x05\
+field\x03\0\0\x01@\0\0{\x04\0\x06status\x01\x02\x01p}\x01k\x03\x01@\x01\x04names\
+\0\x04\x04\0\x06header\x01\x05\x01p\x03\x01@\x01\x04names\0\x06\x04\0\x0dheader-\
+values\x01\x07\x01p\x01\x01@\0\0\x08\x04\0\x07headers\x01\x09\x03\0\x1dwitgate:p\
+lugin/response@0.1.0\x05\x07\x01B\x07\x01@\0\0s\x04\0\x04name\x01\0\x01@\0\0w\x04\
+\0\x0ageneration\x01\x01\x01ps\x01@\0\0\x02\x04\0\x09endpoints\x01\x03\x03\0\x19\
+witgate:plugin/pool@0.1.0\x05\x08\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04\
+warn\x05error\x04\0\x05level\x03\0\0\x01@\x01\x05level\x01\0\x7f\x04\0\x07enable\
+d\x01\x02\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\x05write\x01\x03\x03\0\x18\
+witgate:plugin/log@0.1.0\x05\x09\x01B\x03\x01j\0\x01s\x01@\x01\x06configs\0\0\x04\
+\0\x09configure\x01\x01\x04\0\x1ewitgate:plugin/lifecycle@0.1.0\x05\x0a\x04\0\x16\
+witgate:sdk/base@0.1.0\x04\0\x0b\x0a\x01\0\x04base\x03\0\0\0G\x09producers\x01\x0c\
+processed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
         };
     };
 }
@@ -2036,42 +1852,43 @@ pub use __export_base_impl as export_base;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1677] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xf2\x0b\x01A\x02\x01\
-A\x04\x01BE\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1499] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xc0\x0a\x01A\x02\x01\
+A\x0f\x01B\x14\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
-2\x04\0\x0chttp-version\x03\0\x05\x01r\x02\x02ips\x04port{\x04\0\x0esocket-addre\
-ss\x03\0\x07\x01ks\x01r\x04\x07versions\x06ciphers\x0bserver-name\x09\x04alpn\x09\
-\x04\0\x0btls-session\x03\0\x0a\x04\0\x07request\x03\x01\x04\0\x08response\x03\x01\
-\x04\0\x04pool\x03\x01\x01q\x06\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01\
-s\0\x04path\x01s\0\x05query\x01\x09\0\x09authority\x01s\0\x04\0\x0crequest-edit\x03\
-\0\x0f\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01s\0\x04\0\x0dr\
-esponse-edit\x03\0\x11\x01h\x0c\x01@\x01\x04self\x13\0s\x04\0\x12[method]request\
-.id\x01\x14\x04\0\x16[method]request.method\x01\x14\x01@\x01\x04self\x13\0\x04\x04\
-\0\x16[method]request.scheme\x01\x15\x01@\x01\x04self\x13\0\x06\x04\0\x17[method\
-]request.version\x01\x16\x04\0\x19[method]request.authority\x01\x14\x04\0\x14[me\
-thod]request.host\x01\x14\x04\0\x14[method]request.path\x01\x14\x01@\x01\x04self\
-\x13\0\x09\x04\0\x15[method]request.query\x01\x17\x04\0\"[method]request.origina\
-l-authority\x01\x14\x04\0\x1f[method]request.original-target\x01\x14\x01k\0\x01@\
-\x02\x04self\x13\x04names\0\x18\x04\0\x16[method]request.header\x01\x19\x01p\0\x01\
-@\x02\x04self\x13\x04names\0\x1a\x04\0\x1d[method]request.header-values\x01\x1b\x01\
-p\x02\x01@\x01\x04self\x13\0\x1c\x04\0\x17[method]request.headers\x01\x1d\x01@\x02\
-\x04self\x13\x04names\0\x09\x04\0\x16[method]request.cookie\x01\x1e\x04\0\x18[me\
-thod]request.listener\x01\x14\x01@\x01\x04self\x13\0\x08\x04\0\x14[method]reques\
-t.peer\x01\x1f\x04\0\x15[method]request.local\x01\x1f\x01k\x0b\x01@\x01\x04self\x13\
-\0\x20\x04\0\x13[method]request.tls\x01!\x01h\x0d\x01@\x01\x04self\"\0{\x04\0\x17\
-[method]response.status\x01#\x01@\x02\x04self\"\x04names\0\x18\x04\0\x17[method]\
-response.header\x01$\x01@\x02\x04self\"\x04names\0\x1a\x04\0\x1e[method]response\
-.header-values\x01%\x01@\x01\x04self\"\0\x1c\x04\0\x18[method]response.headers\x01\
-&\x01h\x0e\x01@\x01\x04self'\0s\x04\0\x11[method]pool.name\x01(\x01@\x01\x04self\
-'\0w\x04\0\x17[method]pool.generation\x01)\x01ps\x01@\x01\x04self'\0*\x04\0\x16[\
-method]pool.endpoints\x01+\x03\0\x1awitgate:plugin/types@0.1.0\x05\0\x01B\x06\x01\
-m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\x01@\x01\
-\x05level\x01\0\x7f\x04\0\x07enabled\x01\x02\x01@\x02\x05level\x01\x07messages\x01\
-\0\x04\0\x05write\x01\x03\x03\0\x18witgate:plugin/log@0.1.0\x05\x01\x04\06witgat\
-e:sdk/base-with-all-of-its-exports-removed@0.1.0\x04\0\x0b*\x01\0$base-with-all-\
-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-co\
-mponent\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
+\x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
+port{\x04\0\x0esocket-address\x03\0\x0b\x01ks\x01r\x04\x07versions\x06ciphers\x0b\
+server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01q\x06\x03set\x01\x02\
+\0\x06append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09aut\
+hority\x01s\0\x04\0\x0crequest-edit\x03\0\x10\x01q\x03\x03set\x01\x02\0\x06appen\
+d\x01\x02\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x12\x03\0\x1awitgate:p\
+lugin/types@0.1.0\x05\0\x02\x03\0\0\x05field\x02\x03\0\0\x06scheme\x02\x03\0\0\x0c\
+http-version\x02\x03\0\0\x0esocket-address\x02\x03\0\0\x0btls-session\x01B,\x02\x03\
+\x02\x01\x01\x04\0\x05field\x03\0\0\x02\x03\x02\x01\x02\x04\0\x0auri-scheme\x03\0\
+\x02\x02\x03\x02\x01\x03\x04\0\x0chttp-version\x03\0\x04\x02\x03\x02\x01\x04\x04\
+\0\x0esocket-address\x03\0\x06\x02\x03\x02\x01\x05\x04\0\x0btls-session\x03\0\x08\
+\x01@\0\0s\x04\0\x02id\x01\x0a\x04\0\x06method\x01\x0a\x01@\0\0\x05\x04\0\x07ver\
+sion\x01\x0b\x04\0\x0atarget-uri\x01\x0a\x04\0\x0coriginal-uri\x01\x0a\x01@\0\0\x03\
+\x04\0\x06scheme\x01\x0c\x04\0\x09authority\x01\x0a\x04\0\x04host\x01\x0a\x04\0\x04\
+path\x01\x0a\x01ks\x01@\0\0\x0d\x04\0\x05query\x01\x0e\x01p}\x01k\x0f\x01@\x01\x04\
+names\0\x10\x04\0\x06header\x01\x11\x01p\x0f\x01@\x01\x04names\0\x12\x04\0\x0dhe\
+ader-values\x01\x13\x01p\x01\x01@\0\0\x14\x04\0\x07headers\x01\x15\x01@\x01\x04n\
+ames\0\x0d\x04\0\x06cookie\x01\x16\x04\0\x08listener\x01\x0a\x01@\0\0\x07\x04\0\x04\
+peer\x01\x17\x04\0\x05local\x01\x17\x01k\x09\x01@\0\0\x18\x04\0\x03tls\x01\x19\x03\
+\0\x1cwitgate:plugin/request@0.1.0\x05\x06\x01B\x0e\x02\x03\x02\x01\x01\x04\0\x05\
+field\x03\0\0\x01@\0\0{\x04\0\x06status\x01\x02\x01p}\x01k\x03\x01@\x01\x04names\
+\0\x04\x04\0\x06header\x01\x05\x01p\x03\x01@\x01\x04names\0\x06\x04\0\x0dheader-\
+values\x01\x07\x01p\x01\x01@\0\0\x08\x04\0\x07headers\x01\x09\x03\0\x1dwitgate:p\
+lugin/response@0.1.0\x05\x07\x01B\x07\x01@\0\0s\x04\0\x04name\x01\0\x01@\0\0w\x04\
+\0\x0ageneration\x01\x01\x01ps\x01@\0\0\x02\x04\0\x09endpoints\x01\x03\x03\0\x19\
+witgate:plugin/pool@0.1.0\x05\x08\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04\
+warn\x05error\x04\0\x05level\x03\0\0\x01@\x01\x05level\x01\0\x7f\x04\0\x07enable\
+d\x01\x02\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\x05write\x01\x03\x03\0\x18\
+witgate:plugin/log@0.1.0\x05\x09\x04\06witgate:sdk/base-with-all-of-its-exports-\
+removed@0.1.0\x04\0\x0b*\x01\0$base-with-all-of-its-exports-removed\x03\0\0\0G\x09\
+producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rus\
+t\x060.63.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -20,104 +20,105 @@ pub mod exports {
                 #[doc(hidden)]
                 static __FORCE_SECTION_REF: fn() = super::super::super::super::__link_custom_section_describing_imports;
                 use super::super::super::super::_rt;
-                pub type Request = super::super::super::super::__with_name0::Request;
                 pub type RequestEdit = super::super::super::super::__with_name0::RequestEdit;
-                pub type Response = super::super::super::super::__with_name0::Response;
                 pub type ResponseEdit = super::super::super::super::__with_name0::ResponseEdit;
                 #[doc(hidden)]
                 #[allow(non_snake_case, unused_unsafe)]
-                pub unsafe fn _export_rewrite_request_cabi<T_: Guest>(
-                    arg0: i32,
-                ) -> *mut u8 {
+                pub unsafe fn _export_rewrite_request_cabi<T_: Guest>() -> *mut u8 {
                     unsafe {
                         #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
-                        let result1 = {
-                            let handle0;
-                            T_::rewrite_request({
-                                handle0 = super::super::super::super::__with_name0::Request::from_handle(
-                                    arg0 as u32,
-                                );
-                                &handle0
-                            })
-                        };
-                        let ptr2 = (&raw mut _RET_AREA.0).cast::<u8>();
-                        let vec14 = result1;
-                        let len14 = vec14.len();
-                        let layout14 = _rt::alloc::Layout::from_size_align(
-                                vec14.len() * (5 * ::core::mem::size_of::<*const u8>()),
+                        let result0 = { T_::rewrite_request() };
+                        let ptr1 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        let vec13 = result0;
+                        let len13 = vec13.len();
+                        let layout13 = _rt::alloc::Layout::from_size_align(
+                                vec13.len() * (5 * ::core::mem::size_of::<*const u8>()),
                                 ::core::mem::size_of::<*const u8>(),
                             )
                             .unwrap();
-                        let (result14, _cleanup14) = wit_bindgen::rt::Cleanup::new(
-                            layout14,
+                        let (result13, _cleanup13) = wit_bindgen::rt::Cleanup::new(
+                            layout13,
                         );
-                        if let Some(cleanup) = _cleanup14 {
+                        if let Some(cleanup) = _cleanup13 {
                             cleanup.forget();
                         }
-                        for (i, e) in vec14.into_iter().enumerate() {
-                            let base = result14
+                        for (i, e) in vec13.into_iter().enumerate() {
+                            let base = result13
                                 .add(i * (5 * ::core::mem::size_of::<*const u8>()));
                             {
-                                use super::super::super::super::__with_name0::RequestEdit as V13;
+                                use super::super::super::super::__with_name0::RequestEdit as V12;
                                 match e {
-                                    V13::Set(e) => {
+                                    V12::Set(e) => {
                                         *base.add(0).cast::<u8>() = (0i32) as u8;
                                         let super::super::super::super::__with_name0::Field {
-                                            name: name3,
-                                            value: value3,
+                                            name: name2,
+                                            value: value2,
                                         } = e;
-                                        let vec4 = (name3.into_bytes()).into_boxed_slice();
+                                        let vec3 = (name2.into_bytes()).into_boxed_slice();
+                                        let ptr3 = vec3.as_ptr().cast::<u8>();
+                                        let len3 = vec3.len();
+                                        ::core::mem::forget(vec3);
+                                        *base
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len3;
+                                        *base
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr3.cast_mut();
+                                        let vec4 = <_ as Into<_rt::Vec<_>>>::into(value2)
+                                            .into_boxed_slice();
                                         let ptr4 = vec4.as_ptr().cast::<u8>();
                                         let len4 = vec4.len();
                                         ::core::mem::forget(vec4);
                                         *base
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .add(4 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len4;
                                         *base
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr4.cast_mut();
-                                        let vec5 = <_ as Into<_rt::Vec<_>>>::into(value3)
-                                            .into_boxed_slice();
-                                        let ptr5 = vec5.as_ptr().cast::<u8>();
-                                        let len5 = vec5.len();
-                                        ::core::mem::forget(vec5);
-                                        *base
-                                            .add(4 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len5;
-                                        *base
                                             .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr5.cast_mut();
+                                            .cast::<*mut u8>() = ptr4.cast_mut();
                                     }
-                                    V13::Append(e) => {
+                                    V12::Append(e) => {
                                         *base.add(0).cast::<u8>() = (1i32) as u8;
                                         let super::super::super::super::__with_name0::Field {
-                                            name: name6,
-                                            value: value6,
+                                            name: name5,
+                                            value: value5,
                                         } = e;
-                                        let vec7 = (name6.into_bytes()).into_boxed_slice();
+                                        let vec6 = (name5.into_bytes()).into_boxed_slice();
+                                        let ptr6 = vec6.as_ptr().cast::<u8>();
+                                        let len6 = vec6.len();
+                                        ::core::mem::forget(vec6);
+                                        *base
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len6;
+                                        *base
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr6.cast_mut();
+                                        let vec7 = <_ as Into<_rt::Vec<_>>>::into(value5)
+                                            .into_boxed_slice();
                                         let ptr7 = vec7.as_ptr().cast::<u8>();
                                         let len7 = vec7.len();
                                         ::core::mem::forget(vec7);
                                         *base
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
+                                            .add(4 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len7;
                                         *base
-                                            .add(::core::mem::size_of::<*const u8>())
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr7.cast_mut();
-                                        let vec8 = <_ as Into<_rt::Vec<_>>>::into(value6)
-                                            .into_boxed_slice();
+                                    }
+                                    V12::Remove(e) => {
+                                        *base.add(0).cast::<u8>() = (2i32) as u8;
+                                        let vec8 = (e.into_bytes()).into_boxed_slice();
                                         let ptr8 = vec8.as_ptr().cast::<u8>();
                                         let len8 = vec8.len();
                                         ::core::mem::forget(vec8);
                                         *base
-                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len8;
                                         *base
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .add(::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr8.cast_mut();
                                     }
-                                    V13::Remove(e) => {
-                                        *base.add(0).cast::<u8>() = (2i32) as u8;
+                                    V12::Path(e) => {
+                                        *base.add(0).cast::<u8>() = (3i32) as u8;
                                         let vec9 = (e.into_bytes()).into_boxed_slice();
                                         let ptr9 = vec9.as_ptr().cast::<u8>();
                                         let len9 = vec9.len();
@@ -129,36 +130,23 @@ pub mod exports {
                                             .add(::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr9.cast_mut();
                                     }
-                                    V13::Path(e) => {
-                                        *base.add(0).cast::<u8>() = (3i32) as u8;
-                                        let vec10 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr10 = vec10.as_ptr().cast::<u8>();
-                                        let len10 = vec10.len();
-                                        ::core::mem::forget(vec10);
-                                        *base
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len10;
-                                        *base
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr10.cast_mut();
-                                    }
-                                    V13::Query(e) => {
+                                    V12::Query(e) => {
                                         *base.add(0).cast::<u8>() = (4i32) as u8;
                                         match e {
                                             Some(e) => {
                                                 *base
                                                     .add(::core::mem::size_of::<*const u8>())
                                                     .cast::<u8>() = (1i32) as u8;
-                                                let vec11 = (e.into_bytes()).into_boxed_slice();
-                                                let ptr11 = vec11.as_ptr().cast::<u8>();
-                                                let len11 = vec11.len();
-                                                ::core::mem::forget(vec11);
+                                                let vec10 = (e.into_bytes()).into_boxed_slice();
+                                                let ptr10 = vec10.as_ptr().cast::<u8>();
+                                                let len10 = vec10.len();
+                                                ::core::mem::forget(vec10);
                                                 *base
                                                     .add(3 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len11;
+                                                    .cast::<usize>() = len10;
                                                 *base
                                                     .add(2 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>() = ptr11.cast_mut();
+                                                    .cast::<*mut u8>() = ptr10.cast_mut();
                                             }
                                             None => {
                                                 *base
@@ -167,25 +155,25 @@ pub mod exports {
                                             }
                                         };
                                     }
-                                    V13::Authority(e) => {
+                                    V12::Authority(e) => {
                                         *base.add(0).cast::<u8>() = (5i32) as u8;
-                                        let vec12 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr12 = vec12.as_ptr().cast::<u8>();
-                                        let len12 = vec12.len();
-                                        ::core::mem::forget(vec12);
+                                        let vec11 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr11 = vec11.as_ptr().cast::<u8>();
+                                        let len11 = vec11.len();
+                                        ::core::mem::forget(vec11);
                                         *base
                                             .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len12;
+                                            .cast::<usize>() = len11;
                                         *base
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr12.cast_mut();
+                                            .cast::<*mut u8>() = ptr11.cast_mut();
                                     }
                                 }
                             }
                         }
-                        *ptr2.add(::core::mem::size_of::<*const u8>()).cast::<usize>() = len14;
-                        *ptr2.add(0).cast::<*mut u8>() = result14;
-                        ptr2
+                        *ptr1.add(::core::mem::size_of::<*const u8>()).cast::<usize>() = len13;
+                        *ptr1.add(0).cast::<*mut u8>() = result13;
+                        ptr1
                     }
                 }
                 #[doc(hidden)]
@@ -296,85 +284,89 @@ pub mod exports {
                 }
                 #[doc(hidden)]
                 #[allow(non_snake_case, unused_unsafe)]
-                pub unsafe fn _export_rewrite_response_cabi<T_: Guest>(
-                    arg0: i32,
-                    arg1: i32,
-                ) -> *mut u8 {
+                pub unsafe fn _export_rewrite_response_cabi<T_: Guest>() -> *mut u8 {
                     unsafe {
                         #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
-                        let result2 = {
-                            let handle0;
-                            let handle1;
-                            T_::rewrite_response(
-                                {
-                                    handle0 = super::super::super::super::__with_name0::Request::from_handle(
-                                        arg0 as u32,
-                                    );
-                                    &handle0
-                                },
-                                {
-                                    handle1 = super::super::super::super::__with_name0::Response::from_handle(
-                                        arg1 as u32,
-                                    );
-                                    &handle1
-                                },
-                            )
-                        };
-                        let ptr3 = (&raw mut _RET_AREA.0).cast::<u8>();
-                        let vec12 = result2;
-                        let len12 = vec12.len();
-                        let layout12 = _rt::alloc::Layout::from_size_align(
-                                vec12.len() * (5 * ::core::mem::size_of::<*const u8>()),
+                        let result0 = { T_::rewrite_response() };
+                        let ptr1 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        let vec10 = result0;
+                        let len10 = vec10.len();
+                        let layout10 = _rt::alloc::Layout::from_size_align(
+                                vec10.len() * (5 * ::core::mem::size_of::<*const u8>()),
                                 ::core::mem::size_of::<*const u8>(),
                             )
                             .unwrap();
-                        let (result12, _cleanup12) = wit_bindgen::rt::Cleanup::new(
-                            layout12,
+                        let (result10, _cleanup10) = wit_bindgen::rt::Cleanup::new(
+                            layout10,
                         );
-                        if let Some(cleanup) = _cleanup12 {
+                        if let Some(cleanup) = _cleanup10 {
                             cleanup.forget();
                         }
-                        for (i, e) in vec12.into_iter().enumerate() {
-                            let base = result12
+                        for (i, e) in vec10.into_iter().enumerate() {
+                            let base = result10
                                 .add(i * (5 * ::core::mem::size_of::<*const u8>()));
                             {
-                                use super::super::super::super::__with_name0::ResponseEdit as V11;
+                                use super::super::super::super::__with_name0::ResponseEdit as V9;
                                 match e {
-                                    V11::Set(e) => {
+                                    V9::Set(e) => {
                                         *base.add(0).cast::<u8>() = (0i32) as u8;
                                         let super::super::super::super::__with_name0::Field {
-                                            name: name4,
-                                            value: value4,
+                                            name: name2,
+                                            value: value2,
                                         } = e;
-                                        let vec5 = (name4.into_bytes()).into_boxed_slice();
-                                        let ptr5 = vec5.as_ptr().cast::<u8>();
-                                        let len5 = vec5.len();
-                                        ::core::mem::forget(vec5);
+                                        let vec3 = (name2.into_bytes()).into_boxed_slice();
+                                        let ptr3 = vec3.as_ptr().cast::<u8>();
+                                        let len3 = vec3.len();
+                                        ::core::mem::forget(vec3);
                                         *base
                                             .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len5;
+                                            .cast::<usize>() = len3;
                                         *base
                                             .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr5.cast_mut();
-                                        let vec6 = <_ as Into<_rt::Vec<_>>>::into(value4)
+                                            .cast::<*mut u8>() = ptr3.cast_mut();
+                                        let vec4 = <_ as Into<_rt::Vec<_>>>::into(value2)
                                             .into_boxed_slice();
+                                        let ptr4 = vec4.as_ptr().cast::<u8>();
+                                        let len4 = vec4.len();
+                                        ::core::mem::forget(vec4);
+                                        *base
+                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len4;
+                                        *base
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr4.cast_mut();
+                                    }
+                                    V9::Append(e) => {
+                                        *base.add(0).cast::<u8>() = (1i32) as u8;
+                                        let super::super::super::super::__with_name0::Field {
+                                            name: name5,
+                                            value: value5,
+                                        } = e;
+                                        let vec6 = (name5.into_bytes()).into_boxed_slice();
                                         let ptr6 = vec6.as_ptr().cast::<u8>();
                                         let len6 = vec6.len();
                                         ::core::mem::forget(vec6);
                                         *base
-                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                            .add(2 * ::core::mem::size_of::<*const u8>())
                                             .cast::<usize>() = len6;
                                         *base
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .add(::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr6.cast_mut();
+                                        let vec7 = <_ as Into<_rt::Vec<_>>>::into(value5)
+                                            .into_boxed_slice();
+                                        let ptr7 = vec7.as_ptr().cast::<u8>();
+                                        let len7 = vec7.len();
+                                        ::core::mem::forget(vec7);
+                                        *base
+                                            .add(4 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len7;
+                                        *base
+                                            .add(3 * ::core::mem::size_of::<*const u8>())
+                                            .cast::<*mut u8>() = ptr7.cast_mut();
                                     }
-                                    V11::Append(e) => {
-                                        *base.add(0).cast::<u8>() = (1i32) as u8;
-                                        let super::super::super::super::__with_name0::Field {
-                                            name: name7,
-                                            value: value7,
-                                        } = e;
-                                        let vec8 = (name7.into_bytes()).into_boxed_slice();
+                                    V9::Remove(e) => {
+                                        *base.add(0).cast::<u8>() = (2i32) as u8;
+                                        let vec8 = (e.into_bytes()).into_boxed_slice();
                                         let ptr8 = vec8.as_ptr().cast::<u8>();
                                         let len8 = vec8.len();
                                         ::core::mem::forget(vec8);
@@ -384,37 +376,13 @@ pub mod exports {
                                         *base
                                             .add(::core::mem::size_of::<*const u8>())
                                             .cast::<*mut u8>() = ptr8.cast_mut();
-                                        let vec9 = <_ as Into<_rt::Vec<_>>>::into(value7)
-                                            .into_boxed_slice();
-                                        let ptr9 = vec9.as_ptr().cast::<u8>();
-                                        let len9 = vec9.len();
-                                        ::core::mem::forget(vec9);
-                                        *base
-                                            .add(4 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len9;
-                                        *base
-                                            .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr9.cast_mut();
-                                    }
-                                    V11::Remove(e) => {
-                                        *base.add(0).cast::<u8>() = (2i32) as u8;
-                                        let vec10 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr10 = vec10.as_ptr().cast::<u8>();
-                                        let len10 = vec10.len();
-                                        ::core::mem::forget(vec10);
-                                        *base
-                                            .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len10;
-                                        *base
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr10.cast_mut();
                                     }
                                 }
                             }
                         }
-                        *ptr3.add(::core::mem::size_of::<*const u8>()).cast::<usize>() = len12;
-                        *ptr3.add(0).cast::<*mut u8>() = result12;
-                        ptr3
+                        *ptr1.add(::core::mem::size_of::<*const u8>()).cast::<usize>() = len10;
+                        *ptr1.add(0).cast::<*mut u8>() = result10;
+                        ptr1
                     }
                 }
                 #[doc(hidden)]
@@ -489,18 +457,15 @@ pub mod exports {
                     }
                 }
                 pub trait Guest {
-                    /// Returns the edits for a request, after its pool is known. Plugins run in folder order;
+                    /// Returns the edits for the request, after its pool is known. Plugins run in folder order;
                     /// each sees the edits of those before it.
                     #[allow(async_fn_in_trait)]
-                    fn rewrite_request(request: &Request) -> _rt::Vec<RequestEdit>;
+                    fn rewrite_request() -> _rt::Vec<RequestEdit>;
                     /// Returns the edits for the upstream's response. Plugins run in reverse folder order.
-                    /// `request` is the request as it went upstream. Not called for answers that the gateway
+                    /// The request is as it went upstream. Not called for answers that the gateway
                     /// itself makes.
                     #[allow(async_fn_in_trait)]
-                    fn rewrite_response(
-                        request: &Request,
-                        response: &Response,
-                    ) -> _rt::Vec<ResponseEdit>;
+                    fn rewrite_response() -> _rt::Vec<ResponseEdit>;
                 }
                 #[doc(hidden)]
                 #[macro_export]
@@ -508,19 +473,18 @@ pub mod exports {
                     ($ty:ident with_types_in $($path_to_types:tt)*) => {
                         const _ : () = { #[unsafe (export_name =
                         "witgate:plugin/rewriting@0.1.0#rewrite-request")] unsafe extern
-                        "C" fn export_rewrite_request(arg0 : i32,) -> * mut u8 { unsafe {
-                        $($path_to_types)*:: _export_rewrite_request_cabi::<$ty > (arg0)
-                        } } #[unsafe (export_name =
+                        "C" fn export_rewrite_request() -> * mut u8 { unsafe {
+                        $($path_to_types)*:: _export_rewrite_request_cabi::<$ty > () } }
+                        #[unsafe (export_name =
                         "cabi_post_witgate:plugin/rewriting@0.1.0#rewrite-request")]
                         unsafe extern "C" fn _post_return_rewrite_request(arg0 : * mut
                         u8,) { unsafe { $($path_to_types)*::
                         __post_return_rewrite_request::<$ty > (arg0) } } #[unsafe
                         (export_name =
                         "witgate:plugin/rewriting@0.1.0#rewrite-response")] unsafe extern
-                        "C" fn export_rewrite_response(arg0 : i32, arg1 : i32,) -> * mut
-                        u8 { unsafe { $($path_to_types)*::
-                        _export_rewrite_response_cabi::<$ty > (arg0, arg1) } } #[unsafe
-                        (export_name =
+                        "C" fn export_rewrite_response() -> * mut u8 { unsafe {
+                        $($path_to_types)*:: _export_rewrite_response_cabi::<$ty > () } }
+                        #[unsafe (export_name =
                         "cabi_post_witgate:plugin/rewriting@0.1.0#rewrite-response")]
                         unsafe extern "C" fn _post_return_rewrite_response(arg0 : * mut
                         u8,) { unsafe { $($path_to_types)*::
@@ -596,46 +560,25 @@ macro_rules! __export_rewriting_impl {
         (link_section =
         "component-type:wit-bindgen:0.63.0:witgate:sdk@0.1.0:rewriting:imports and exports:rewriting")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1767] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 746] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xe7\x0c\x01A\x02\x01\
-A\x08\x01BE\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xea\x04\x01A\x02\x01\
+A\x06\x01B\x14\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
-2\x04\0\x0chttp-version\x03\0\x05\x01r\x02\x02ips\x04port{\x04\0\x0esocket-addre\
-ss\x03\0\x07\x01ks\x01r\x04\x07versions\x06ciphers\x0bserver-name\x09\x04alpn\x09\
-\x04\0\x0btls-session\x03\0\x0a\x04\0\x07request\x03\x01\x04\0\x08response\x03\x01\
-\x04\0\x04pool\x03\x01\x01q\x06\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01\
-s\0\x04path\x01s\0\x05query\x01\x09\0\x09authority\x01s\0\x04\0\x0crequest-edit\x03\
-\0\x0f\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01s\0\x04\0\x0dr\
-esponse-edit\x03\0\x11\x01h\x0c\x01@\x01\x04self\x13\0s\x04\0\x12[method]request\
-.id\x01\x14\x04\0\x16[method]request.method\x01\x14\x01@\x01\x04self\x13\0\x04\x04\
-\0\x16[method]request.scheme\x01\x15\x01@\x01\x04self\x13\0\x06\x04\0\x17[method\
-]request.version\x01\x16\x04\0\x19[method]request.authority\x01\x14\x04\0\x14[me\
-thod]request.host\x01\x14\x04\0\x14[method]request.path\x01\x14\x01@\x01\x04self\
-\x13\0\x09\x04\0\x15[method]request.query\x01\x17\x04\0\"[method]request.origina\
-l-authority\x01\x14\x04\0\x1f[method]request.original-target\x01\x14\x01k\0\x01@\
-\x02\x04self\x13\x04names\0\x18\x04\0\x16[method]request.header\x01\x19\x01p\0\x01\
-@\x02\x04self\x13\x04names\0\x1a\x04\0\x1d[method]request.header-values\x01\x1b\x01\
-p\x02\x01@\x01\x04self\x13\0\x1c\x04\0\x17[method]request.headers\x01\x1d\x01@\x02\
-\x04self\x13\x04names\0\x09\x04\0\x16[method]request.cookie\x01\x1e\x04\0\x18[me\
-thod]request.listener\x01\x14\x01@\x01\x04self\x13\0\x08\x04\0\x14[method]reques\
-t.peer\x01\x1f\x04\0\x15[method]request.local\x01\x1f\x01k\x0b\x01@\x01\x04self\x13\
-\0\x20\x04\0\x13[method]request.tls\x01!\x01h\x0d\x01@\x01\x04self\"\0{\x04\0\x17\
-[method]response.status\x01#\x01@\x02\x04self\"\x04names\0\x18\x04\0\x17[method]\
-response.header\x01$\x01@\x02\x04self\"\x04names\0\x1a\x04\0\x1e[method]response\
-.header-values\x01%\x01@\x01\x04self\"\0\x1c\x04\0\x18[method]response.headers\x01\
-&\x01h\x0e\x01@\x01\x04self'\0s\x04\0\x11[method]pool.name\x01(\x01@\x01\x04self\
-'\0w\x04\0\x17[method]pool.generation\x01)\x01ps\x01@\x01\x04self'\0*\x04\0\x16[\
-method]pool.endpoints\x01+\x03\0\x1awitgate:plugin/types@0.1.0\x05\0\x02\x03\0\0\
-\x07request\x02\x03\0\0\x0crequest-edit\x02\x03\0\0\x08response\x02\x03\0\0\x0dr\
-esponse-edit\x01B\x10\x02\x03\x02\x01\x01\x04\0\x07request\x03\0\0\x02\x03\x02\x01\
-\x02\x04\0\x0crequest-edit\x03\0\x02\x02\x03\x02\x01\x03\x04\0\x08response\x03\0\
-\x04\x02\x03\x02\x01\x04\x04\0\x0dresponse-edit\x03\0\x06\x01h\x01\x01p\x03\x01@\
-\x01\x07request\x08\0\x09\x04\0\x0frewrite-request\x01\x0a\x01h\x05\x01p\x07\x01\
-@\x02\x07request\x08\x08response\x0b\0\x0c\x04\0\x10rewrite-response\x01\x0d\x04\
-\0\x1ewitgate:plugin/rewriting@0.1.0\x05\x05\x04\0\x1bwitgate:sdk/rewriting@0.1.\
-0\x04\0\x0b\x0f\x01\0\x09rewriting\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\
-\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
+\x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
+port{\x04\0\x0esocket-address\x03\0\x0b\x01ks\x01r\x04\x07versions\x06ciphers\x0b\
+server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01q\x06\x03set\x01\x02\
+\0\x06append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09aut\
+hority\x01s\0\x04\0\x0crequest-edit\x03\0\x10\x01q\x03\x03set\x01\x02\0\x06appen\
+d\x01\x02\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x12\x03\0\x1awitgate:p\
+lugin/types@0.1.0\x05\0\x02\x03\0\0\x0crequest-edit\x02\x03\0\0\x0dresponse-edit\
+\x01B\x0a\x02\x03\x02\x01\x01\x04\0\x0crequest-edit\x03\0\0\x02\x03\x02\x01\x02\x04\
+\0\x0dresponse-edit\x03\0\x02\x01p\x01\x01@\0\0\x04\x04\0\x0frewrite-request\x01\
+\x05\x01p\x03\x01@\0\0\x06\x04\0\x10rewrite-response\x01\x07\x04\0\x1ewitgate:pl\
+ugin/rewriting@0.1.0\x05\x03\x04\0\x1bwitgate:sdk/rewriting@0.1.0\x04\0\x0b\x0f\x01\
+\0\x09rewriting\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\
+\x070.262.0\x10wit-bindgen-rust\x060.63.0";
         };
     };
 }
@@ -648,39 +591,21 @@ pub use __export_rewriting_impl as export_rewriting;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1558] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xf6\x0a\x01A\x02\x01\
-A\x02\x01BE\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 633] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xd9\x03\x01A\x02\x01\
+A\x02\x01B\x14\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
-2\x04\0\x0chttp-version\x03\0\x05\x01r\x02\x02ips\x04port{\x04\0\x0esocket-addre\
-ss\x03\0\x07\x01ks\x01r\x04\x07versions\x06ciphers\x0bserver-name\x09\x04alpn\x09\
-\x04\0\x0btls-session\x03\0\x0a\x04\0\x07request\x03\x01\x04\0\x08response\x03\x01\
-\x04\0\x04pool\x03\x01\x01q\x06\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01\
-s\0\x04path\x01s\0\x05query\x01\x09\0\x09authority\x01s\0\x04\0\x0crequest-edit\x03\
-\0\x0f\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01s\0\x04\0\x0dr\
-esponse-edit\x03\0\x11\x01h\x0c\x01@\x01\x04self\x13\0s\x04\0\x12[method]request\
-.id\x01\x14\x04\0\x16[method]request.method\x01\x14\x01@\x01\x04self\x13\0\x04\x04\
-\0\x16[method]request.scheme\x01\x15\x01@\x01\x04self\x13\0\x06\x04\0\x17[method\
-]request.version\x01\x16\x04\0\x19[method]request.authority\x01\x14\x04\0\x14[me\
-thod]request.host\x01\x14\x04\0\x14[method]request.path\x01\x14\x01@\x01\x04self\
-\x13\0\x09\x04\0\x15[method]request.query\x01\x17\x04\0\"[method]request.origina\
-l-authority\x01\x14\x04\0\x1f[method]request.original-target\x01\x14\x01k\0\x01@\
-\x02\x04self\x13\x04names\0\x18\x04\0\x16[method]request.header\x01\x19\x01p\0\x01\
-@\x02\x04self\x13\x04names\0\x1a\x04\0\x1d[method]request.header-values\x01\x1b\x01\
-p\x02\x01@\x01\x04self\x13\0\x1c\x04\0\x17[method]request.headers\x01\x1d\x01@\x02\
-\x04self\x13\x04names\0\x09\x04\0\x16[method]request.cookie\x01\x1e\x04\0\x18[me\
-thod]request.listener\x01\x14\x01@\x01\x04self\x13\0\x08\x04\0\x14[method]reques\
-t.peer\x01\x1f\x04\0\x15[method]request.local\x01\x1f\x01k\x0b\x01@\x01\x04self\x13\
-\0\x20\x04\0\x13[method]request.tls\x01!\x01h\x0d\x01@\x01\x04self\"\0{\x04\0\x17\
-[method]response.status\x01#\x01@\x02\x04self\"\x04names\0\x18\x04\0\x17[method]\
-response.header\x01$\x01@\x02\x04self\"\x04names\0\x1a\x04\0\x1e[method]response\
-.header-values\x01%\x01@\x01\x04self\"\0\x1c\x04\0\x18[method]response.headers\x01\
-&\x01h\x0e\x01@\x01\x04self'\0s\x04\0\x11[method]pool.name\x01(\x01@\x01\x04self\
-'\0w\x04\0\x17[method]pool.generation\x01)\x01ps\x01@\x01\x04self'\0*\x04\0\x16[\
-method]pool.endpoints\x01+\x03\0\x1awitgate:plugin/types@0.1.0\x05\0\x04\0;witga\
-te:sdk/rewriting-with-all-of-its-exports-removed@0.1.0\x04\0\x0b/\x01\0)rewritin\
-g-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\
-\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
+\x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
+port{\x04\0\x0esocket-address\x03\0\x0b\x01ks\x01r\x04\x07versions\x06ciphers\x0b\
+server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01q\x06\x03set\x01\x02\
+\0\x06append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09aut\
+hority\x01s\0\x04\0\x0crequest-edit\x03\0\x10\x01q\x03\x03set\x01\x02\0\x06appen\
+d\x01\x02\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x12\x03\0\x1awitgate:p\
+lugin/types@0.1.0\x05\0\x04\0;witgate:sdk/rewriting-with-all-of-its-exports-remo\
+ved@0.1.0\x04\0\x0b/\x01\0)rewriting-with-all-of-its-exports-removed\x03\0\0\0G\x09\
+producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rus\
+t\x060.63.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

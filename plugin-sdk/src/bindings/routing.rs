@@ -21,7 +21,6 @@ pub mod exports {
                 static __FORCE_SECTION_REF: fn() = super::super::super::super::__link_custom_section_describing_imports;
                 use super::super::super::super::_rt;
                 pub type Field = super::super::super::super::__with_name0::Field;
-                pub type Request = super::super::super::super::__with_name0::Request;
                 pub type RequestEdit = super::super::super::super::__with_name0::RequestEdit;
                 /// Send the request to a pool.
                 #[derive(Clone, Eq, PartialEq)]
@@ -99,135 +98,140 @@ pub mod exports {
                 }
                 #[doc(hidden)]
                 #[allow(non_snake_case, unused_unsafe)]
-                pub unsafe fn _export_route_cabi<T_: Guest>(arg0: i32) -> *mut u8 {
+                pub unsafe fn _export_route_cabi<T_: Guest>() -> *mut u8 {
                     unsafe {
                         #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
-                        let result1 = {
-                            let handle0;
-                            T_::route({
-                                handle0 = super::super::super::super::__with_name0::Request::from_handle(
-                                    arg0 as u32,
-                                );
-                                &handle0
-                            })
-                        };
-                        let ptr2 = (&raw mut _RET_AREA.0).cast::<u8>();
-                        match result1 {
+                        let result0 = { T_::route() };
+                        let ptr1 = (&raw mut _RET_AREA.0).cast::<u8>();
+                        match result0 {
                             Decision::Pass => {
-                                *ptr2.add(0).cast::<u8>() = (0i32) as u8;
+                                *ptr1.add(0).cast::<u8>() = (0i32) as u8;
                             }
                             Decision::Forward(e) => {
-                                *ptr2.add(0).cast::<u8>() = (1i32) as u8;
-                                let Forward { pool: pool3, rule: rule3, edits: edits3 } = e;
-                                let vec4 = (pool3.into_bytes()).into_boxed_slice();
-                                let ptr4 = vec4.as_ptr().cast::<u8>();
-                                let len4 = vec4.len();
-                                ::core::mem::forget(vec4);
-                                *ptr2
+                                *ptr1.add(0).cast::<u8>() = (1i32) as u8;
+                                let Forward { pool: pool2, rule: rule2, edits: edits2 } = e;
+                                let vec3 = (pool2.into_bytes()).into_boxed_slice();
+                                let ptr3 = vec3.as_ptr().cast::<u8>();
+                                let len3 = vec3.len();
+                                ::core::mem::forget(vec3);
+                                *ptr1
                                     .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len4;
-                                *ptr2
+                                    .cast::<usize>() = len3;
+                                *ptr1
                                     .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr4.cast_mut();
-                                match rule3 {
+                                    .cast::<*mut u8>() = ptr3.cast_mut();
+                                match rule2 {
                                     Some(e) => {
-                                        *ptr2
+                                        *ptr1
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (1i32) as u8;
-                                        let vec5 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr5 = vec5.as_ptr().cast::<u8>();
-                                        let len5 = vec5.len();
-                                        ::core::mem::forget(vec5);
-                                        *ptr2
+                                        let vec4 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr4 = vec4.as_ptr().cast::<u8>();
+                                        let len4 = vec4.len();
+                                        ::core::mem::forget(vec4);
+                                        *ptr1
                                             .add(5 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len5;
-                                        *ptr2
+                                            .cast::<usize>() = len4;
+                                        *ptr1
                                             .add(4 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr5.cast_mut();
+                                            .cast::<*mut u8>() = ptr4.cast_mut();
                                     }
                                     None => {
-                                        *ptr2
+                                        *ptr1
                                             .add(3 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (0i32) as u8;
                                     }
                                 };
-                                let vec17 = edits3;
-                                let len17 = vec17.len();
-                                let layout17 = _rt::alloc::Layout::from_size_align(
-                                        vec17.len() * (5 * ::core::mem::size_of::<*const u8>()),
+                                let vec16 = edits2;
+                                let len16 = vec16.len();
+                                let layout16 = _rt::alloc::Layout::from_size_align(
+                                        vec16.len() * (5 * ::core::mem::size_of::<*const u8>()),
                                         ::core::mem::size_of::<*const u8>(),
                                     )
                                     .unwrap();
-                                let (result17, _cleanup17) = wit_bindgen::rt::Cleanup::new(
-                                    layout17,
+                                let (result16, _cleanup16) = wit_bindgen::rt::Cleanup::new(
+                                    layout16,
                                 );
-                                if let Some(cleanup) = _cleanup17 {
+                                if let Some(cleanup) = _cleanup16 {
                                     cleanup.forget();
                                 }
-                                for (i, e) in vec17.into_iter().enumerate() {
-                                    let base = result17
+                                for (i, e) in vec16.into_iter().enumerate() {
+                                    let base = result16
                                         .add(i * (5 * ::core::mem::size_of::<*const u8>()));
                                     {
-                                        use super::super::super::super::__with_name0::RequestEdit as V16;
+                                        use super::super::super::super::__with_name0::RequestEdit as V15;
                                         match e {
-                                            V16::Set(e) => {
+                                            V15::Set(e) => {
                                                 *base.add(0).cast::<u8>() = (0i32) as u8;
                                                 let super::super::super::super::__with_name0::Field {
-                                                    name: name6,
-                                                    value: value6,
+                                                    name: name5,
+                                                    value: value5,
                                                 } = e;
-                                                let vec7 = (name6.into_bytes()).into_boxed_slice();
+                                                let vec6 = (name5.into_bytes()).into_boxed_slice();
+                                                let ptr6 = vec6.as_ptr().cast::<u8>();
+                                                let len6 = vec6.len();
+                                                ::core::mem::forget(vec6);
+                                                *base
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len6;
+                                                *base
+                                                    .add(::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = ptr6.cast_mut();
+                                                let vec7 = <_ as Into<_rt::Vec<_>>>::into(value5)
+                                                    .into_boxed_slice();
                                                 let ptr7 = vec7.as_ptr().cast::<u8>();
                                                 let len7 = vec7.len();
                                                 ::core::mem::forget(vec7);
                                                 *base
-                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .add(4 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<usize>() = len7;
                                                 *base
-                                                    .add(::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>() = ptr7.cast_mut();
-                                                let vec8 = <_ as Into<_rt::Vec<_>>>::into(value6)
-                                                    .into_boxed_slice();
-                                                let ptr8 = vec8.as_ptr().cast::<u8>();
-                                                let len8 = vec8.len();
-                                                ::core::mem::forget(vec8);
-                                                *base
-                                                    .add(4 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len8;
-                                                *base
                                                     .add(3 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>() = ptr8.cast_mut();
+                                                    .cast::<*mut u8>() = ptr7.cast_mut();
                                             }
-                                            V16::Append(e) => {
+                                            V15::Append(e) => {
                                                 *base.add(0).cast::<u8>() = (1i32) as u8;
                                                 let super::super::super::super::__with_name0::Field {
-                                                    name: name9,
-                                                    value: value9,
+                                                    name: name8,
+                                                    value: value8,
                                                 } = e;
-                                                let vec10 = (name9.into_bytes()).into_boxed_slice();
+                                                let vec9 = (name8.into_bytes()).into_boxed_slice();
+                                                let ptr9 = vec9.as_ptr().cast::<u8>();
+                                                let len9 = vec9.len();
+                                                ::core::mem::forget(vec9);
+                                                *base
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>() = len9;
+                                                *base
+                                                    .add(::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>() = ptr9.cast_mut();
+                                                let vec10 = <_ as Into<_rt::Vec<_>>>::into(value8)
+                                                    .into_boxed_slice();
                                                 let ptr10 = vec10.as_ptr().cast::<u8>();
                                                 let len10 = vec10.len();
                                                 ::core::mem::forget(vec10);
                                                 *base
-                                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                                    .add(4 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<usize>() = len10;
                                                 *base
-                                                    .add(::core::mem::size_of::<*const u8>())
+                                                    .add(3 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<*mut u8>() = ptr10.cast_mut();
-                                                let vec11 = <_ as Into<_rt::Vec<_>>>::into(value9)
-                                                    .into_boxed_slice();
+                                            }
+                                            V15::Remove(e) => {
+                                                *base.add(0).cast::<u8>() = (2i32) as u8;
+                                                let vec11 = (e.into_bytes()).into_boxed_slice();
                                                 let ptr11 = vec11.as_ptr().cast::<u8>();
                                                 let len11 = vec11.len();
                                                 ::core::mem::forget(vec11);
                                                 *base
-                                                    .add(4 * ::core::mem::size_of::<*const u8>())
+                                                    .add(2 * ::core::mem::size_of::<*const u8>())
                                                     .cast::<usize>() = len11;
                                                 *base
-                                                    .add(3 * ::core::mem::size_of::<*const u8>())
+                                                    .add(::core::mem::size_of::<*const u8>())
                                                     .cast::<*mut u8>() = ptr11.cast_mut();
                                             }
-                                            V16::Remove(e) => {
-                                                *base.add(0).cast::<u8>() = (2i32) as u8;
+                                            V15::Path(e) => {
+                                                *base.add(0).cast::<u8>() = (3i32) as u8;
                                                 let vec12 = (e.into_bytes()).into_boxed_slice();
                                                 let ptr12 = vec12.as_ptr().cast::<u8>();
                                                 let len12 = vec12.len();
@@ -239,36 +243,23 @@ pub mod exports {
                                                     .add(::core::mem::size_of::<*const u8>())
                                                     .cast::<*mut u8>() = ptr12.cast_mut();
                                             }
-                                            V16::Path(e) => {
-                                                *base.add(0).cast::<u8>() = (3i32) as u8;
-                                                let vec13 = (e.into_bytes()).into_boxed_slice();
-                                                let ptr13 = vec13.as_ptr().cast::<u8>();
-                                                let len13 = vec13.len();
-                                                ::core::mem::forget(vec13);
-                                                *base
-                                                    .add(2 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len13;
-                                                *base
-                                                    .add(::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>() = ptr13.cast_mut();
-                                            }
-                                            V16::Query(e) => {
+                                            V15::Query(e) => {
                                                 *base.add(0).cast::<u8>() = (4i32) as u8;
                                                 match e {
                                                     Some(e) => {
                                                         *base
                                                             .add(::core::mem::size_of::<*const u8>())
                                                             .cast::<u8>() = (1i32) as u8;
-                                                        let vec14 = (e.into_bytes()).into_boxed_slice();
-                                                        let ptr14 = vec14.as_ptr().cast::<u8>();
-                                                        let len14 = vec14.len();
-                                                        ::core::mem::forget(vec14);
+                                                        let vec13 = (e.into_bytes()).into_boxed_slice();
+                                                        let ptr13 = vec13.as_ptr().cast::<u8>();
+                                                        let len13 = vec13.len();
+                                                        ::core::mem::forget(vec13);
                                                         *base
                                                             .add(3 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<usize>() = len14;
+                                                            .cast::<usize>() = len13;
                                                         *base
                                                             .add(2 * ::core::mem::size_of::<*const u8>())
-                                                            .cast::<*mut u8>() = ptr14.cast_mut();
+                                                            .cast::<*mut u8>() = ptr13.cast_mut();
                                                     }
                                                     None => {
                                                         *base
@@ -277,124 +268,124 @@ pub mod exports {
                                                     }
                                                 };
                                             }
-                                            V16::Authority(e) => {
+                                            V15::Authority(e) => {
                                                 *base.add(0).cast::<u8>() = (5i32) as u8;
-                                                let vec15 = (e.into_bytes()).into_boxed_slice();
-                                                let ptr15 = vec15.as_ptr().cast::<u8>();
-                                                let len15 = vec15.len();
-                                                ::core::mem::forget(vec15);
+                                                let vec14 = (e.into_bytes()).into_boxed_slice();
+                                                let ptr14 = vec14.as_ptr().cast::<u8>();
+                                                let len14 = vec14.len();
+                                                ::core::mem::forget(vec14);
                                                 *base
                                                     .add(2 * ::core::mem::size_of::<*const u8>())
-                                                    .cast::<usize>() = len15;
+                                                    .cast::<usize>() = len14;
                                                 *base
                                                     .add(::core::mem::size_of::<*const u8>())
-                                                    .cast::<*mut u8>() = ptr15.cast_mut();
+                                                    .cast::<*mut u8>() = ptr14.cast_mut();
                                             }
                                         }
                                     }
                                 }
-                                *ptr2
+                                *ptr1
                                     .add(7 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len17;
-                                *ptr2
+                                    .cast::<usize>() = len16;
+                                *ptr1
                                     .add(6 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = result17;
+                                    .cast::<*mut u8>() = result16;
                             }
                             Decision::Respond(e) => {
-                                *ptr2.add(0).cast::<u8>() = (2i32) as u8;
+                                *ptr1.add(0).cast::<u8>() = (2i32) as u8;
                                 let Respond {
-                                    status: status18,
-                                    headers: headers18,
-                                    body: body18,
-                                    rule: rule18,
+                                    status: status17,
+                                    headers: headers17,
+                                    body: body17,
+                                    rule: rule17,
                                 } = e;
-                                *ptr2
+                                *ptr1
                                     .add(::core::mem::size_of::<*const u8>())
-                                    .cast::<u16>() = (_rt::as_i32(status18)) as u16;
-                                let vec22 = headers18;
-                                let len22 = vec22.len();
-                                let layout22 = _rt::alloc::Layout::from_size_align(
-                                        vec22.len() * (4 * ::core::mem::size_of::<*const u8>()),
+                                    .cast::<u16>() = (_rt::as_i32(status17)) as u16;
+                                let vec21 = headers17;
+                                let len21 = vec21.len();
+                                let layout21 = _rt::alloc::Layout::from_size_align(
+                                        vec21.len() * (4 * ::core::mem::size_of::<*const u8>()),
                                         ::core::mem::size_of::<*const u8>(),
                                     )
                                     .unwrap();
-                                let (result22, _cleanup22) = wit_bindgen::rt::Cleanup::new(
-                                    layout22,
+                                let (result21, _cleanup21) = wit_bindgen::rt::Cleanup::new(
+                                    layout21,
                                 );
-                                if let Some(cleanup) = _cleanup22 {
+                                if let Some(cleanup) = _cleanup21 {
                                     cleanup.forget();
                                 }
-                                for (i, e) in vec22.into_iter().enumerate() {
-                                    let base = result22
+                                for (i, e) in vec21.into_iter().enumerate() {
+                                    let base = result21
                                         .add(i * (4 * ::core::mem::size_of::<*const u8>()));
                                     {
                                         let super::super::super::super::__with_name0::Field {
-                                            name: name19,
-                                            value: value19,
+                                            name: name18,
+                                            value: value18,
                                         } = e;
-                                        let vec20 = (name19.into_bytes()).into_boxed_slice();
+                                        let vec19 = (name18.into_bytes()).into_boxed_slice();
+                                        let ptr19 = vec19.as_ptr().cast::<u8>();
+                                        let len19 = vec19.len();
+                                        ::core::mem::forget(vec19);
+                                        *base
+                                            .add(::core::mem::size_of::<*const u8>())
+                                            .cast::<usize>() = len19;
+                                        *base.add(0).cast::<*mut u8>() = ptr19.cast_mut();
+                                        let vec20 = <_ as Into<_rt::Vec<_>>>::into(value18)
+                                            .into_boxed_slice();
                                         let ptr20 = vec20.as_ptr().cast::<u8>();
                                         let len20 = vec20.len();
                                         ::core::mem::forget(vec20);
                                         *base
-                                            .add(::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len20;
-                                        *base.add(0).cast::<*mut u8>() = ptr20.cast_mut();
-                                        let vec21 = <_ as Into<_rt::Vec<_>>>::into(value19)
-                                            .into_boxed_slice();
-                                        let ptr21 = vec21.as_ptr().cast::<u8>();
-                                        let len21 = vec21.len();
-                                        ::core::mem::forget(vec21);
-                                        *base
                                             .add(3 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len21;
+                                            .cast::<usize>() = len20;
                                         *base
                                             .add(2 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr21.cast_mut();
+                                            .cast::<*mut u8>() = ptr20.cast_mut();
                                     }
                                 }
-                                *ptr2
+                                *ptr1
                                     .add(3 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len22;
-                                *ptr2
+                                    .cast::<usize>() = len21;
+                                *ptr1
                                     .add(2 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = result22;
-                                let vec23 = <_ as Into<_rt::Vec<_>>>::into(body18)
+                                    .cast::<*mut u8>() = result21;
+                                let vec22 = <_ as Into<_rt::Vec<_>>>::into(body17)
                                     .into_boxed_slice();
-                                let ptr23 = vec23.as_ptr().cast::<u8>();
-                                let len23 = vec23.len();
-                                ::core::mem::forget(vec23);
-                                *ptr2
+                                let ptr22 = vec22.as_ptr().cast::<u8>();
+                                let len22 = vec22.len();
+                                ::core::mem::forget(vec22);
+                                *ptr1
                                     .add(5 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<usize>() = len23;
-                                *ptr2
+                                    .cast::<usize>() = len22;
+                                *ptr1
                                     .add(4 * ::core::mem::size_of::<*const u8>())
-                                    .cast::<*mut u8>() = ptr23.cast_mut();
-                                match rule18 {
+                                    .cast::<*mut u8>() = ptr22.cast_mut();
+                                match rule17 {
                                     Some(e) => {
-                                        *ptr2
+                                        *ptr1
                                             .add(6 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (1i32) as u8;
-                                        let vec24 = (e.into_bytes()).into_boxed_slice();
-                                        let ptr24 = vec24.as_ptr().cast::<u8>();
-                                        let len24 = vec24.len();
-                                        ::core::mem::forget(vec24);
-                                        *ptr2
+                                        let vec23 = (e.into_bytes()).into_boxed_slice();
+                                        let ptr23 = vec23.as_ptr().cast::<u8>();
+                                        let len23 = vec23.len();
+                                        ::core::mem::forget(vec23);
+                                        *ptr1
                                             .add(8 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<usize>() = len24;
-                                        *ptr2
+                                            .cast::<usize>() = len23;
+                                        *ptr1
                                             .add(7 * ::core::mem::size_of::<*const u8>())
-                                            .cast::<*mut u8>() = ptr24.cast_mut();
+                                            .cast::<*mut u8>() = ptr23.cast_mut();
                                     }
                                     None => {
-                                        *ptr2
+                                        *ptr1
                                             .add(6 * ::core::mem::size_of::<*const u8>())
                                             .cast::<u8>() = (0i32) as u8;
                                     }
                                 };
                             }
                         }
-                        ptr2
+                        ptr1
                     }
                 }
                 #[doc(hidden)]
@@ -597,12 +588,12 @@ pub mod exports {
                     }
                 }
                 pub trait Guest {
-                    /// Decides where one request goes. The first plugin that does not pass has decided.
+                    /// Decides where the request goes. The first plugin that does not pass has decided.
                     ///
                     /// A trap or a missed deadline costs the client a 500, or counts as `pass` when the
                     /// plugin's sidecar says `on_error = "fail-open"`.
                     #[allow(async_fn_in_trait)]
-                    fn route(request: &Request) -> Decision;
+                    fn route() -> Decision;
                 }
                 #[doc(hidden)]
                 #[macro_export]
@@ -610,9 +601,8 @@ pub mod exports {
                     ($ty:ident with_types_in $($path_to_types:tt)*) => {
                         const _ : () = { #[unsafe (export_name =
                         "witgate:plugin/routing@0.1.0#route")] unsafe extern "C" fn
-                        export_route(arg0 : i32,) -> * mut u8 { unsafe {
-                        $($path_to_types)*:: _export_route_cabi::<$ty > (arg0) } }
-                        #[unsafe (export_name =
+                        export_route() -> * mut u8 { unsafe { $($path_to_types)*::
+                        _export_route_cabi::<$ty > () } } #[unsafe (export_name =
                         "cabi_post_witgate:plugin/routing@0.1.0#route")] unsafe extern
                         "C" fn _post_return_route(arg0 : * mut u8,) { unsafe {
                         $($path_to_types)*:: __post_return_route::<$ty > (arg0) } } };
@@ -747,47 +737,27 @@ macro_rules! __export_routing_impl {
         =
         "component-type:wit-bindgen:0.63.0:witgate:sdk@0.1.0:routing:imports and exports:routing")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1787] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 820] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xfd\x0c\x01A\x02\x01\
-A\x07\x01BE\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xb6\x05\x01A\x02\x01\
+A\x06\x01B\x14\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
-2\x04\0\x0chttp-version\x03\0\x05\x01r\x02\x02ips\x04port{\x04\0\x0esocket-addre\
-ss\x03\0\x07\x01ks\x01r\x04\x07versions\x06ciphers\x0bserver-name\x09\x04alpn\x09\
-\x04\0\x0btls-session\x03\0\x0a\x04\0\x07request\x03\x01\x04\0\x08response\x03\x01\
-\x04\0\x04pool\x03\x01\x01q\x06\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01\
-s\0\x04path\x01s\0\x05query\x01\x09\0\x09authority\x01s\0\x04\0\x0crequest-edit\x03\
-\0\x0f\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01s\0\x04\0\x0dr\
-esponse-edit\x03\0\x11\x01h\x0c\x01@\x01\x04self\x13\0s\x04\0\x12[method]request\
-.id\x01\x14\x04\0\x16[method]request.method\x01\x14\x01@\x01\x04self\x13\0\x04\x04\
-\0\x16[method]request.scheme\x01\x15\x01@\x01\x04self\x13\0\x06\x04\0\x17[method\
-]request.version\x01\x16\x04\0\x19[method]request.authority\x01\x14\x04\0\x14[me\
-thod]request.host\x01\x14\x04\0\x14[method]request.path\x01\x14\x01@\x01\x04self\
-\x13\0\x09\x04\0\x15[method]request.query\x01\x17\x04\0\"[method]request.origina\
-l-authority\x01\x14\x04\0\x1f[method]request.original-target\x01\x14\x01k\0\x01@\
-\x02\x04self\x13\x04names\0\x18\x04\0\x16[method]request.header\x01\x19\x01p\0\x01\
-@\x02\x04self\x13\x04names\0\x1a\x04\0\x1d[method]request.header-values\x01\x1b\x01\
-p\x02\x01@\x01\x04self\x13\0\x1c\x04\0\x17[method]request.headers\x01\x1d\x01@\x02\
-\x04self\x13\x04names\0\x09\x04\0\x16[method]request.cookie\x01\x1e\x04\0\x18[me\
-thod]request.listener\x01\x14\x01@\x01\x04self\x13\0\x08\x04\0\x14[method]reques\
-t.peer\x01\x1f\x04\0\x15[method]request.local\x01\x1f\x01k\x0b\x01@\x01\x04self\x13\
-\0\x20\x04\0\x13[method]request.tls\x01!\x01h\x0d\x01@\x01\x04self\"\0{\x04\0\x17\
-[method]response.status\x01#\x01@\x02\x04self\"\x04names\0\x18\x04\0\x17[method]\
-response.header\x01$\x01@\x02\x04self\"\x04names\0\x1a\x04\0\x1e[method]response\
-.header-values\x01%\x01@\x01\x04self\"\0\x1c\x04\0\x18[method]response.headers\x01\
-&\x01h\x0e\x01@\x01\x04self'\0s\x04\0\x11[method]pool.name\x01(\x01@\x01\x04self\
-'\0w\x04\0\x17[method]pool.generation\x01)\x01ps\x01@\x01\x04self'\0*\x04\0\x16[\
-method]pool.endpoints\x01+\x03\0\x1awitgate:plugin/types@0.1.0\x05\0\x02\x03\0\0\
-\x05field\x02\x03\0\0\x07request\x02\x03\0\0\x0crequest-edit\x01B\x13\x02\x03\x02\
-\x01\x01\x04\0\x05field\x03\0\0\x02\x03\x02\x01\x02\x04\0\x07request\x03\0\x02\x02\
-\x03\x02\x01\x03\x04\0\x0crequest-edit\x03\0\x04\x01ks\x01p\x05\x01r\x03\x04pool\
-s\x04rule\x06\x05edits\x07\x04\0\x07forward\x03\0\x08\x01p\x01\x01p}\x01r\x04\x06\
-status{\x07headers\x0a\x04body\x0b\x04rule\x06\x04\0\x07respond\x03\0\x0c\x01q\x03\
-\x04pass\0\0\x07forward\x01\x09\0\x07respond\x01\x0d\0\x04\0\x08decision\x03\0\x0e\
-\x01h\x03\x01@\x01\x07request\x10\0\x0f\x04\0\x05route\x01\x11\x04\0\x1cwitgate:\
-plugin/routing@0.1.0\x05\x04\x04\0\x19witgate:sdk/routing@0.1.0\x04\0\x0b\x0d\x01\
-\0\x07routing\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x07\
-0.262.0\x10wit-bindgen-rust\x060.63.0";
+2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
+\x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
+port{\x04\0\x0esocket-address\x03\0\x0b\x01ks\x01r\x04\x07versions\x06ciphers\x0b\
+server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01q\x06\x03set\x01\x02\
+\0\x06append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09aut\
+hority\x01s\0\x04\0\x0crequest-edit\x03\0\x10\x01q\x03\x03set\x01\x02\0\x06appen\
+d\x01\x02\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x12\x03\0\x1awitgate:p\
+lugin/types@0.1.0\x05\0\x02\x03\0\0\x05field\x02\x03\0\0\x0crequest-edit\x01B\x10\
+\x02\x03\x02\x01\x01\x04\0\x05field\x03\0\0\x02\x03\x02\x01\x02\x04\0\x0crequest\
+-edit\x03\0\x02\x01ks\x01p\x03\x01r\x03\x04pools\x04rule\x04\x05edits\x05\x04\0\x07\
+forward\x03\0\x06\x01p\x01\x01p}\x01r\x04\x06status{\x07headers\x08\x04body\x09\x04\
+rule\x04\x04\0\x07respond\x03\0\x0a\x01q\x03\x04pass\0\0\x07forward\x01\x07\0\x07\
+respond\x01\x0b\0\x04\0\x08decision\x03\0\x0c\x01@\0\0\x0d\x04\0\x05route\x01\x0e\
+\x04\0\x1cwitgate:plugin/routing@0.1.0\x05\x03\x04\0\x19witgate:sdk/routing@0.1.\
+0\x04\0\x0b\x0d\x01\0\x07routing\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\
+\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
         };
     };
 }
@@ -800,39 +770,21 @@ pub use __export_routing_impl as export_routing;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1554] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xf4\x0a\x01A\x02\x01\
-A\x02\x01BE\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 629] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xd7\x03\x01A\x02\x01\
+A\x02\x01B\x14\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
-2\x04\0\x0chttp-version\x03\0\x05\x01r\x02\x02ips\x04port{\x04\0\x0esocket-addre\
-ss\x03\0\x07\x01ks\x01r\x04\x07versions\x06ciphers\x0bserver-name\x09\x04alpn\x09\
-\x04\0\x0btls-session\x03\0\x0a\x04\0\x07request\x03\x01\x04\0\x08response\x03\x01\
-\x04\0\x04pool\x03\x01\x01q\x06\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01\
-s\0\x04path\x01s\0\x05query\x01\x09\0\x09authority\x01s\0\x04\0\x0crequest-edit\x03\
-\0\x0f\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01s\0\x04\0\x0dr\
-esponse-edit\x03\0\x11\x01h\x0c\x01@\x01\x04self\x13\0s\x04\0\x12[method]request\
-.id\x01\x14\x04\0\x16[method]request.method\x01\x14\x01@\x01\x04self\x13\0\x04\x04\
-\0\x16[method]request.scheme\x01\x15\x01@\x01\x04self\x13\0\x06\x04\0\x17[method\
-]request.version\x01\x16\x04\0\x19[method]request.authority\x01\x14\x04\0\x14[me\
-thod]request.host\x01\x14\x04\0\x14[method]request.path\x01\x14\x01@\x01\x04self\
-\x13\0\x09\x04\0\x15[method]request.query\x01\x17\x04\0\"[method]request.origina\
-l-authority\x01\x14\x04\0\x1f[method]request.original-target\x01\x14\x01k\0\x01@\
-\x02\x04self\x13\x04names\0\x18\x04\0\x16[method]request.header\x01\x19\x01p\0\x01\
-@\x02\x04self\x13\x04names\0\x1a\x04\0\x1d[method]request.header-values\x01\x1b\x01\
-p\x02\x01@\x01\x04self\x13\0\x1c\x04\0\x17[method]request.headers\x01\x1d\x01@\x02\
-\x04self\x13\x04names\0\x09\x04\0\x16[method]request.cookie\x01\x1e\x04\0\x18[me\
-thod]request.listener\x01\x14\x01@\x01\x04self\x13\0\x08\x04\0\x14[method]reques\
-t.peer\x01\x1f\x04\0\x15[method]request.local\x01\x1f\x01k\x0b\x01@\x01\x04self\x13\
-\0\x20\x04\0\x13[method]request.tls\x01!\x01h\x0d\x01@\x01\x04self\"\0{\x04\0\x17\
-[method]response.status\x01#\x01@\x02\x04self\"\x04names\0\x18\x04\0\x17[method]\
-response.header\x01$\x01@\x02\x04self\"\x04names\0\x1a\x04\0\x1e[method]response\
-.header-values\x01%\x01@\x01\x04self\"\0\x1c\x04\0\x18[method]response.headers\x01\
-&\x01h\x0e\x01@\x01\x04self'\0s\x04\0\x11[method]pool.name\x01(\x01@\x01\x04self\
-'\0w\x04\0\x17[method]pool.generation\x01)\x01ps\x01@\x01\x04self'\0*\x04\0\x16[\
-method]pool.endpoints\x01+\x03\0\x1awitgate:plugin/types@0.1.0\x05\0\x04\09witga\
-te:sdk/routing-with-all-of-its-exports-removed@0.1.0\x04\0\x0b-\x01\0'routing-wi\
-th-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0d\
-wit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
+\x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
+port{\x04\0\x0esocket-address\x03\0\x0b\x01ks\x01r\x04\x07versions\x06ciphers\x0b\
+server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01q\x06\x03set\x01\x02\
+\0\x06append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09aut\
+hority\x01s\0\x04\0\x0crequest-edit\x03\0\x10\x01q\x03\x03set\x01\x02\0\x06appen\
+d\x01\x02\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x12\x03\0\x1awitgate:p\
+lugin/types@0.1.0\x05\0\x04\09witgate:sdk/routing-with-all-of-its-exports-remove\
+d@0.1.0\x04\0\x0b-\x01\0'routing-with-all-of-its-exports-removed\x03\0\0\0G\x09p\
+roducers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rust\
+\x060.63.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -42,7 +42,7 @@ impl Request {
     ///
     /// let request = Request::get("https://shop.example/api?x=1").build();
     /// let after = request.after(&[RequestEdit::path("/v1/api"), RequestEdit::set("x-a", "1")]);
-    /// assert_eq!((after.path(), after.query()), ("/v1/api".into(), Some("x=1".into())));
+    /// assert_eq!((after.path(), after.query()), ("/v1/api", Some("x=1")));
     /// assert_eq!(after.header_str("x-a").as_deref(), Some("1"));
     /// ```
     ///
@@ -51,7 +51,7 @@ impl Request {
     #[must_use]
     pub fn after(&self, edits: &[RequestEdit]) -> Self {
         accept(list(edits.iter().map(request_edit)));
-        let mut after = self.clone();
+        let mut after = Self::new(self.raw.clone());
         for edit in edits {
             after.apply(edit);
         }
@@ -257,11 +257,8 @@ mod tests {
             RequestEdit::authority("B:1"),
         ];
         let after = request().after(&edits);
-        assert_eq!((after.path(), after.query()), ("/y".into(), None));
-        assert_eq!(
-            (after.authority(), after.host()),
-            ("b:1".into(), "b".into())
-        );
+        assert_eq!((after.path(), after.query()), ("/y", None));
+        assert_eq!((after.authority(), after.host()), ("b:1", "b"));
     }
 
     #[test]

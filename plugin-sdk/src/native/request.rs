@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 
 use super::fields::Fields;
-use crate::{Field, HttpVersion, Request, Scheme, TlsSession, bindings::types::SocketAddress};
+use crate::{
+    Field, HttpVersion, Request, Scheme, TlsSession, bindings::SocketAddress, target_uri::TargetUri,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RawRequest {
@@ -14,8 +16,7 @@ pub(crate) struct RawRequest {
     pub(super) authority: String,
     pub(super) path: String,
     pub(super) query: Option<String>,
-    original_authority: String,
-    original_target: String,
+    original_uri: String,
     pub(super) fields: Fields,
     listener: String,
     peer: SocketAddr,
@@ -40,28 +41,24 @@ impl RawRequest {
         self.version
     }
 
-    pub(crate) fn authority(&self) -> String {
-        self.authority.clone()
+    pub(crate) fn target_uri(&self) -> String {
+        let mut uri = [self.scheme_text(), &self.authority, &self.path].concat();
+        if let Some(query) = &self.query {
+            uri.push('?');
+            uri.push_str(query);
+        }
+        uri
     }
 
-    pub(crate) fn host(&self) -> String {
-        host(&self.authority).to_ascii_lowercase()
+    pub(crate) fn original_uri(&self) -> String {
+        self.original_uri.clone()
     }
 
-    pub(crate) fn path(&self) -> String {
-        self.path.clone()
-    }
-
-    pub(crate) fn query(&self) -> Option<String> {
-        self.query.clone()
-    }
-
-    pub(crate) fn original_authority(&self) -> String {
-        self.original_authority.clone()
-    }
-
-    pub(crate) fn original_target(&self) -> String {
-        self.original_target.clone()
+    fn scheme_text(&self) -> &'static str {
+        match self.scheme {
+            Scheme::Http => "http://",
+            Scheme::Https => "https://",
+        }
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<Vec<u8>> {
@@ -95,20 +92,6 @@ impl RawRequest {
     pub(crate) fn tls(&self) -> Option<TlsSession> {
         self.tls.clone()
     }
-}
-
-/// The host of an authority: no port, no brackets, no final dot.
-fn host(authority: &str) -> &str {
-    if let Some((v6, _)) = authority
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once(']'))
-    {
-        return v6;
-    }
-    let host = authority
-        .split_once(':')
-        .map_or(authority, |(host, _)| host);
-    host.strip_suffix('.').unwrap_or(host)
 }
 
 /// Builds a [`Request`] for a test.
@@ -154,26 +137,25 @@ impl Request {
             None => (target, None),
         };
         let path = if path.is_empty() { "/" } else { path };
-        let target = match &query {
-            Some(query) => format!("{path}?{query}"),
-            None => path.to_owned(),
-        };
-        RequestBuilder(RawRequest {
+        let authority = authority.to_ascii_lowercase();
+        let mut raw = RawRequest {
             id: "0123456789abcdef0123456789abcdef".to_owned(),
             method: method.into(),
             scheme,
             version: HttpVersion::Http11,
-            authority: authority.to_owned(),
             path: path.to_owned(),
-            original_authority: authority.to_owned(),
-            original_target: target,
+            original_uri: String::new(),
             query,
             fields: Fields::default(),
             listener: "public".to_owned(),
             peer: ([192, 0, 2, 1], 50_000).into(),
-            local: ([198, 51, 100, 1], port(authority, scheme)).into(),
-            tls: (scheme == Scheme::Https).then(|| tls(authority)),
-        })
+            local: ([198, 51, 100, 1], port(&authority, scheme)).into(),
+            tls: None,
+            authority,
+        };
+        raw.original_uri = raw.target_uri();
+        raw.tls = (scheme == Scheme::Https).then(|| tls(&raw));
+        RequestBuilder(raw)
     }
 }
 
@@ -185,11 +167,11 @@ fn port(authority: &str, scheme: Scheme) -> u16 {
         .unwrap_or(usual)
 }
 
-fn tls(authority: &str) -> TlsSession {
+fn tls(request: &RawRequest) -> TlsSession {
     TlsSession {
         version: "TLSv1.3".to_owned(),
         cipher: "TLS_AES_128_GCM_SHA256".to_owned(),
-        server_name: Some(host(authority).to_ascii_lowercase()),
+        server_name: Some(TargetUri::new(request.target_uri()).host().to_owned()),
         alpn: Some("http/1.1".to_owned()),
     }
 }
@@ -263,7 +245,7 @@ impl RequestBuilder {
     /// The request.
     #[must_use]
     pub fn build(self) -> Request {
-        Request { raw: self.0 }
+        Request::new(self.0)
     }
 }
 
@@ -284,8 +266,8 @@ mod tests {
         );
         let request = Request::get("http://[2001:db8::7]:81?").build();
         assert_eq!(request.host(), "2001:db8::7");
-        assert_eq!(request.query().as_deref(), Some(""));
-        assert_eq!((request.path().as_str(), request.local().port()), ("/", 81));
+        assert_eq!(request.query(), Some(""));
+        assert_eq!((request.path(), request.local().port()), ("/", 81));
     }
 
     #[test]

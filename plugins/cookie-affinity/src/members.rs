@@ -1,25 +1,25 @@
 //! Finds the endpoint that a token stands for, by the tokens of all endpoints of its pool;
 //! they are computed anew when the pool's list of endpoints changes.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{cell::RefCell, collections::BTreeMap};
 
 use witgate_sdk::Pool;
 
 use crate::token::Key;
 
-/// The tokens of each pool's endpoints.
+/// Lists that are remembered. Reloads leave those behind that no pool has any more; beyond this
+/// many all are forgotten.
+const MOST: usize = 1024;
+
+/// The tokens of each pool's endpoints, by the generation of its list.
 #[derive(Debug, Default)]
 pub(crate) struct Members {
-    pools: RefCell<HashMap<String, Tokens>>,
+    lists: RefCell<BTreeMap<u64, Tokens>>,
 }
 
+/// The tokens of one list of endpoints, each with the id that it stands for.
 #[derive(Debug)]
-struct Tokens {
-    /// Of the list that they were computed from.
-    generation: u64,
-    /// From token to endpoint id.
-    endpoints: HashMap<String, String>,
-}
+struct Tokens(BTreeMap<String, String>);
 
 impl Members {
     /// The id of the pool's endpoint with the first of these tokens that one has; none when all
@@ -30,30 +30,25 @@ impl Members {
         pool: &Pool,
         tokens: impl Iterator<Item = String>,
     ) -> Option<String> {
-        let (name, generation) = (pool.name(), pool.generation());
-        let mut pools = self.pools.borrow_mut();
-        match pools.get(&name) {
-            Some(known) if known.generation == generation => known.first(tokens),
-            _ => {
-                let known = Tokens::new(key, pool, &name, generation);
-                let endpoint = known.first(tokens);
-                pools.insert(name, known);
-                endpoint
-            }
+        let mut lists = self.lists.borrow_mut();
+        let generation = pool.generation();
+        if lists.len() >= MOST && !lists.contains_key(&generation) {
+            lists.clear();
         }
+        let known = lists.entry(generation);
+        known
+            .or_insert_with(|| Tokens::new(key, pool))
+            .first(tokens)
     }
 }
 
 impl Tokens {
     fn first(&self, mut tokens: impl Iterator<Item = String>) -> Option<String> {
-        tokens.find_map(|token| self.endpoints.get(&token).cloned())
+        tokens.find_map(|token| self.0.get(&token).cloned())
     }
 
-    fn new(key: &Key, pool: &Pool, name: &str, generation: u64) -> Self {
-        let endpoints = pool.endpoints().into_iter();
-        Self {
-            generation,
-            endpoints: endpoints.map(|id| (key.token(name, &id), id)).collect(),
-        }
+    fn new(key: &Key, pool: &Pool) -> Self {
+        let (name, endpoints) = (pool.name(), pool.endpoints().into_iter());
+        Self(endpoints.map(|id| (key.token(&name, &id), id)).collect())
     }
 }

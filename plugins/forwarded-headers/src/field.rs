@@ -1,6 +1,9 @@
 //! What each field says about a client.
 
-use std::{borrow::Cow, cell::OnceCell};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+};
 
 use serde::Deserialize;
 use witgate_sdk::{Request, Scheme};
@@ -63,31 +66,24 @@ impl Field {
 /// A request's client, as the gateway sees it.
 pub(crate) struct Client<'a> {
     request: &'a Request,
-    /// Text, as most fields pass it on.
-    ip: String,
+    ip: IpAddr,
     port: u16,
     format: Format,
-    authority: OnceCell<String>,
 }
 
 impl<'a> Client<'a> {
     pub(crate) fn new(request: &'a Request, format: Format) -> Self {
-        let (ip, port) = request.peer_text();
+        let peer = request.peer();
         Self {
             request,
-            ip,
-            port,
+            ip: peer.ip(),
+            port: peer.port(),
             format,
-            authority: OnceCell::new(),
         }
     }
 
     pub(crate) fn is_in_any(&self, networks: &[Network]) -> bool {
-        !networks.is_empty()
-            && self
-                .ip
-                .parse()
-                .is_ok_and(|ip| networks.iter().any(|network| network.contains(ip)))
+        networks.iter().any(|network| network.contains(self.ip))
     }
 
     /// The field's value for a client that nothing is believed of.
@@ -95,9 +91,9 @@ impl<'a> Client<'a> {
         match field {
             Field::For => self.address(),
             Field::Proto => self.proto().to_owned(),
-            Field::Port => self.request.local_port().to_string(),
+            Field::Port => self.request.local().port().to_string(),
             Field::Host | Field::OriginalHost => self.authority().to_owned(),
-            Field::OriginalUrl => self.request.original_target(),
+            Field::OriginalUrl => self.request.original_target().to_owned(),
             Field::Forwarded => self.element(),
         }
     }
@@ -114,10 +110,8 @@ impl<'a> Client<'a> {
         Some(came.join(b", ".as_slice()))
     }
 
-    /// Asked for once, as several fields hold it.
     fn authority(&self) -> &str {
-        self.authority
-            .get_or_init(|| self.request.original_authority())
+        self.request.original_authority()
     }
 
     fn proto(&self) -> &'static str {
@@ -129,25 +123,16 @@ impl<'a> Client<'a> {
 
     fn address(&self) -> String {
         match self.format {
-            Format::Ip => self.ip.clone(),
-            Format::IpPort => [&self.host(), ":", &self.port.to_string()].concat(),
-        }
-    }
-
-    /// The address as URLs have it: IPv6 in brackets.
-    fn host(&self) -> Cow<'_, str> {
-        if self.ip.contains(':') {
-            ["[", &self.ip, "]"].concat().into()
-        } else {
-            self.ip.as_str().into()
+            Format::Ip => self.ip.to_string(),
+            Format::IpPort => SocketAddr::new(self.ip, self.port).to_string(),
         }
     }
 
     /// RFC 7239 §4: `for=192.0.2.7;host=shop.example;proto=https`.
     fn element(&self) -> String {
-        let address = match self.format {
-            Format::Ip => self.host(),
-            Format::IpPort => self.address().into(),
+        let address = match (self.format, self.ip) {
+            (Format::Ip, IpAddr::V6(ip)) => format!("[{ip}]"),
+            _ => self.address(),
         };
         let (address, host) = (quoted(&address), quoted(self.authority()));
         ["for=", &address, ";host=", &host, ";proto=", self.proto()].concat()

@@ -54,12 +54,15 @@ impl<'a> Message<'a> {
         self.response.map(Response::status)
     }
 
-    pub(crate) fn path(&self) -> String {
-        self.path.clone().unwrap_or_else(|| self.request.path())
+    pub(crate) fn path(&self) -> &str {
+        self.path.as_deref().unwrap_or_else(|| self.request.path())
     }
 
-    pub(crate) fn query(&self) -> Option<String> {
-        self.query.clone().unwrap_or_else(|| self.request.query())
+    pub(crate) fn query(&self) -> Option<&str> {
+        match &self.query {
+            Some(changed) => changed.as_deref(),
+            None => self.request.query(),
+        }
     }
 
     /// The values of a header field, of the request or the response.

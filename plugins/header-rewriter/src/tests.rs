@@ -190,7 +190,7 @@ fn path_query_and_host_are_rewritten() {
          path = '/{var_uri_path_1}/of api'\nquery = 'n={var_query_string_1}&m=#'\nhost = 'api.internal'",
     );
     assert_eq!(seen.path(), "/v1/of%20api");
-    assert_eq!(seen.query().as_deref(), Some("n=1&m=%23"));
+    assert_eq!(seen.query(), Some("n=1&m=%23"));
     assert_eq!(seen.authority(), "api.internal");
     assert_eq!(requested("query = ''").query(), None);
     assert_eq!(requested("path = '{http_req_x-none}'").path(), "/");
@@ -220,7 +220,7 @@ fn what_a_path_or_query_cannot_hold_is_encoded() {
         let config = "[[request]]\npath = '/{http_req_x-raw}'\nquery = '{http_req_x-raw}'";
         let seen = request.after(&plugin(config).rewrite_request(&request));
         assert_eq!(seen.path(), format!("/{}", path.unwrap_or(raw)));
-        assert_eq!(seen.query().as_deref(), Some(query.unwrap_or(raw)));
+        assert_eq!(seen.query(), Some(query.unwrap_or(raw)));
     }
 }
 
@@ -240,7 +240,7 @@ fn a_host_is_taken_only_if_it_is_one() {
             .header("x-raw", value)
             .build();
         let edits = plugin("[[request]]\nhost = '{http_req_x-raw}'").rewrite_request(&request);
-        request.after(&edits).authority()
+        request.after(&edits).authority().to_owned()
     };
     for value in [
         "a",

@@ -107,9 +107,9 @@ impl Variable {
             Self::AddXForwardedForProxy => forwarded_for(message),
             Self::CiphersUsed => request.tls().map(|tls| tls.cipher).unwrap_or_default(),
             Self::ClientIp => client_ip(message),
-            Self::ClientPort => request.peer_text().1.to_string(),
+            Self::ClientPort => request.peer().port().to_string(),
             Self::Cookie(name) => request.cookie(name).unwrap_or_default(),
-            Self::Host => request.host(),
+            Self::Host => request.host().to_owned(),
             Self::HttpMethod => request.method(),
             Self::HttpStatus => message
                 .status()
@@ -117,7 +117,9 @@ impl Variable {
                 .unwrap_or_default(),
             Self::HttpVersion => version(request.version()).to_owned(),
             Self::Listener => request.listener(),
-            Self::QueryString | Self::RequestQuery => message.query().unwrap_or_default(),
+            Self::QueryString | Self::RequestQuery => {
+                message.query().unwrap_or_default().to_owned()
+            }
             Self::RequestId => request.id(),
             Self::RequestScheme => if request.scheme() == Scheme::Https {
                 "https"
@@ -127,22 +129,22 @@ impl Variable {
             .to_owned(),
             Self::RequestUri => match message.query() {
                 Some(query) => format!("{}?{query}", message.path()),
-                None => message.path(),
+                None => message.path().to_owned(),
             },
-            Self::ServerPort => request.local_port().to_string(),
+            Self::ServerPort => request.local().port().to_string(),
             Self::SslConnectionProtocol => request.tls().map(|tls| tls.version).unwrap_or_default(),
             Self::SslEnabled => if request.tls().is_some() { "on" } else { "" }.to_owned(),
             Self::SslServerName => request
                 .tls()
                 .and_then(|tls| tls.server_name)
                 .unwrap_or_default(),
-            Self::UriPath => message.path(),
+            Self::UriPath => message.path().to_owned(),
         }
     }
 }
 
 fn client_ip(message: &Message<'_>) -> String {
-    message.the_request().peer_text().0
+    message.the_request().peer().ip().to_string()
 }
 
 /// X-Forwarded-For as the client sent it, with the client itself behind.

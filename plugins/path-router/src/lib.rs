@@ -7,8 +7,6 @@
 mod redirect;
 mod rule;
 
-use std::cell::OnceCell;
-
 use serde::Deserialize;
 use witgate_sdk::prelude::*;
 
@@ -44,14 +42,11 @@ impl Routing for PathRouter {
     fn route(&self, request: &Request) -> Route {
         let path = request.path();
         let lower = path.to_ascii_lowercase();
-        // Asked for only when a rule cares.
-        let host = OnceCell::new();
-        let on_host = |rule: &Rule| rule.serves(|| host.get_or_init(|| request.host()));
         for rule in &self.rules {
             if let Some(matched) = rule.matched(&lower)
-                && on_host(rule)
+                && rule.serves(request.host())
             {
-                return rule.decide(request, &path, matched);
+                return rule.decide(request, matched);
             }
         }
         Route::Pass

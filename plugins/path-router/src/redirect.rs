@@ -1,5 +1,7 @@
 //! Redirects: where to, and what of the request's URL goes with it.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use witgate_sdk::prelude::*;
 
@@ -56,12 +58,12 @@ impl Redirect {
         })
     }
 
-    /// The answer to a request for this path.
-    pub(crate) fn respond(&self, request: &Request, path: &str) -> Respond {
-        Route::redirect(self.status, self.location(request, path))
+    /// The answer to a request.
+    pub(crate) fn respond(&self, request: &Request) -> Respond {
+        Route::redirect(self.status, self.location(request))
     }
 
-    fn location(&self, request: &Request, path: &str) -> String {
+    fn location(&self, request: &Request) -> String {
         let mut location = self.to.clone();
         if location.contains(HOST) {
             location = location.replace(HOST, &url_host(request.host()));
@@ -70,11 +72,11 @@ impl Redirect {
             if location.ends_with('/') {
                 location.pop();
             }
-            location.push_str(path);
+            location.push_str(request.path());
         }
         if let Some(query) = request.query().filter(|_| self.include_query) {
             location.push(if location.contains('?') { '&' } else { '?' });
-            location.push_str(&query);
+            location.push_str(query);
         }
         on_this_host(location)
     }
@@ -101,11 +103,11 @@ fn fault(to: &str, include_path: bool) -> Option<&'static str> {
 }
 
 /// As hosts are written in URLs: IPv6 in brackets.
-fn url_host(host: String) -> String {
+fn url_host(host: &str) -> Cow<'_, str> {
     if host.contains(':') {
-        format!("[{host}]")
+        format!("[{host}]").into()
     } else {
-        host
+        host.into()
     }
 }
 

@@ -70,17 +70,13 @@ impl Rule {
         self.paths.iter().find_map(|pattern| pattern.matched(lower))
     }
 
-    /// Whether it is for this host, which is asked for only when that matters.
-    pub(crate) fn serves<'a>(&self, host: impl FnOnce() -> &'a String) -> bool {
-        if self.hosts.is_empty() {
-            return true;
-        }
-        let host = host();
-        self.hosts.iter().any(|pattern| pattern.matches(host))
+    /// Whether it is for this host.
+    pub(crate) fn serves(&self, host: &str) -> bool {
+        self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(host))
     }
 
     /// What becomes of a request whose path it matches.
-    pub(crate) fn decide(&self, request: &Request, path: &str, matched: Matched) -> Route {
+    pub(crate) fn decide(&self, request: &Request, matched: Matched) -> Route {
         match &self.action {
             Action::Forward {
                 pool,
@@ -88,7 +84,7 @@ impl Rule {
             } => {
                 let edits = override_path
                     .iter()
-                    .map(|new| RequestEdit::path(overridden(new, path, matched)));
+                    .map(|new| RequestEdit::path(overridden(new, request.path(), matched)));
                 Forward {
                     pool: pool.clone(),
                     rule: self.name.clone(),
@@ -98,7 +94,7 @@ impl Rule {
             }
             Action::Redirect(redirect) => Respond {
                 rule: self.name.clone(),
-                ..redirect.respond(request, path)
+                ..redirect.respond(request)
             }
             .into(),
         }

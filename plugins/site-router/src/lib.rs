@@ -47,7 +47,7 @@ impl Plugin for SiteRouter {
 impl Routing for SiteRouter {
     fn route(&self, request: &Request) -> Route {
         let host = request.host();
-        let serves = |site: &&Site| site.hosts.iter().any(|pattern| pattern.matches(&host));
+        let serves = |site: &&Site| site.hosts.iter().any(|pattern| pattern.matches(host));
         match self.sites.iter().find(serves) {
             Some(site) => Forward {
                 rule: site.name.clone(),

@@ -10,7 +10,7 @@ use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::{PackageId, Resolve};
 
 /// Memory, an allocator that never frees, and a `configure` that accepts everything. Below
-/// 1024 is room for what a plugin returns; `types` gives a borrowed request back.
+/// 1024 is room for what a plugin returns.
 const COMMON: &str = r#"
   (memory (export "memory") 1)
   (global $next (mut i32) (i32.const 1024))
@@ -78,19 +78,33 @@ pub fn executing(instructions: &str) -> Vec<u8> {
     router("", &format!("{instructions} (i32.const 16)"))
 }
 
-/// A router whose `route` gives the request back and goes on with this body.
+/// A router with these items and this body of `route`.
 fn router(items: &str, body: &str) -> Vec<u8> {
     core(
         "",
         "router",
         &format!(
             r#"(module
-  (import "witgate:plugin/types@0.1.0" "[resource-drop]request" (func $give_back (param i32)))
   {COMMON}
   {items}
-  (func (export "witgate:plugin/routing@0.1.0#route") (param $request i32) (result i32)
-    (call $give_back (local.get $request))
+  (func (export "witgate:plugin/routing@0.1.0#route") (result i32)
     {body}))"#
+        ),
+    )
+}
+
+/// A router that asks for the status of a response, which routing has none of.
+pub fn asking_for_a_response() -> Vec<u8> {
+    core(
+        "",
+        "router",
+        &format!(
+            r#"(module
+  (import "witgate:plugin/response@0.1.0" "status" (func $status (result i32)))
+  {COMMON}
+  (func (export "witgate:plugin/routing@0.1.0#route") (result i32)
+    (drop (call $status))
+    (i32.const 16)))"#
         ),
     )
 }
@@ -104,7 +118,6 @@ pub fn on_wasi() -> Vec<u8> {
         "router",
         &format!(
             r#"(module
-  (import "witgate:plugin/types@0.1.0" "[resource-drop]request" (func $give_back (param i32)))
   (import "wasi_snapshot_preview1" "environ_sizes_get"
     (func $environment (param i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_write"
@@ -112,8 +125,7 @@ pub fn on_wasi() -> Vec<u8> {
   {COMMON}
   {respond}
   (data (i32.const 256) "printed by a plugin\n")
-  (func (export "witgate:plugin/routing@0.1.0#route") (param $request i32) (result i32)
-    (call $give_back (local.get $request))
+  (func (export "witgate:plugin/routing@0.1.0#route") (result i32)
     (i32.store (i32.const 320) (i32.const 256))
     (i32.store (i32.const 324) (i32.const 20))
     (drop (call $write (i32.const 1) (i32.const 320) (i32.const 1) (i32.const 328)))
@@ -145,12 +157,10 @@ pub fn unknown_import() -> Vec<u8> {
         "greedy",
         &format!(
             r#"(module
-  (import "witgate:plugin/types@0.1.0" "[resource-drop]request" (func $give_back (param i32)))
   (import "acme:bank/transfer@1.0.0" "send" (func $send))
   {COMMON}
   {respond}
-  (func (export "witgate:plugin/routing@0.1.0#route") (param $request i32) (result i32)
-    (call $give_back (local.get $request))
+  (func (export "witgate:plugin/routing@0.1.0#route") (result i32)
     (call $send)
     (call $respond)))"#
         ),
@@ -208,6 +218,7 @@ mod tests {
             answering("A"),
             forwarding("web"),
             executing("unreachable"),
+            asking_for_a_response(),
             unknown_import(),
             wrong_world(),
             another_version(),

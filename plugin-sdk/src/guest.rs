@@ -1,0 +1,60 @@
+//! The gateway's facts, for Wasm: what `native` is for tests. A request, a response or a pool
+//! is the one of the running call, so that there is nothing to hold.
+
+use crate::{
+    Field, HttpVersion, Scheme, TlsSession,
+    bindings::{
+        SocketAddress,
+        facts::{pool, request, response},
+    },
+};
+
+/// The request of the running call.
+#[derive(Debug)]
+pub(crate) struct RawRequest;
+/// The response of the running call.
+#[derive(Debug)]
+pub(crate) struct RawResponse;
+/// The pool of the running call.
+#[derive(Debug)]
+pub(crate) struct RawPool;
+
+macro_rules! getters {
+    ($raw:ident: $interface:ident { $($name:ident($($argument:ident)?) -> $type:ty,)* }) => {
+        impl $raw {
+            $(pub(crate) fn $name(&self $(, $argument: &str)?) -> $type {
+                $interface::$name($($argument)?)
+            })*
+        }
+    };
+}
+
+getters!(RawRequest: request {
+    id() -> String,
+    method() -> String,
+    version() -> HttpVersion,
+    target_uri() -> String,
+    original_uri() -> String,
+    scheme() -> Scheme,
+    header(name) -> Option<Vec<u8>>,
+    header_values(name) -> Vec<Vec<u8>>,
+    headers() -> Vec<Field>,
+    cookie(name) -> Option<String>,
+    listener() -> String,
+    peer() -> SocketAddress,
+    local() -> SocketAddress,
+    tls() -> Option<TlsSession>,
+});
+
+getters!(RawResponse: response {
+    status() -> u16,
+    header(name) -> Option<Vec<u8>>,
+    header_values(name) -> Vec<Vec<u8>>,
+    headers() -> Vec<Field>,
+});
+
+getters!(RawPool: pool {
+    name() -> String,
+    generation() -> u64,
+    endpoints() -> Vec<String>,
+});
