@@ -131,6 +131,12 @@ pub mod __private {
     pub use crate::export::{Export, Exported, Slot, check};
 }
 
+/// Plugins allocate for most of what they pass, and in Wasm the standard library's allocator
+/// takes several times as long.
+#[cfg(all(target_arch = "wasm32", feature = "allocator"))]
+#[global_allocator]
+static ALLOCATOR: talc::wasm::WasmDynamicTalc = talc::wasm::new_wasm_dynamic_allocator();
+
 /// Runs the examples of the README.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
