@@ -14,6 +14,7 @@ mod parse;
 mod pins;
 mod pools;
 mod raw;
+mod requests;
 mod sidecar;
 mod tls;
 mod units;
@@ -28,6 +29,7 @@ use std::{
 pub use balance::{Balance, HashOn};
 pub use error::{ConfigError, Problem};
 pub use health::{Ejection, Fitness, Probe, Statuses};
+pub use requests::{EncodedSlashes, Paths, Requests, Slashes, Trace, Underscores};
 pub use sidecar::{Role, Sidecar};
 pub use tls::{
     CertificateFiles, ClientCertificates, ClientIdentity, ClientMode, Hosts, ListenerTls, PoolTls,
@@ -173,6 +175,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Header fields of one request; 431 above. 1 to 1000, default 100.
     pub head_fields: usize,
+    /// Path and query of one request, bytes; 414 above. 256 B to 63 KiB, default 16 KiB.
+    pub target_bytes: usize,
     /// Streams that one HTTP/2 connection may have open. 1 to 10000, default 100.
     pub h2_streams: u32,
     /// Client connections of one worker; accepting pauses above. Default 10000.
@@ -192,6 +196,8 @@ pub struct Listener {
     pub tls: ListenerTls,
     /// Serves what no routing plugin claims; a declared pool.
     pub default_pool: Option<String>,
+    /// Which requests it takes, and in which form they are passed on.
+    pub requests: Requests,
 }
 
 /// One `[pools.NAME]`.

@@ -24,6 +24,20 @@ pub enum GatewayError {
     /// The client's message cannot be forwarded.
     #[error("{0}")]
     BadRequest(&'static str),
+    /// The path has no normal form.
+    #[error("{0}")]
+    Path(&'static str),
+    /// The host has no normal form.
+    #[error("{0}")]
+    Host(&'static str),
+    /// Path and query exceed `limits.target_bytes`.
+    #[error("path and query have {found} bytes; {limit} are allowed")]
+    TargetTooLong {
+        /// How many they have.
+        found: usize,
+        /// As configured.
+        limit: usize,
+    },
     /// More header fields than `limits.head_fields`.
     #[error("the request has {found} header fields; {limit} are allowed")]
     TooManyFields {
@@ -159,6 +173,9 @@ impl GatewayError {
     pub fn cause(&self) -> Cause {
         match self {
             Self::BadRequest(_) => Cause::RequestInvalid,
+            Self::Path(_) => Cause::PathInvalid,
+            Self::Host(_) => Cause::HostInvalid,
+            Self::TargetTooLong { .. } => Cause::TargetTooLong,
             Self::TooManyFields { .. } => Cause::HeadTooLarge,
             Self::Method(_) => Cause::MethodRefused,
             Self::Misdirected => Cause::MisdirectedRequest,

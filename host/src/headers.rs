@@ -39,8 +39,7 @@ pub fn is_protected(name: &HeaderName) -> bool {
 }
 
 /// Makes a request's fields fit to go upstream. `TE: trailers` stays, as trailers are passed
-/// on; `Expect` goes, as the gateway answers it itself; names with `_` go, as nginx and Azure
-/// have it. Only the gateway says who the client is.
+/// on; `Expect` goes, as the gateway answers it itself. Only the gateway says who the client is.
 pub fn clean_request(headers: &mut HeaderMap) {
     let trailers = accepts_trailers(headers);
     remove_hop_by_hop(headers);
@@ -53,7 +52,6 @@ pub fn clean_request(headers: &mut HeaderMap) {
     ] {
         headers.remove(name);
     }
-    remove_lookalikes(headers);
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -81,8 +79,9 @@ pub fn clean_response(headers: &mut HeaderMap) {
 }
 
 /// Removes fields whose name has `_`: many upstreams take `x_forwarded_for` for
-/// `x-forwarded-for`, so that a client could speak in the gateway's name.
-fn remove_lookalikes(headers: &mut HeaderMap) {
+/// `x-forwarded-for`, so that a client could speak in the gateway's name. nginx and Azure drop
+/// them as well.
+pub fn remove_lookalikes(headers: &mut HeaderMap) {
     let lookalike = |name: &&HeaderName| name.as_str().contains('_');
     let found: Vec<_> = headers.keys().filter(lookalike).cloned().collect();
     for name in found {
@@ -182,7 +181,7 @@ mod tests {
             ("x-forwarded_for", "2"),
             ("x-forwarded-for", "3"),
         ]);
-        clean_request(&mut headers);
+        remove_lookalikes(&mut headers);
         assert_eq!(headers, map(&[("x-forwarded-for", "3")]));
     }
 

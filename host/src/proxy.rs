@@ -9,6 +9,7 @@ mod decide;
 mod edits;
 mod forward;
 mod intake;
+mod normal;
 mod record;
 mod session;
 
@@ -35,15 +36,20 @@ pub async fn serve(
 ) -> hyper::Response<Body> {
     let snapshot = open.local.snapshot();
     let (head, body) = request.into_parts();
-    let most_fields = snapshot.shared.config.limits.head_fields;
+    // As the listener is configured now; one that is gone keeps its last rules.
+    let listener = snapshot.shared.listener(&open.listener.name);
+    let accepts = intake::Rules {
+        limits: &snapshot.shared.config.limits,
+        requests: &listener.unwrap_or(&open.listener).requests,
+    };
     let to_head = head.method == Method::HEAD;
     let mut record = Record::new(Rc::clone(&open), Rc::clone(&snapshot), &connection, &head);
-    let accepted = intake::accept(record.id, head, connection, most_fields);
+    let accepted = accepts.accept(record.id, head, connection);
     let answered = match accepted.and_then(|request| session::admit(&open, request)) {
         Ok(request) => {
             Exchange {
                 request: Lendable::new(request),
-                snapshot,
+                snapshot: Rc::clone(&snapshot),
                 lap: record.started,
                 record: &mut record,
             }

@@ -86,6 +86,14 @@ impl Snapshot {
         })
     }
 
+    /// The listener of this name.
+    pub fn listener(&self, name: &str) -> Option<&Listener> {
+        let mut listeners = self.listeners.iter();
+        listeners
+            .find(|listener| &*listener.name == name)
+            .map(Arc::as_ref)
+    }
+
     /// The place of the pool with this name.
     pub fn pool(&self, name: &str) -> Option<usize> {
         self.pools_by_name.get(name).copied()

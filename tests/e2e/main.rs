@@ -22,6 +22,7 @@ mod probes;
 mod routing;
 mod streaming;
 mod swaps;
+mod targets;
 mod tls;
 mod tls_names;
 mod tls_policy;

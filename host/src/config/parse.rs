@@ -14,6 +14,8 @@ use super::{
 };
 
 const HEAD_BYTES: RangeInclusive<u64> = (8 << 10)..=(1 << 20);
+/// The largest is what the HTTP/1.1 parser reads of a request line.
+const TARGET_BYTES: RangeInclusive<u64> = 256..=(63 << 10);
 
 /// Each worker is a thread with listeners and connections of its own.
 const WORKERS: RangeInclusive<i64> = 1..=1024;
@@ -131,6 +133,12 @@ impl Check<'_> {
                 64 << 10,
             ),
             head_fields: self.count("limits.head_fields", raw.head_fields, 1..=1000, 100),
+            target_bytes: self.size(
+                "limits.target_bytes",
+                raw.target_bytes.as_ref(),
+                TARGET_BYTES,
+                16 << 10,
+            ),
             h2_streams: self.count("limits.h2_streams", raw.h2_streams, 1..=10_000, 100),
             connections_per_worker: self.count(
                 "limits.connections_per_worker",
@@ -188,6 +196,7 @@ impl Check<'_> {
         if let Some(pool) = raw.default_pool.as_deref() {
             self.declared(&format!("{key}.default_pool"), pool, pools);
         }
+        let requests = self.requests(&format!("{key}.requests"), &raw.requests);
         let address = hosts::socket_address(&raw.address);
         Some(Listener {
             address: self.problems.take(&format!("{key}.address"), address)?,
@@ -195,6 +204,7 @@ impl Check<'_> {
             name: raw.name,
             tls,
             default_pool: raw.default_pool,
+            requests,
         })
     }
 

@@ -71,6 +71,7 @@ tables! {
     Limits {
         head_bytes: Option<Size>,
         head_fields: Option<i64>,
+        target_bytes: Option<Size>,
         h2_streams: Option<i64>,
         connections_per_worker: Option<i64>,
     }
@@ -79,6 +80,15 @@ tables! {
         address: String,
         tls: Tls,
         default_pool: Option<String>,
+        #[serde(default)]
+        requests: Requests,
+    }
+    Requests {
+        paths: Option<String>,
+        slashes: Option<String>,
+        encoded_slashes: Option<String>,
+        underscores: Option<String>,
+        trace: Option<String>,
     }
     Tls {
         certificates: Vec<Certificate>,

@@ -7,6 +7,9 @@ use http::StatusCode;
 #[allow(missing_docs, reason = "the token that each becomes says it")]
 pub enum Cause {
     RequestInvalid,
+    PathInvalid,
+    HostInvalid,
+    TargetTooLong,
     HeadTooLarge,
     MethodRefused,
     MisdirectedRequest,
@@ -47,17 +50,35 @@ pub enum Cause {
 struct Meaning(Cause, &'static str, StatusCode, &'static str);
 
 /// One row per cause, in the order of the enum.
-const MEANINGS: [Meaning; 35] = {
+const MEANINGS: &[Meaning] = {
     use Cause::*;
     const BAD_REQUEST: StatusCode = StatusCode::BAD_REQUEST;
     const INTERNAL: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
     const BAD_GATEWAY: StatusCode = StatusCode::BAD_GATEWAY;
     const GATEWAY_TIMEOUT: StatusCode = StatusCode::GATEWAY_TIMEOUT;
-    [
+    &[
         Meaning(
             RequestInvalid,
             "request-invalid",
             BAD_REQUEST,
+            "http_request_error",
+        ),
+        Meaning(
+            PathInvalid,
+            "path-invalid",
+            BAD_REQUEST,
+            "http_request_error",
+        ),
+        Meaning(
+            HostInvalid,
+            "host-invalid",
+            BAD_REQUEST,
+            "http_request_error",
+        ),
+        Meaning(
+            TargetTooLong,
+            "target-too-long",
+            StatusCode::URI_TOO_LONG,
             "http_request_error",
         ),
         Meaning(

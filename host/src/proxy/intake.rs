@@ -1,105 +1,150 @@
 //! From a message on the wire to a request that plugins can look at: who it is for is settled,
 //! and what belongs to the client's connection alone is gone.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
-use http::{Method, header::HOST, request::Parts, uri::Authority};
-
-use crate::{
-    error::GatewayError,
-    headers,
-    plugin::{Connection, Request, RequestId},
+use http::{
+    Method, Uri,
+    header::HOST,
+    request::Parts,
+    uri::{Authority, PathAndQuery},
 };
 
-/// Takes a request in, or says what is wrong with it.
-pub(super) fn accept(
-    id: RequestId,
-    mut head: Parts,
-    connection: Arc<Connection>,
-    most_fields: usize,
-) -> Result<Request, GatewayError> {
-    if matches!(head.method, Method::CONNECT | Method::TRACE) {
-        return Err(GatewayError::Method(head.method));
-    }
-    check_target(&head)?;
-    check_fields(&head, most_fields)?;
-    let authority = authority(&head)?;
-    headers::clean_request(&mut head.headers);
-    headers::join_cookies(&mut head.headers);
-    head.headers.remove(HOST);
-    Ok(Request {
-        id,
-        head,
-        authority,
-        connection,
-        original: None,
-    })
+use super::normal;
+use crate::{
+    config::{Limits, Requests, Trace, Underscores},
+    error::GatewayError,
+    headers,
+    plugin::{Connection, Original, Request, RequestId},
+};
+
+/// What requests of a listener must keep to.
+pub(super) struct Rules<'a> {
+    pub(super) limits: &'a Limits,
+    pub(super) requests: &'a Requests,
 }
 
-/// A path, or `*` for OPTIONS (RFC 9112 §3.2); so that plugins and upstream see the same.
-fn check_target(head: &Parts) -> Result<(), GatewayError> {
-    match head.uri.path() {
-        "*" if head.method == Method::OPTIONS => Ok(()),
-        path if path.starts_with('/') => Ok(()),
-        _ => Err(GatewayError::BadRequest("the target is not a path")),
-    }
-}
-
-fn check_fields(head: &Parts, most: usize) -> Result<(), GatewayError> {
-    if head.headers.len() > most {
-        return Err(GatewayError::TooManyFields {
-            found: head.headers.len(),
-            limit: most,
+impl Rules<'_> {
+    /// Takes a request in, or says what is wrong with it.
+    pub(super) fn accept(
+        &self,
+        id: RequestId,
+        mut head: Parts,
+        connection: Arc<Connection>,
+    ) -> Result<Request, GatewayError> {
+        self.check_method(&head.method)?;
+        self.check_fields(&head)?;
+        let sent = sent_authority(&head)?;
+        let default_port = if connection.tls.is_some() { 443 } else { 80 };
+        let authority = normal::authority(sent, default_port).map_err(GatewayError::Host)?;
+        let original = self.target(&head)?.map(|target| {
+            let target = std::mem::replace(&mut head.uri, target);
+            let authority = authority.clone();
+            Box::new(Original { authority, target })
         });
+        self.clean(&mut head);
+        Ok(Request {
+            id,
+            head,
+            authority,
+            connection,
+            original,
+        })
     }
-    match headers::is_chunked_alone(&head.headers) {
-        Some(false) => Err(GatewayError::BadRequest(
-            "a transfer coding that is not `chunked`",
-        )),
-        Some(true) | None => Ok(()),
+
+    /// A tunnel is no request that could be routed; an answer to TRACE holds the request.
+    fn check_method(&self, method: &Method) -> Result<(), GatewayError> {
+        let refused = match *method {
+            Method::CONNECT => true,
+            Method::TRACE => self.requests.trace == Trace::Refuse,
+            _ => false,
+        };
+        match refused {
+            true => Err(GatewayError::Method(method.clone())),
+            false => Ok(()),
+        }
     }
+
+    fn check_fields(&self, head: &Parts) -> Result<(), GatewayError> {
+        let (found, limit) = (head.headers.len(), self.limits.head_fields);
+        if found > limit {
+            return Err(GatewayError::TooManyFields { found, limit });
+        }
+        match headers::is_chunked_alone(&head.headers) {
+            Some(false) => Err(GatewayError::BadRequest(
+                "a transfer coding that is not `chunked`",
+            )),
+            Some(true) | None => Ok(()),
+        }
+    }
+
+    /// A path in its normal form, or `*` for OPTIONS (RFC 9112 §3.2); none when it was sent in
+    /// that form.
+    fn target(&self, head: &Parts) -> Result<Option<Uri>, GatewayError> {
+        let uri = &head.uri;
+        if !matches!(uri.scheme_str(), None | Some("http" | "https")) {
+            return Err(GatewayError::BadRequest("the scheme is not http or https"));
+        }
+        let sent = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        let (found, limit) = (sent.len(), self.limits.target_bytes);
+        if found > limit {
+            return Err(GatewayError::TargetTooLong { found, limit });
+        }
+        match uri.path() {
+            "*" if head.method == Method::OPTIONS => return Ok(None),
+            path if path.starts_with('/') => {}
+            _ => return Err(GatewayError::BadRequest("the target is not a path")),
+        }
+        match normal::path(uri.path(), self.requests).map_err(GatewayError::Path)? {
+            Cow::Borrowed(_) => Ok(None),
+            Cow::Owned(path) => with_path(uri, &path).map(Some),
+        }
+    }
+
+    /// Removes what ends here.
+    fn clean(&self, head: &mut Parts) {
+        headers::clean_request(&mut head.headers);
+        if self.requests.underscores == Underscores::Drop {
+            headers::remove_lookalikes(&mut head.headers);
+        }
+        headers::join_cookies(&mut head.headers);
+        head.headers.remove(HOST);
+    }
+}
+
+fn with_path(uri: &Uri, path: &str) -> Result<Uri, GatewayError> {
+    let target = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    target
+        .map(Uri::from)
+        .map_err(|_| GatewayError::Path("the path is not one"))
 }
 
 /// The target's authority, else `Host` (RFC 9112 §3.2, RFC 9113 §8.3.1). A client that sends
 /// both must mean the same host by both.
-fn authority(head: &Parts) -> Result<Authority, GatewayError> {
+fn sent_authority(head: &Parts) -> Result<Authority, GatewayError> {
     let mut hosts = head.headers.get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
-        return Err(GatewayError::BadRequest("more than one Host field"));
+        return Err(GatewayError::Host("more than one Host field"));
     }
-    let host = host.map(|value| parse(value.as_bytes())).transpose()?;
+    let parse = |value: &http::HeaderValue| {
+        Authority::try_from(value.as_bytes()).map_err(|_| GatewayError::Host("Host is not a host"))
+    };
+    let host = host.map(parse).transpose()?;
     match (head.uri.authority(), host) {
-        (Some(target), None) => lower(target.clone()),
+        (Some(target), None) => Ok(target.clone()),
         // RFC 9112 §3.2.2: in absolute form the target counts and Host is ignored.
-        (Some(target), Some(_)) if head.version < http::Version::HTTP_2 => lower(target.clone()),
+        (Some(target), Some(_)) if head.version < http::Version::HTTP_2 => Ok(target.clone()),
         (Some(target), Some(host)) if target.as_str().eq_ignore_ascii_case(host.as_str()) => {
             Ok(host)
         }
-        (Some(_), Some(_)) => Err(GatewayError::BadRequest(":authority and Host differ")),
+        (Some(_), Some(_)) => Err(GatewayError::Host(":authority and Host differ")),
         (None, Some(host)) => Ok(host),
-        (None, None) => Err(GatewayError::BadRequest("no Host field")),
+        (None, None) => Err(GatewayError::Host("no Host field")),
     }
-}
-
-fn parse(host: &[u8]) -> Result<Authority, GatewayError> {
-    let authority =
-        Authority::try_from(host).map_err(|_| GatewayError::BadRequest("Host is not a host"))?;
-    lower(authority)
-}
-
-/// Hosts are case-insensitive (RFC 3986 §3.2.2); user information has no place here
-/// (RFC 9110 §4.2.4).
-fn lower(authority: Authority) -> Result<Authority, GatewayError> {
-    let text = authority.as_str();
-    if text.contains('@') || authority.host().is_empty() {
-        return Err(GatewayError::BadRequest("Host is not a host"));
-    }
-    if !text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Ok(authority);
-    }
-    Authority::try_from(text.to_ascii_lowercase())
-        .map_err(|_| GatewayError::BadRequest("Host is not a host"))
 }
 
 #[cfg(test)]
@@ -112,17 +157,9 @@ mod tests {
             builder = builder.header(HOST, *host);
         }
         let (head, ()) = builder.body(()).expect("a legal request").into_parts();
-        authority(&head)
+        sent_authority(&head)
             .map(|found| found.to_string())
             .map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn the_host_field_is_lowered() {
-        assert_eq!(
-            of("/", http::Version::HTTP_11, &["Shop.Example:8443"]),
-            Ok("shop.example:8443".into())
-        );
     }
 
     #[test]
@@ -137,14 +174,14 @@ mod tests {
     fn on_http2_authority_and_host_must_agree() {
         assert_eq!(
             of("https://a.example/", http::Version::HTTP_2, &["A.example"]),
-            Ok("a.example".into())
+            Ok("A.example".into())
         );
         assert!(of("https://a.example/", http::Version::HTTP_2, &["b.example"]).is_err());
     }
 
     #[test]
     fn none_two_and_illegal_hosts_are_refused() {
-        for hosts in [&[][..], &["a", "b"], &["user@a"], &[""], &["a b"], &["a/b"]] {
+        for hosts in [&[][..], &["a", "b"], &[""], &["a b"], &["a/b"]] {
             assert!(of("/", http::Version::HTTP_11, hosts).is_err(), "{hosts:?}");
         }
     }

@@ -102,11 +102,8 @@ impl Record {
     /// The pool of the listener that the request came in by, as the request's snapshot has it;
     /// the connection may be older.
     pub(super) fn default_pool(&self) -> Option<usize> {
-        let listeners = &self.snapshot.shared.listeners;
-        listeners
-            .iter()
-            .find(|listener| listener.name == self.open.listener.name)?
-            .default_pool
+        let listener = self.snapshot.shared.listener(&self.open.listener.name)?;
+        listener.default_pool
     }
 
     pub(super) fn rule(&mut self, rule: Option<String>) {

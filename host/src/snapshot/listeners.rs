@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
 use super::Snapshot;
 use crate::{
-    config::{self, Config, ConfigError, ListenerTls},
+    config::{self, Config, ConfigError, ListenerTls, Requests},
     metrics::{ListenerCounters, PerWorker},
     plugin::Digest,
     tls::{self, downstream::Context},
@@ -30,6 +30,8 @@ pub struct Listener {
     pub tls: Arc<Context>,
     /// Serves what no routing plugin claims; a place in the snapshot's pools.
     pub default_pool: Option<usize>,
+    /// Which requests it takes, and in which form they are passed on.
+    pub requests: Requests,
     /// What its clients did.
     pub counters: Arc<PerWorker<ListenerCounters>>,
     material: Material,
@@ -151,6 +153,7 @@ pub(super) fn build(
         socket,
         tls,
         default_pool,
+        requests: listener.requests.clone(),
         counters,
         material,
     })

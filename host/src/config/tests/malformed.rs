@@ -107,6 +107,16 @@ const CASES: &[Case] = &[
     (START, "[limits]\nhead_bytes = -5\n", 11, "limits.head_bytes", &["found -5, expected a size"]),
     (START, "[limits]\nhead_bytes = \"64K\"\n", 11, "limits.head_bytes",
         &["units: B, KB, MB, GB, KiB, MiB, GiB"]),
+    (START, "[limits]\ntarget_bytes = \"64KiB\"\n", 11, "limits.target_bytes",
+        &["found \"64KiB\", expected 256B to 63KiB"]),
+    (LISTENER, "requests.paths = \"raw\"\naddress = \"127.0.0.1:1\"\ntls.certificates = [{ chain = \"a\", key = \"b\" }]\n", 6,
+        "listeners[0].requests.paths", &["found \"raw\", expected `normalize` or `as-sent`"]),
+    (LISTENER, "requests.slashs = \"keep\"\naddress = \"127.0.0.1:1\"\ntls.certificates = [{ chain = \"a\", key = \"b\" }]\n", 6,
+        "listeners[0].requests.slashs", &["did you mean `slashes`?"]),
+    (LISTENER, "requests.encoded_slashes = \"decode\"\naddress = \"127.0.0.1:1\"\ntls.certificates = [{ chain = \"a\", key = \"b\" }]\n", 6,
+        "listeners[0].requests.encoded_slashes", &["expected `refuse` or `keep`"]),
+    (LISTENER, "requests.trace = true\naddress = \"127.0.0.1:1\"\ntls.certificates = [{ chain = \"a\", key = \"b\" }]\n", 6,
+        "listeners[0].requests.trace", &["expected a string"]),
     (START, "[limits]\nh2_streams = 100000\n", 11, "limits.h2_streams", &["found 100000, expected 1 to 10000"]),
     (START, "[plugins]\ndir = \"p\"\ndeadline = \"61s\"\n", 12, "plugins.deadline", &["expected 1ms to 1m"]),
     (START, "[plugins]\ndir = \"p\"\nmemory = \"2GiB\"\n", 12, "plugins.memory", &["expected 64KiB to 1GiB"]),
@@ -328,7 +338,7 @@ fn an_error_is_shown_with_its_source_and_without_colours() {
     let text = START.replace("name =", "nmae =");
     let error = parse(&text).unwrap_err();
     let expected = "\
-error: `listeners[0].nmae`: unknown key, expected `name`, `address`, `tls` or `default_pool`
+error: `listeners[0].nmae`: unknown key, expected `name`, `address`, `tls`, `default_pool` or `requests`
  --> /etc/witgate/witgate.toml:2:1
   |
 2 | nmae = \"public\"

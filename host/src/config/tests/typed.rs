@@ -4,9 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use super::*;
 use crate::config::{
-    AccessLog, CertificateFiles, ClientCertificates, ClientMode, Endpoint, Hosts, LogFormat,
-    OnError, PinnedCertificate, Protocol, Role, Tickets, TlsPolicy, TlsVersion, Trust,
-    UnknownNames,
+    AccessLog, CertificateFiles, ClientCertificates, ClientMode, EncodedSlashes, Endpoint, Hosts,
+    LogFormat, OnError, Paths, PinnedCertificate, Protocol, Requests, Role, Slashes, Tickets,
+    TlsPolicy, TlsVersion, Trace, Trust, Underscores, UnknownNames,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -39,6 +39,7 @@ shutdown_grace = "0s"
 [limits]
 head_bytes = 65536
 head_fields = 50
+target_bytes = "1KiB"
 h2_streams = 200
 connections_per_worker = 5
 
@@ -47,6 +48,7 @@ name = "public"
 address = "127.0.0.1:8443"
 tls.certificates = [{ chain = "certs/shop.pem", key = "/keys/shop.key" }]
 default_pool = "web"
+requests = { paths = "as-sent", slashes = "keep", encoded_slashes = "keep", underscores = "keep", trace = "forward" }
 
 [[listeners]]
 name = "second"
@@ -140,6 +142,7 @@ fn a_whole_file_is_understood() {
     let limits = &config.limits;
     assert_eq!((limits.head_bytes, limits.head_fields), (65536, 50));
     assert_eq!((limits.h2_streams, limits.connections_per_worker), (200, 5));
+    assert_eq!(limits.target_bytes, 1024);
 }
 
 #[test]
@@ -162,6 +165,15 @@ fn listeners_keep_the_files_order() {
         }]
     );
     assert_eq!(public.default_pool.as_deref(), Some("web"));
+    let requests = Requests {
+        paths: Paths::AsSent,
+        slashes: Slashes::Keep,
+        encoded_slashes: EncodedSlashes::Keep,
+        underscores: Underscores::Keep,
+        trace: Trace::Forward,
+    };
+    assert_eq!(public.requests, requests);
+    assert_eq!(second.requests, Requests::default());
     assert_eq!(second.address, "[::1]:0".parse().unwrap());
     assert_eq!(
         (second.tls.certificates.len(), second.default_pool.as_ref()),
@@ -261,11 +273,20 @@ fn defaults_are_as_documented() {
     );
     let limits = &config.limits;
     assert_eq!((limits.head_bytes, limits.head_fields), (64 * 1024, 100));
+    assert_eq!(limits.target_bytes, 16 * 1024);
     assert_eq!(
         (limits.h2_streams, limits.connections_per_worker),
         (100, 10_000)
     );
     assert_eq!(config.listeners[0].default_pool, None);
+    let requests = Requests {
+        paths: Paths::Normalize,
+        slashes: Slashes::Merge,
+        encoded_slashes: EncodedSlashes::Refuse,
+        underscores: Underscores::Drop,
+        trace: Trace::Refuse,
+    };
+    assert_eq!(config.listeners[0].requests, requests);
     let pool = &config.pools[0];
     assert_eq!(
         (&pool.server_name, &pool.authority, &pool.affinity),

@@ -1,0 +1,109 @@
+//! `listeners.requests`: which requests a listener takes, and in which form they are passed on.
+
+use super::{check::Check, raw};
+
+/// What a listener takes for a request, and in which form it is passed on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// Default normalize.
+    pub paths: Paths,
+    /// Slashes that follow each other. Default merge; counts with [`Paths::Normalize`] only.
+    pub slashes: Slashes,
+    /// `%2F`, `%5C` and `\` in a path. Default refuse; counts with [`Paths::Normalize`] only.
+    pub encoded_slashes: EncodedSlashes,
+    /// Fields whose name has `_`. Default drop.
+    pub underscores: Underscores,
+    /// Default refuse.
+    pub trace: Trace,
+}
+
+/// Which form of a path decides the route and reaches the upstream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Paths {
+    /// The normal form (RFC 3986 §6.2.2); what has none is refused.
+    #[default]
+    Normalize,
+    /// The one that the client sent.
+    AsSent,
+}
+
+/// What becomes of slashes that follow each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Slashes {
+    /// They become one.
+    #[default]
+    Merge,
+    /// They stay: an empty segment is a segment.
+    Keep,
+}
+
+/// What becomes of slashes that some servers see and others do not.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EncodedSlashes {
+    /// 400.
+    #[default]
+    Refuse,
+    /// They stay encoded.
+    Keep,
+}
+
+/// What becomes of fields whose name has `_`, which many upstreams take for `-`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Underscores {
+    /// Not passed on.
+    #[default]
+    Drop,
+    /// Passed on as sent.
+    Keep,
+}
+
+/// What becomes of TRACE, whose answer holds the request's own fields.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Trace {
+    /// 405.
+    #[default]
+    Refuse,
+    /// Passed on as other methods are.
+    Forward,
+}
+
+impl Check<'_> {
+    pub(super) fn requests(&mut self, key: &str, raw: &raw::Requests) -> Requests {
+        let key = |name: &str| format!("{key}.{name}");
+        Requests {
+            paths: self.choice(
+                &key("paths"),
+                raw.paths.as_deref(),
+                &[("normalize", Paths::Normalize), ("as-sent", Paths::AsSent)],
+                Paths::default(),
+            ),
+            slashes: self.choice(
+                &key("slashes"),
+                raw.slashes.as_deref(),
+                &[("merge", Slashes::Merge), ("keep", Slashes::Keep)],
+                Slashes::default(),
+            ),
+            encoded_slashes: self.choice(
+                &key("encoded_slashes"),
+                raw.encoded_slashes.as_deref(),
+                &[
+                    ("refuse", EncodedSlashes::Refuse),
+                    ("keep", EncodedSlashes::Keep),
+                ],
+                EncodedSlashes::default(),
+            ),
+            underscores: self.choice(
+                &key("underscores"),
+                raw.underscores.as_deref(),
+                &[("drop", Underscores::Drop), ("keep", Underscores::Keep)],
+                Underscores::default(),
+            ),
+            trace: self.choice(
+                &key("trace"),
+                raw.trace.as_deref(),
+                &[("refuse", Trace::Refuse), ("forward", Trace::Forward)],
+                Trace::default(),
+            ),
+        }
+    }
+}
