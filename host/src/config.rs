@@ -10,6 +10,7 @@ mod error;
 mod health;
 mod hosts;
 mod keys;
+mod limits;
 mod parse;
 mod pins;
 mod pools;
@@ -179,6 +180,22 @@ pub struct Limits {
     pub target_bytes: usize,
     /// Streams that one HTTP/2 connection may have open. 1 to 10000, default 100.
     pub h2_streams: u32,
+    /// Requests that one HTTP/2 connection may cancel, or have reset for its errors, in 10 s;
+    /// above, it ends. 1 to 100000, default 100.
+    pub h2_resets: u32,
+    /// Frames of one HTTP/2 connection in 10 s that neither open a stream nor carry anything,
+    /// beyond those that answers explain; above, it ends. 100 to 10000000, default 10000.
+    pub h2_idle_frames: u32,
+    /// Bytes that a client may send on one HTTP/2 stream before the gateway has passed them
+    /// on: the most that a slow upstream makes it hold. 64 KiB to 16 MiB, default 256 KiB.
+    pub h2_stream_window: u32,
+    /// The same for all streams of a connection. 64 KiB to 64 MiB, default 1 MiB.
+    pub h2_connection_window: u32,
+    /// Client connections of all workers; accepting pauses above. Default 100000, and never more
+    /// than half of the descriptors that the process may have.
+    pub connections: usize,
+    /// Connections of one client address, or one IPv6 /64; more are closed. Default 10000.
+    pub connections_per_client: u32,
     /// Client connections of one worker; accepting pauses above. Default 10000.
     pub connections_per_worker: usize,
 }

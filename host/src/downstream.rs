@@ -2,8 +2,13 @@
 //! request to `proxy`.
 
 mod client_stream;
+mod h2_frames;
+mod h2_streams;
 
-use std::{convert::Infallible, io, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, fmt::Display, io, net::SocketAddr, pin::pin, rc::Rc, sync::Arc,
+    time::Duration,
+};
 
 use hyper::{
     body::Incoming,
@@ -12,12 +17,17 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use self::client_stream::ClientStream;
+use self::{client_stream::ClientStream, h2_frames::FrameWatch, h2_streams::Streams};
 use crate::{
     config::Limits,
+    error::ConnectionFault,
     local::OpenConnection,
     plugin::{Connection, TlsSession},
     proxy,
@@ -26,14 +36,8 @@ use crate::{
 
 /// The number of fields that hyper reads without being told; it keeps them on the stack then.
 const DEFAULT_FIELDS: usize = 100;
-/// Bytes that an HTTP/2 client may send on one stream, and on all, before the gateway has
-/// passed them on: the most that a slow upstream makes the gateway hold.
-const H2_STREAM_WINDOW: u32 = 256 << 10;
-const H2_CONNECTION_WINDOW: u32 = 1 << 20;
 /// Bytes that are held for an HTTP/2 client that does not read, per stream.
 const H2_SEND_BUFFER: usize = 256 << 10;
-/// Streams that a client may have had reset by its own errors before its connection ends.
-const H2_RESET_STREAMS: usize = 50;
 /// A silent HTTP/2 client is pinged after this long, and cut off when it does not answer.
 const H2_PING_AFTER: Duration = Duration::from_secs(60);
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
@@ -44,6 +48,17 @@ pub async fn serve(mut open: OpenConnection, stream: TcpStream) {
     let Ok(local) = stream.local_addr() else {
         return;
     };
+    let most = open
+        .local
+        .snapshot()
+        .shared
+        .config
+        .limits
+        .connections_per_client;
+    if !open.admitted.is_within(peer.ip(), most) {
+        open.end(ConnectionFault::ClientLimit);
+        return tell(&open, peer, &"its client has too many");
+    }
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
     let Some(stream) = handshake(&open, stream).await else {
@@ -73,7 +88,39 @@ pub async fn serve(mut open: OpenConnection, stream: TcpStream) {
         Some(Alpn::H1) | None => serve_h1(&open, stream, connection).await,
     };
     if let Err(error) = served {
-        tracing::debug!(%peer, %error, "client connection ended");
+        if let Some(fault) = fault(&error) {
+            open.end(fault);
+        }
+        tell(&open, peer, &error);
+    } else if open.fault().is_some() {
+        tell(&open, peer, &"too much of what it sent came to nothing");
+    }
+}
+
+/// Counts and logs how a connection ended.
+fn tell(open: &OpenConnection, peer: SocketAddr, error: &dyn Display) {
+    let cause = open.fault().map(ConnectionFault::token);
+    if let Some(fault) = open.fault() {
+        open.listener.counters.of(open.local.index).ended(fault);
+    }
+    tracing::debug!(listener = %open.listener.name, %peer, cause, %error, "client connection ended");
+}
+
+/// Whether a connection's end was its client's fault. What happens to one in the middle of a
+/// request is in that request's record.
+fn fault(error: &hyper::Error) -> Option<ConnectionFault> {
+    if error.is_timeout() {
+        return Some(ConnectionFault::HeadTimeout);
+    }
+    if error.is_parse() {
+        return Some(ConnectionFault::HeadInvalid);
+    }
+    let http2 = std::error::Error::source(error)?.downcast_ref::<h2::Error>()?;
+    match http2.reason()? {
+        _ if !http2.is_library() => None,
+        h2::Reason::ENHANCE_YOUR_CALM => Some(ConnectionFault::H2Flood),
+        h2::Reason::NO_ERROR => None,
+        _ => Some(ConnectionFault::H2Invalid),
     }
 }
 
@@ -142,23 +189,34 @@ async fn serve_h2<S>(
     connection: Arc<Connection>,
 ) -> hyper::Result<()>
 where
-    TokioIo<S>: rt::Read + rt::Write + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let local = &open.local;
     let config = Arc::clone(&local.snapshot().shared.config);
     let service = service(Rc::clone(open), connection);
-    let served = h2_builder(&config.limits).serve_connection(TokioIo::new(stream), service);
+    let streams = Streams::new(Rc::clone(open), config.timeouts.body_idle);
+    let stream = FrameWatch::new(stream, Rc::clone(open), config.limits.h2_idle_frames);
+    let served =
+        h2_builder(streams, &config.limits).serve_connection(TokioIo::new(stream), service);
     let mut served = pin!(served);
     tokio::select! {
         biased;
         result = served.as_mut() => return result,
+        () = open.ended() => return Ok(()),
         () = local.drain.wait() => {}
         () = unused(open, config.timeouts.request_head) => {}
     }
     served.as_mut().graceful_shutdown();
     // Streams that run keep the connection; a client without any has this long to close.
     loop {
-        match timeout(H2_PING_TIMEOUT, served.as_mut()).await {
+        let ended = async {
+            tokio::select! {
+                biased;
+                result = served.as_mut() => result,
+                () = open.ended() => Ok(()),
+            }
+        };
+        match timeout(H2_PING_TIMEOUT, ended).await {
             Ok(result) => return result,
             Err(_) if open.requests.running() > 0 => {}
             Err(_) => return Ok(()),
@@ -181,19 +239,20 @@ fn body_idle(open: &OpenConnection) -> Duration {
     open.local.snapshot().shared.config.timeouts.body_idle
 }
 
-fn h2_builder(limits: &Limits) -> http2::Builder<LocalExecutor> {
-    let mut builder = http2::Builder::new(LocalExecutor);
+fn h2_builder(streams: Streams, limits: &Limits) -> http2::Builder<Streams> {
+    let resets = usize::try_from(limits.h2_resets).unwrap_or(usize::MAX);
+    let mut builder = http2::Builder::new(streams);
     builder
         .timer(TokioTimer::new())
         .keep_alive_interval(H2_PING_AFTER)
         .keep_alive_timeout(H2_PING_TIMEOUT)
-        .initial_stream_window_size(H2_STREAM_WINDOW)
-        .initial_connection_window_size(H2_CONNECTION_WINDOW)
+        .initial_stream_window_size(limits.h2_stream_window)
+        .initial_connection_window_size(limits.h2_connection_window)
         .max_send_buf_size(H2_SEND_BUFFER)
         .max_concurrent_streams(limits.h2_streams)
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
-        .max_local_error_reset_streams(H2_RESET_STREAMS)
-        .max_pending_accept_reset_streams(H2_RESET_STREAMS);
+        .max_local_error_reset_streams(resets)
+        .max_pending_accept_reset_streams(resets);
     builder
 }
 
@@ -210,17 +269,4 @@ fn service(
         let (open, connection) = (Rc::clone(&open), Arc::clone(&connection));
         async move { Ok(proxy::serve(open, connection, request).await) }
     })
-}
-
-/// Runs an HTTP/2 connection's streams on the worker's own thread.
-#[derive(Clone)]
-struct LocalExecutor;
-
-impl<F> rt::Executor<F> for LocalExecutor
-where
-    F: Future<Output = ()> + 'static,
-{
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
-    }
 }

@@ -2,12 +2,14 @@
 //! status, `Proxy-Status` (RFC 9209), and a cause that is the same in header and access log.
 
 mod cause;
+mod connection;
 
 use std::time::Duration;
 
 use http::HeaderValue;
 
 pub use cause::Cause;
+pub use connection::ConnectionFault;
 
 use crate::{
     plugin::CallError,
@@ -45,6 +47,12 @@ pub enum GatewayError {
         found: usize,
         /// As configured.
         limit: usize,
+    },
+    /// The body exceeds the listener's `requests.body_bytes`.
+    #[error("the request body has more than the {limit} bytes that are allowed")]
+    BodyTooLarge {
+        /// As configured.
+        limit: u64,
     },
     /// A method that the gateway does not forward.
     #[error("method {0} is not forwarded")]
@@ -177,6 +185,7 @@ impl GatewayError {
             Self::Host(_) => Cause::HostInvalid,
             Self::TargetTooLong { .. } => Cause::TargetTooLong,
             Self::TooManyFields { .. } => Cause::HeadTooLarge,
+            Self::BodyTooLarge { .. } => Cause::RequestBodyTooLarge,
             Self::Method(_) => Cause::MethodRefused,
             Self::Misdirected => Cause::MisdirectedRequest,
             Self::NoClientCertificate => Cause::ClientCertificateMissing,
@@ -189,6 +198,19 @@ impl GatewayError {
             Self::Refused { .. } => Cause::PluginDecisionRefused,
             Self::Upstream { error, .. } => error.cause(),
         }
+    }
+
+    /// Whether it is doubtful where the request ends: an HTTP/1.1 connection carries no other
+    /// behind it (RFC 9112 §6.1, §9.6).
+    pub fn ends_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::BadRequest(_)
+                | Self::Host(_)
+                | Self::BodyTooLarge { .. }
+                | Self::RequestBody(_)
+                | Self::RequestBodyTimeout(_)
+        )
     }
 
     /// `Proxy-Status: witgate; error=connection_refused; details="connect-refused"`. The

@@ -1,7 +1,7 @@
 //! Witgate: a TLS gateway whose decisions are Wasm plugins.
 //!
 //! The life of a request, in the order of the modules below: a [`worker`]'s [`listener`] accepts
-//! its connection, [`downstream`] does the [`tls`] handshake and speaks HTTP/1.1 or HTTP/2, and
+//! its connection as far as [`admission`] allows, [`downstream`] does the [`tls`] handshake and speaks HTTP/1.1 or HTTP/2, and
 //! [`proxy`] takes each request through: routing by each [`plugin`] in turn, an endpoint of a
 //! [`pool`] by affinity or balance, edits by rewriting plugins, an [`upstream`] connection whose
 //! certificate the pool trusts, and the answer back the same way. [`headers`] says which fields
@@ -24,6 +24,7 @@ pub mod worker;
 
 pub mod local;
 
+pub mod admission;
 pub mod listener;
 
 pub mod downstream;

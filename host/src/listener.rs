@@ -1,7 +1,13 @@
 //! Accepting connections: one loop per listener and local. A connection is handed on at once,
 //! so that a silent client holds up nobody; a full worker or an exhausted system pauses it.
 
-use std::{collections::HashMap, io, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -17,6 +23,8 @@ use crate::{
 /// How long accepting pauses when the system has no descriptor or memory left, or the worker
 /// has all the connections that it may have.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How often it is told that there are too many connections.
+const TELL_AGAIN: Duration = Duration::from_secs(10);
 
 /// The loops of one local.
 #[derive(Default)]
@@ -78,7 +86,12 @@ fn start(local: &Rc<Local>, socket: &Arc<Socket>) -> JoinHandle<()> {
 
 async fn accept_all(local: &Rc<Local>, socket: &Arc<Socket>, listener: &TcpListener) {
     let mut troubled = false;
+    let mut told: Option<Instant> = None;
     loop {
+        if is_full(local) && told.is_none_or(|told| told.elapsed() > TELL_AGAIN) {
+            told = Some(Instant::now());
+            tracing::warn!(address = %socket.address, "accepting pauses: there are as many connections as may be");
+        }
         while is_full(local) {
             tokio::time::sleep(PAUSE).await;
         }
@@ -99,7 +112,10 @@ async fn accept_all(local: &Rc<Local>, socket: &Arc<Socket>, listener: &TcpListe
 }
 
 fn is_full(local: &Local) -> bool {
-    local.connections.get() >= local.snapshot().shared.config.limits.connections_per_worker
+    let snapshot = local.snapshot();
+    let limits = &snapshot.shared.config.limits;
+    local.connections.get() >= limits.connections_per_worker
+        || !local.admission.has_room(limits.connections)
 }
 
 /// Serves the connection with the listener that has this address now.

@@ -2,6 +2,7 @@
 //! serves with its own plugin instances and connections, its books, its ids.
 
 mod snapshot;
+mod stream_watch;
 
 use std::{
     cell::{Cell, RefCell},
@@ -11,9 +12,13 @@ use std::{
 };
 
 pub use snapshot::{LocalPool, LocalSnapshot};
+pub use stream_watch::{CurrentStream, StreamWatch};
+use tokio::sync::Notify;
 
 use crate::{
     access_log::{self, AccessLog},
+    admission::{Admission, Admitted},
+    error::ConnectionFault,
     plugin::RequestId,
     shutdown::Drain,
     snapshot::{Listener, Snapshot},
@@ -30,18 +35,26 @@ pub struct Local {
     pub drain: Rc<Drain>,
     /// Client connections that are open.
     pub connections: Cell<usize>,
+    /// The books of all workers' connections.
+    pub admission: Arc<Admission>,
     current: RefCell<Rc<LocalSnapshot>>,
     ids: Cell<u128>,
 }
 
 impl Local {
     /// The worker of this number, which serves `first`.
-    pub fn new(index: usize, first: Arc<Snapshot>, access_log: access_log::Sender) -> Rc<Self> {
+    pub fn new(
+        index: usize,
+        first: Arc<Snapshot>,
+        access_log: access_log::Sender,
+        admission: Arc<Admission>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             index,
             access_log: AccessLog::new(access_log),
             drain: Rc::default(),
             connections: Cell::new(0),
+            admission,
             current: RefCell::new(Rc::new(LocalSnapshot::new(first, index, None))),
             ids: Cell::new(random_start()),
         })
@@ -78,8 +91,14 @@ pub struct OpenConnection {
     pub listener: Arc<Listener>,
     /// What its TLS handshake has agreed on; none before that, and without TLS.
     pub session: Option<Session>,
+    /// Its place in the books of all workers.
+    pub admitted: Admitted,
     /// Its requests that have not ended.
     pub requests: Requests,
+    /// The HTTP/2 stream that is being polled.
+    pub stream: CurrentStream,
+    fault: Cell<Option<ConnectionFault>>,
+    ended: Notify,
 }
 
 /// How busy a connection is.
@@ -87,7 +106,12 @@ pub struct OpenConnection {
 pub struct Requests {
     running: Cell<usize>,
     last: Cell<Instant>,
+    cancelled: Cell<u32>,
+    counted_since: Cell<Instant>,
 }
+
+/// The time that cancelled requests are counted in.
+const CANCEL_WINDOW: Duration = Duration::from_secs(10);
 
 impl Requests {
     /// A request begins.
@@ -99,6 +123,16 @@ impl Requests {
     pub fn end(&self, now: Instant) {
         self.running.set(self.running.get() - 1);
         self.last.set(now);
+    }
+
+    /// A request was cancelled; whether that makes more than `most` of late.
+    pub fn cancel(&self, now: Instant, most: u32) -> bool {
+        if now.duration_since(self.counted_since.get()) >= CANCEL_WINDOW {
+            self.counted_since.set(now);
+            self.cancelled.set(0);
+        }
+        self.cancelled.set(self.cancelled.get().saturating_add(1));
+        self.cancelled.get() > most
     }
 
     /// Requests that have not ended.
@@ -119,19 +153,45 @@ impl OpenConnection {
     /// Enters a connection that this listener has accepted.
     pub fn new(local: Rc<Local>, listener: Arc<Listener>) -> Self {
         local.connections.set(local.connections.get() + 1);
+        let admitted = local.admission.enter();
         let counters = listener.counters.of(local.index);
         counters.accepted.add(1);
         counters.open.add(1);
+        let now = Instant::now();
         let requests = Requests {
             running: Cell::new(0),
-            last: Cell::new(Instant::now()),
+            last: Cell::new(now),
+            cancelled: Cell::new(0),
+            counted_since: Cell::new(now),
         };
         Self {
             local,
             listener,
             session: None,
+            admitted,
             requests,
+            stream: CurrentStream::default(),
+            fault: Cell::new(None),
+            ended: Notify::new(),
         }
+    }
+
+    /// Ends it, for the first fault that is given.
+    pub fn end(&self, fault: ConnectionFault) {
+        if self.fault.get().is_none() {
+            self.fault.set(Some(fault));
+            self.ended.notify_one();
+        }
+    }
+
+    /// Completes when [`end`](Self::end) is called.
+    pub async fn ended(&self) {
+        self.ended.notified().await;
+    }
+
+    /// Why the gateway ended it.
+    pub fn fault(&self) -> Option<ConnectionFault> {
+        self.fault.get()
     }
 }
 

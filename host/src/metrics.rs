@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use crate::{error::Cause, plugin::CallError, tls::downstream::HandshakeCause};
+use crate::{
+    error::{Cause, ConnectionFault},
+    plugin::CallError,
+    tls::downstream::HandshakeCause,
+};
 
 /// A number that only its worker changes and anyone may read.
 #[derive(Debug, Default)]
@@ -118,6 +122,8 @@ pub struct ListenerCounters {
     pub open: Counter,
     /// TLS handshakes that failed or took too long, by [`HandshakeCause::ALL`].
     failed_handshakes: [Counter; HandshakeCause::ALL.len()],
+    /// Connections that the gateway ended, by [`ConnectionFault::ALL`].
+    ended: [Counter; ConnectionFault::ALL.len()],
     /// Answers by the first digit of their status; clients that went away first are 0.
     pub responses: [Counter; 6],
     /// How long requests took, from head to last byte.
@@ -133,6 +139,16 @@ impl ListenerCounters {
     /// Handshakes that failed by this cause.
     pub fn failed_handshakes(&self, cause: HandshakeCause) -> u64 {
         self.failed_handshakes[cause.index()].get()
+    }
+
+    /// Counts a connection that the gateway ended.
+    pub fn ended(&self, fault: ConnectionFault) {
+        self.ended[fault.index()].add(1);
+    }
+
+    /// Connections that ended for this.
+    pub fn endings(&self, fault: ConnectionFault) -> u64 {
+        self.ended[fault.index()].get()
     }
 }
 

@@ -49,6 +49,7 @@ pub async fn serve(
         Ok(request) => {
             Exchange {
                 request: Lendable::new(request),
+                body_bytes: accepts.requests.body_bytes,
                 snapshot: Rc::clone(&snapshot),
                 lap: record.started,
                 record: &mut record,
@@ -60,7 +61,11 @@ pub async fn serve(
     };
     let mut response = answered.unwrap_or_else(|error| {
         record.failed(&error);
-        answer::error(&error, record.id)
+        let mut response = answer::error(&error, record.id);
+        if error.ends_connection() && record.is_http1() {
+            answer::close(&mut response);
+        }
+        response
     });
     record.status(response.status());
     if to_head || has_no_body(response.status()) {
@@ -78,6 +83,8 @@ fn has_no_body(status: StatusCode) -> bool {
 struct Exchange<'a> {
     request: Lendable<Request>,
     snapshot: Rc<LocalSnapshot>,
+    /// The most that its body may have.
+    body_bytes: u64,
     record: &'a mut Record,
     /// When the last plugin call ended.
     lap: Instant,

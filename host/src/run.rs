@@ -12,6 +12,7 @@ use tokio::{
 
 use crate::{
     access_log, admin,
+    admission::Admission,
     config::{Config, ConfigError},
     probe,
     reload::{Reloader, StartError},
@@ -90,6 +91,14 @@ fn raise_descriptor_limit() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
+/// How many descriptors the process may have.
+fn descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    })
+}
+
 fn control_runtime() -> io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .thread_name("control")
@@ -116,6 +125,7 @@ impl Gateway {
         let (snapshots, _) = watch::channel(Arc::clone(&live));
         let (phase, _) = watch::channel(Phase::Serve);
         let (reloads, asked) = watch::channel(0);
+        let admission = Admission::new(descriptors());
         let workers = (0..config.workers.get())
             .map(|index| {
                 worker::start(worker::Setup {
@@ -123,6 +133,7 @@ impl Gateway {
                     snapshots: snapshots.subscribe(),
                     phase: phase.subscribe(),
                     access_log: log_sender.clone(),
+                    admission: Arc::clone(&admission),
                 })
             })
             .collect::<io::Result<Vec<_>>>()

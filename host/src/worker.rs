@@ -11,7 +11,10 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::{access_log, listener::Acceptors, local::Local, shutdown::Phase, snapshot::Snapshot};
+use crate::{
+    access_log, admission::Admission, listener::Acceptors, local::Local, shutdown::Phase,
+    snapshot::Snapshot,
+};
 
 /// How often idle upstream connections and the access log's buffer are looked after.
 const HOUSEKEEPING: Duration = Duration::from_millis(200);
@@ -26,6 +29,8 @@ pub struct Setup {
     pub phase: watch::Receiver<Phase>,
     /// Where its access-log lines go.
     pub access_log: access_log::Sender,
+    /// The books of all workers' connections.
+    pub admission: Arc<Admission>,
 }
 
 /// Starts a worker's thread and returns when it serves. The thread ends when the phase becomes
@@ -58,7 +63,7 @@ fn run(setup: Setup, ready: &mpsc::SyncSender<io::Result<()>>) {
 
 async fn serve(mut setup: Setup, ready: &mpsc::SyncSender<io::Result<()>>) {
     let first = Arc::clone(&setup.snapshots.borrow_and_update());
-    let local = Local::new(setup.index, first, setup.access_log);
+    let local = Local::new(setup.index, first, setup.access_log, setup.admission);
     let mut acceptors = Acceptors::default();
     acceptors.follow(&local);
     drop(ready.send(Ok(())));

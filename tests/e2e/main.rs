@@ -10,6 +10,8 @@ mod cli;
 mod client_certificates;
 mod early_answers;
 mod errors;
+mod faults_clients;
+mod faults_clients_h2;
 mod faults_pools;
 mod faults_tls;
 mod guests;

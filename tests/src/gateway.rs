@@ -48,7 +48,11 @@ impl Gateway {
     /// Starts the binary on what was set up, and waits until it is ready.
     async fn start(setup: Setup) -> Self {
         setup.write();
-        let mut process = command(&["run", "--config"])
+        let mut process = match setup.descriptor_limit() {
+            Some(limit) => limited(limit),
+            None => command(&["run", "--config"]),
+        };
+        let mut process = process
             .arg(setup.file())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -110,6 +114,42 @@ impl Gateway {
         RawSocket::connect(self.address, "shop.example", root, &["http/1.1"])
             .await
             .unwrap()
+    }
+
+    /// A raw TLS socket that offers these protocols.
+    pub async fn raw_with(&self, alpn: &[&str]) -> RawSocket {
+        let root = self.setup.authority().certificate();
+        RawSocket::connect(self.address, "shop.example", root, alpn)
+            .await
+            .unwrap()
+    }
+
+    /// Waits until a series has at least this value.
+    pub async fn counted(&self, series: &str, least: f64) {
+        eventually!(
+            format!("{series} of {least}"),
+            (self.metric(series).await >= least).then_some(())
+        );
+    }
+
+    /// Descriptors that the process has open.
+    pub fn descriptors(&self) -> usize {
+        let pid = self.process.id().expect("a running process");
+        fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+    }
+
+    /// Time on the processor so far, as the kernel counts it: hundredths of a second.
+    pub fn ticks(&self) -> u64 {
+        let pid = self.process.id().expect("a running process");
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let fields: Vec<_> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .collect();
+        let number = |at: usize| fields[at].parse::<u64>().unwrap();
+        number(11) + number(12)
     }
 
     /// What it was set up with; changes on disk are made through this.
@@ -283,6 +323,18 @@ pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(binary());
     command
         .args(arguments)
+        .env("NO_COLOR", "1")
+        .kill_on_drop(true);
+    command
+}
+
+/// `run --config` in a process that may have so many descriptors.
+fn limited(descriptors: u32) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n \"$1\"; exec \"$0\" run --config \"$2\""])
+        .arg(binary())
+        .arg(descriptors.to_string())
         .env("NO_COLOR", "1")
         .kill_on_drop(true);
     command

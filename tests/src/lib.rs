@@ -14,6 +14,7 @@ pub mod client;
 pub mod curl;
 pub mod gateway;
 pub mod raw;
+pub mod raw_h2;
 pub mod tls;
 pub mod tls_server;
 pub mod upstream;

@@ -11,10 +11,13 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::client::{Error, trusting};
 
+/// A TLS connection of a client.
+pub type TlsClient = TlsStream<TcpStream>;
+
 /// One TLS connection to the gateway, on which a test writes what it likes.
 #[derive(Debug)]
 pub struct RawSocket {
-    stream: TlsStream<TcpStream>,
+    stream: TlsClient,
 }
 
 impl RawSocket {
@@ -44,6 +47,17 @@ impl RawSocket {
     pub fn alpn(&self) -> String {
         let (_, session) = self.stream.get_ref();
         String::from_utf8_lossy(session.alpn_protocol().unwrap_or_default()).into_owned()
+    }
+
+    /// The connection itself.
+    pub fn into_inner(self) -> TlsClient {
+        self.stream
+    }
+
+    /// Writes these bytes; a connection that has ended takes them as well.
+    pub async fn try_send(&mut self, bytes: &[u8]) {
+        let _ = self.stream.write_all(bytes).await;
+        let _ = self.stream.flush().await;
     }
 
     /// Writes these bytes.

@@ -18,7 +18,7 @@ use prometheus_client::{
 
 use super::State;
 use crate::{
-    error::Cause,
+    error::{Cause, ConnectionFault},
     metrics::{BUCKETS, Counter, ListenerCounters, PLUGIN_FAILURES, PerWorker},
     plugin::Version,
     pool::{Endpoint, EndpointState},
@@ -151,6 +151,15 @@ impl Scrape {
                     [("listener", &listener.name), ("class", label)],
                     value,
                 )?;
+            }
+        }
+        let help = "Client connections that the gateway ended, by cause";
+        let mut ended = counter(encoder, "connections_ended", help)?;
+        for listener in listeners {
+            for fault in ConnectionFault::ALL {
+                let value = listener.counters.sum(|each| each.endings(fault));
+                let labels = [("listener", &*listener.name), ("cause", fault.token())];
+                count(&mut ended, labels, value)?;
             }
         }
         let help = "Time from a request's head to the last byte of its answer";

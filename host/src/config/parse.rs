@@ -7,15 +7,11 @@ use std::{
 };
 
 use super::{
-    AccessLog, Config, Limits, Listener, Log, LogFormat, PluginLimits, Plugins, Timeouts,
+    AccessLog, Config, Listener, Log, LogFormat, PluginLimits, Plugins, Timeouts,
     check::{Check, GRACE, RawPluginLimits, TIMEOUTS, Unique},
     error::{ConfigError, Problems, Source},
     hosts, raw,
 };
-
-const HEAD_BYTES: RangeInclusive<u64> = (8 << 10)..=(1 << 20);
-/// The largest is what the HTTP/1.1 parser reads of a request line.
-const TARGET_BYTES: RangeInclusive<u64> = 256..=(63 << 10);
 
 /// Each worker is a thread with listeners and connections of its own.
 const WORKERS: RangeInclusive<i64> = 1..=1024;
@@ -120,32 +116,6 @@ impl Check<'_> {
             request_head: timeout("request_head", &raw.request_head, TIMEOUTS, 60),
             body_idle: timeout("body_idle", &raw.body_idle, TIMEOUTS, 60),
             shutdown_grace: timeout("shutdown_grace", &raw.shutdown_grace, GRACE, 30),
-        }
-    }
-
-    fn limits(&mut self, raw: &raw::Limits) -> Limits {
-        let connections = raw.connections_per_worker;
-        Limits {
-            head_bytes: self.size(
-                "limits.head_bytes",
-                raw.head_bytes.as_ref(),
-                HEAD_BYTES,
-                64 << 10,
-            ),
-            head_fields: self.count("limits.head_fields", raw.head_fields, 1..=1000, 100),
-            target_bytes: self.size(
-                "limits.target_bytes",
-                raw.target_bytes.as_ref(),
-                TARGET_BYTES,
-                16 << 10,
-            ),
-            h2_streams: self.count("limits.h2_streams", raw.h2_streams, 1..=10_000, 100),
-            connections_per_worker: self.count(
-                "limits.connections_per_worker",
-                connections,
-                1..=1_000_000,
-                10_000,
-            ),
         }
     }
 

@@ -73,6 +73,12 @@ tables! {
         head_fields: Option<i64>,
         target_bytes: Option<Size>,
         h2_streams: Option<i64>,
+        h2_resets: Option<i64>,
+        h2_idle_frames: Option<i64>,
+        h2_stream_window: Option<Size>,
+        h2_connection_window: Option<Size>,
+        connections: Option<i64>,
+        connections_per_client: Option<i64>,
         connections_per_worker: Option<i64>,
     }
     Listener {
@@ -89,6 +95,7 @@ tables! {
         encoded_slashes: Option<String>,
         underscores: Option<String>,
         trace: Option<String>,
+        body_bytes: Option<Size>,
     }
     Tls {
         certificates: Vec<Certificate>,

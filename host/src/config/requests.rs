@@ -1,9 +1,15 @@
 //! `listeners.requests`: which requests a listener takes, and in which form they are passed on.
 
+use std::ops::RangeInclusive;
+
 use super::{check::Check, raw};
 
+const BODY_BYTES: RangeInclusive<u64> = 0..=(1 << 40);
+/// What Azure's gateway lets through without a firewall.
+const DEFAULT_BODY: usize = 4 << 30;
+
 /// What a listener takes for a request, and in which form it is passed on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requests {
     /// Default normalize.
     pub paths: Paths,
@@ -15,6 +21,21 @@ pub struct Requests {
     pub underscores: Underscores,
     /// Default refuse.
     pub trace: Trace,
+    /// Bytes of a request's body; 413 above. 0 to 1 TiB, default 4 GiB.
+    pub body_bytes: u64,
+}
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self {
+            paths: Paths::default(),
+            slashes: Slashes::default(),
+            encoded_slashes: EncodedSlashes::default(),
+            underscores: Underscores::default(),
+            trace: Trace::default(),
+            body_bytes: DEFAULT_BODY as u64,
+        }
+    }
 }
 
 /// Which form of a path decides the route and reaches the upstream.
@@ -104,6 +125,12 @@ impl Check<'_> {
                 &[("refuse", Trace::Refuse), ("forward", Trace::Forward)],
                 Trace::default(),
             ),
+            body_bytes: self.size(
+                &key("body_bytes"),
+                raw.body_bytes.as_ref(),
+                BODY_BYTES,
+                DEFAULT_BODY,
+            ) as u64,
         }
     }
 }

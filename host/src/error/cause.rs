@@ -11,6 +11,7 @@ pub enum Cause {
     HostInvalid,
     TargetTooLong,
     HeadTooLarge,
+    RequestBodyTooLarge,
     MethodRefused,
     MisdirectedRequest,
     ClientCertificateMissing,
@@ -43,6 +44,7 @@ pub enum Cause {
     FirstByteTimeout,
     ResponseBodyTimeout,
     ClientClosed,
+    ClientStalled,
     ResponseCut,
 }
 
@@ -85,6 +87,12 @@ const MEANINGS: &[Meaning] = {
             HeadTooLarge,
             "head-too-large",
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "http_request_error",
+        ),
+        Meaning(
+            RequestBodyTooLarge,
+            "request-body-too-large",
+            StatusCode::PAYLOAD_TOO_LARGE,
             "http_request_error",
         ),
         Meaning(
@@ -263,6 +271,12 @@ const MEANINGS: &[Meaning] = {
             "client-closed",
             BAD_REQUEST,
             "http_request_error",
+        ),
+        Meaning(
+            ClientStalled,
+            "client-stalled",
+            StatusCode::REQUEST_TIMEOUT,
+            "connection_write_timeout",
         ),
         Meaning(
             ResponseCut,

@@ -28,6 +28,12 @@ pub(super) fn drop_body(response: &mut hyper::Response<Content>, to_head: bool) 
     }
 }
 
+/// Has an HTTP/1.1 connection end with this answer.
+pub(super) fn close(response: &mut hyper::Response<Content>) {
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(header::CONNECTION, close);
+}
+
 /// The gateway's own answer: status, cause and request id, and no more than that about what
 /// lies behind it.
 pub(super) fn error(error: &GatewayError, id: RequestId) -> hyper::Response<Content> {

@@ -32,6 +32,8 @@ impl Body {
         // A body that is empty from the start is never read.
         if http_body::Body::is_end_stream(&body) {
             body.record.complete();
+        } else {
+            body.record.offered();
         }
         body
     }
@@ -46,13 +48,17 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        this.record.taken();
         let frame = match &mut this.content {
             Content::Upstream(body) => std::task::ready!(Pin::new(body).poll_frame(cx)),
             Content::Whole(bytes) if bytes.is_empty() => None,
             Content::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
         };
         match &frame {
-            Some(Ok(frame)) => this.record.sent(frame.data_ref().map_or(0, Bytes::len)),
+            Some(Ok(frame)) => {
+                this.record.offered();
+                this.record.sent(frame.data_ref().map_or(0, Bytes::len));
+            }
             Some(Err(error)) => this.record.cut(error),
             None => this.record.complete(),
         }

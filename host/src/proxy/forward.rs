@@ -108,7 +108,7 @@ impl Exchange<'_> {
     }
 
     fn sending(&mut self, body: Incoming) -> Sending {
-        let upload = Upload::new(Instant::now());
+        let upload = Upload::new(Instant::now(), self.body_bytes);
         self.record.upload(Rc::clone(&upload));
         let idle = self.snapshot.shared.config.timeouts.body_idle;
         let method = &self.request.head.method;
@@ -346,6 +346,7 @@ impl Exchange<'_> {
     ) -> GatewayError {
         if let Some(error) = sending.upload.error.take() {
             return match error {
+                BodyError::TooLarge(limit) => GatewayError::BodyTooLarge { limit },
                 BodyError::Idle(limit) => GatewayError::RequestBodyTimeout(limit),
                 BodyError::Read(message) => GatewayError::RequestBody(message),
             };

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use http::{
     Method, Uri,
-    header::HOST,
+    header::{CONTENT_LENGTH, HOST},
     request::Parts,
     uri::{Authority, PathAndQuery},
 };
@@ -34,6 +34,7 @@ impl Rules<'_> {
     ) -> Result<Request, GatewayError> {
         self.check_method(&head.method)?;
         self.check_fields(&head)?;
+        self.check_length(&head)?;
         let sent = sent_authority(&head)?;
         let default_port = if connection.tls.is_some() { 443 } else { 80 };
         let authority = normal::authority(sent, default_port).map_err(GatewayError::Host)?;
@@ -75,6 +76,17 @@ impl Rules<'_> {
                 "a transfer coding that is not `chunked`",
             )),
             Some(true) | None => Ok(()),
+        }
+    }
+
+    /// A body that says it is too large is refused before any of it is passed on.
+    fn check_length(&self, head: &Parts) -> Result<(), GatewayError> {
+        let length = head.headers.get(CONTENT_LENGTH);
+        let length = length.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let limit = self.requests.body_bytes;
+        match length {
+            Some(length) if length > limit => Err(GatewayError::BodyTooLarge { limit }),
+            _ => Ok(()),
         }
     }
 

@@ -12,8 +12,8 @@ use http::{StatusCode, Uri, Version, header::HOST, request::Parts};
 use crate::{
     access_log::{Entry, PluginEntry, TlsEntry},
     config::Role,
-    error::{Cause, GatewayError},
-    local::{LocalSnapshot, OpenConnection},
+    error::{Cause, ConnectionFault, GatewayError},
+    local::{LocalSnapshot, OpenConnection, StreamWatch},
     metrics::Counter,
     plugin::{Connection, LocalPlugin, Outcome, RequestId},
     pool::Endpoint,
@@ -49,6 +49,8 @@ pub(super) struct Record {
     upload: Option<Rc<Upload>>,
     bytes_out: u64,
     complete: bool,
+    /// The stream that the answer goes out on, over HTTP/2.
+    stream: Option<Rc<StreamWatch>>,
     cause: Option<Cause>,
     detail: Option<String>,
 }
@@ -67,6 +69,7 @@ impl Record {
         head: &Parts,
     ) -> Self {
         open.requests.begin();
+        let stream = open.stream.get();
         Self {
             id: open.local.next_id(),
             open,
@@ -90,9 +93,15 @@ impl Record {
             upload: None,
             bytes_out: 0,
             complete: false,
+            stream,
             cause: None,
             detail: None,
         }
+    }
+
+    /// Whether its connection carries one request after the other.
+    pub(super) fn is_http1(&self) -> bool {
+        self.version < Version::HTTP_2
     }
 
     pub(super) fn worker(&self) -> usize {
@@ -159,9 +168,24 @@ impl Record {
     pub(super) fn cut(&mut self, error: &BodyError) {
         self.cause = Some(match error {
             BodyError::Idle(_) => Cause::ResponseBodyTimeout,
+            BodyError::TooLarge(_) => Cause::RequestBodyTooLarge,
             BodyError::Read(_) => Cause::ResponseCut,
         });
         self.detail = Some(error.to_string());
+    }
+
+    /// The client has yet to take a part of the answer.
+    pub(super) fn offered(&self) {
+        if let Some(stream) = &self.stream {
+            stream.offered();
+        }
+    }
+
+    /// The client has taken what was offered.
+    pub(super) fn taken(&self) {
+        if let Some(stream) = &self.stream {
+            stream.taken();
+        }
     }
 
     pub(super) fn complete(&mut self) {
@@ -181,10 +205,22 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        let now = Instant::now();
         if self.client_left() {
-            self.cause = Some(Cause::ClientClosed);
+            let stalled = self
+                .stream
+                .as_ref()
+                .is_some_and(|stream| stream.has_stalled());
+            self.cause = Some(match stalled {
+                true => Cause::ClientStalled,
+                false => Cause::ClientClosed,
+            });
+            let most = self.snapshot.shared.config.limits.h2_resets;
+            if self.stream.is_some() && self.open.requests.cancel(now, most) {
+                self.open.end(ConnectionFault::H2Resets);
+            }
         }
-        self.open.requests.end(Instant::now());
+        self.open.requests.end(now);
         self.running(Counter::sub);
         self.count();
         if self.open.local.access_log.is_on() {

@@ -21,6 +21,9 @@ pub enum BodyError {
     /// Nothing came for this long.
     #[error("no byte within {0:?}")]
     Idle(Duration),
+    /// It has more bytes than are allowed.
+    #[error("more than {0} bytes")]
+    TooLarge(u64),
     /// The connection that it came on broke, or its framing was wrong.
     #[error("{0}")]
     Read(String),
@@ -38,18 +41,21 @@ pub struct Upload {
     pub starved: Cell<bool>,
     /// Whether all of it was passed on.
     pub ended: Cell<bool>,
+    /// Bytes that may be passed on.
+    pub most: u64,
     /// Why it was cut short.
     pub error: RefCell<Option<BodyError>>,
 }
 
 impl Upload {
-    /// Nothing passed on yet.
-    pub fn new(now: Instant) -> Rc<Self> {
+    /// Nothing passed on yet, of at most so many bytes.
+    pub fn new(now: Instant, most: u64) -> Rc<Self> {
         Rc::new(Self {
             bytes: Cell::new(0),
             last: Cell::new(now),
             starved: Cell::new(false),
             ended: Cell::new(false),
+            most,
             error: RefCell::new(None),
         })
     }
@@ -108,6 +114,10 @@ impl Body for RequestBody {
                 this.upload
                     .bytes
                     .set(this.upload.bytes.get() + length as u64);
+                if this.upload.bytes.get() > this.upload.most {
+                    let error = BodyError::TooLarge(this.upload.most);
+                    return Poll::Ready(Some(Err(this.fail(error))));
+                }
                 this.upload.ended.set(Body::is_end_stream(this));
                 Some(Ok(frame))
             }

@@ -26,6 +26,7 @@ pub struct Setup {
     tables: Vec<String>,
     certificates: Vec<String>,
     listener: Vec<String>,
+    descriptors: Option<u32>,
     default_pool: Option<String>,
     pools: BTreeMap<String, Pool>,
 }
@@ -52,6 +53,7 @@ impl Setup {
             tables: vec!["[admin]\naddress = \"127.0.0.1:0\"".into()],
             certificates: vec!["gateway".into()],
             listener: Vec::new(),
+            descriptors: None,
             default_pool: None,
             pools: BTreeMap::new(),
         }
@@ -92,6 +94,16 @@ impl Setup {
     pub fn plain_listener(mut self) -> Self {
         self.listener.clear();
         self
+    }
+
+    /// Lets the process have so many descriptors.
+    pub fn descriptors(mut self, limit: u32) -> Self {
+        self.descriptors = Some(limit);
+        self
+    }
+
+    pub(super) fn descriptor_limit(&self) -> Option<u32> {
+        self.descriptors
     }
 
     /// Declares a pool, or replaces the one of this name.

@@ -40,6 +40,12 @@ shutdown_grace = "0s"
 head_bytes = 65536
 head_fields = 50
 target_bytes = "1KiB"
+h2_resets = 10
+h2_idle_frames = 1000
+h2_stream_window = "64KiB"
+h2_connection_window = "2MiB"
+connections = 50
+connections_per_client = 7
 h2_streams = 200
 connections_per_worker = 5
 
@@ -48,7 +54,7 @@ name = "public"
 address = "127.0.0.1:8443"
 tls.certificates = [{ chain = "certs/shop.pem", key = "/keys/shop.key" }]
 default_pool = "web"
-requests = { paths = "as-sent", slashes = "keep", encoded_slashes = "keep", underscores = "keep", trace = "forward" }
+requests = { paths = "as-sent", slashes = "keep", encoded_slashes = "keep", underscores = "keep", trace = "forward", body_bytes = "1MiB" }
 
 [[listeners]]
 name = "second"
@@ -143,6 +149,12 @@ fn a_whole_file_is_understood() {
     assert_eq!((limits.head_bytes, limits.head_fields), (65536, 50));
     assert_eq!((limits.h2_streams, limits.connections_per_worker), (200, 5));
     assert_eq!(limits.target_bytes, 1024);
+    assert_eq!((limits.h2_resets, limits.h2_idle_frames), (10, 1000));
+    assert_eq!(
+        (limits.h2_stream_window, limits.h2_connection_window),
+        (64 << 10, 2 << 20)
+    );
+    assert_eq!((limits.connections, limits.connections_per_client), (50, 7));
 }
 
 #[test]
@@ -171,6 +183,7 @@ fn listeners_keep_the_files_order() {
         encoded_slashes: EncodedSlashes::Keep,
         underscores: Underscores::Keep,
         trace: Trace::Forward,
+        body_bytes: 1 << 20,
     };
     assert_eq!(public.requests, requests);
     assert_eq!(second.requests, Requests::default());
@@ -274,6 +287,15 @@ fn defaults_are_as_documented() {
     let limits = &config.limits;
     assert_eq!((limits.head_bytes, limits.head_fields), (64 * 1024, 100));
     assert_eq!(limits.target_bytes, 16 * 1024);
+    assert_eq!((limits.h2_resets, limits.h2_idle_frames), (100, 10_000));
+    assert_eq!(
+        (limits.h2_stream_window, limits.h2_connection_window),
+        (256 << 10, 1 << 20)
+    );
+    assert_eq!(
+        (limits.connections, limits.connections_per_client),
+        (100_000, 10_000)
+    );
     assert_eq!(
         (limits.h2_streams, limits.connections_per_worker),
         (100, 10_000)
@@ -285,6 +307,7 @@ fn defaults_are_as_documented() {
         encoded_slashes: EncodedSlashes::Refuse,
         underscores: Underscores::Drop,
         trace: Trace::Refuse,
+        body_bytes: 4 << 30,
     };
     assert_eq!(config.listeners[0].requests, requests);
     let pool = &config.pools[0];
