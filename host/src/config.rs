@@ -11,6 +11,7 @@ mod health;
 mod hosts;
 mod keys;
 mod limits;
+mod opening;
 mod parse;
 mod pins;
 mod pools;
@@ -30,6 +31,7 @@ use std::{
 pub use balance::{Balance, HashOn};
 pub use error::{ConfigError, Problem};
 pub use health::{Ejection, Fitness, Probe, Statuses};
+pub use opening::{HttpsRedirect, ProxyProtocol};
 pub use requests::{EncodedSlashes, Paths, Requests, Slashes, Trace, Underscores};
 pub use sidecar::{Role, Sidecar};
 pub use tls::{
@@ -209,10 +211,14 @@ pub struct Listener {
     pub name: String,
     /// Port 0 takes any free port; the log names it.
     pub address: SocketAddr,
-    /// Certificates, and what is agreed on with clients.
-    pub tls: ListenerTls,
+    /// Certificates, and what is agreed on with clients; none where HTTP is spoken as it is.
+    pub tls: Option<ListenerTls>,
     /// Serves what no routing plugin claims; a declared pool.
     pub default_pool: Option<String>,
+    /// Where all requests are sent instead; only without TLS.
+    pub https_redirect: Option<HttpsRedirect>,
+    /// Whether connections start with a header of the PROXY protocol.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Which requests it takes, and in which form they are passed on.
     pub requests: Requests,
 }

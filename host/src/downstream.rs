@@ -1,14 +1,13 @@
-//! One client connection: TLS handshake, then HTTP/1.1 or HTTP/2 as ALPN has settled, each
+//! One client connection: the PROXY protocol and the TLS handshake where they are configured, then HTTP/1.1 or HTTP/2 as ALPN has settled, each
 //! request to `proxy`.
 
 mod client_stream;
+mod ending;
 mod h2_frames;
 mod h2_streams;
+mod opening;
 
-use std::{
-    convert::Infallible, fmt::Display, io, net::SocketAddr, pin::pin, rc::Rc, sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, io, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use hyper::{
     body::Incoming,
@@ -24,14 +23,19 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use self::{client_stream::ClientStream, h2_frames::FrameWatch, h2_streams::Streams};
+use self::{
+    client_stream::ClientStream, h2_frames::FrameWatch, h2_streams::Streams, opening::Ends,
+};
 use crate::{
     config::Limits,
-    error::ConnectionFault,
+    error::{ConnectionFault, GatewayError},
     local::OpenConnection,
     plugin::{Connection, TlsSession},
     proxy,
-    tls::{Alpn, downstream::HandshakeCause},
+    tls::{
+        Alpn,
+        downstream::{Context, HandshakeCause},
+    },
 };
 
 /// The number of fields that hyper reads without being told; it keeps them on the stack then.
@@ -41,100 +45,153 @@ const H2_SEND_BUFFER: usize = 256 << 10;
 /// A silent HTTP/2 client is pinged after this long, and cut off when it does not answer.
 const H2_PING_AFTER: Duration = Duration::from_secs(60);
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long an HTTP/2 client without requests may take to close once it is told to.
+const H2_CLOSE: Duration = Duration::from_secs(5);
 
 /// Serves a connection to its end.
-pub async fn serve(mut open: OpenConnection, stream: TcpStream) {
-    let Ok(peer) = stream.peer_addr() else { return };
-    let Ok(local) = stream.local_addr() else {
+pub async fn serve(mut open: OpenConnection, mut stream: TcpStream) {
+    let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else {
         return;
     };
-    let most = open
-        .local
-        .snapshot()
-        .shared
-        .config
-        .limits
-        .connections_per_client;
-    if !open.admitted.is_within(peer.ip(), most) {
-        open.end(ConnectionFault::ClientLimit);
-        return tell(&open, peer, &"its client has too many");
-    }
+    let ends = match admitted(&mut open, &mut stream, Ends { peer, local }).await {
+        Ok(ends) => ends,
+        Err(fault) => {
+            open.end(fault);
+            return ending::tell(&open, peer, &"it is not taken");
+        }
+    };
     // Answers are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
-    let Some(stream) = handshake(&open, stream).await else {
-        return;
+    match open.listener.tls.clone() {
+        Some(tls) => serve_tls(open, stream, ends, &tls).await,
+        None => serve_plain(open, stream, ends, Manner::Serve).await,
+    }
+}
+
+/// Whose connection it is, when that client may have one more.
+async fn admitted(
+    open: &mut OpenConnection,
+    stream: &mut TcpStream,
+    seen: Ends,
+) -> Result<Ends, ConnectionFault> {
+    let ends = match &open.listener.proxy_protocol {
+        Some(rules) => opening::announced(stream, seen, rules).await?,
+        None => seen,
     };
-    let session = open.listener.tls.session(stream.get_ref().1);
-    if !open.listener.tls.admits(&session) {
+    let snapshot = open.local.snapshot();
+    let most = snapshot.shared.config.limits.connections_per_client;
+    match open.admitted.is_within(ends.peer.ip(), most) {
+        true => Ok(ends),
+        false => Err(ConnectionFault::ClientLimit),
+    }
+}
+
+/// What its requests get.
+#[derive(Clone, Copy)]
+enum Manner {
+    /// What they ask for.
+    Serve,
+    /// An error that tells that TLS is spoken here.
+    RefusePlain,
+}
+
+async fn serve_tls(mut open: OpenConnection, stream: TcpStream, ends: Ends, tls: &Context) {
+    let stream = match handshake(&open, stream, tls).await {
+        Some(Opened::Tls(stream)) => stream,
+        Some(Opened::Plain(stream)) => {
+            return serve_plain(open, stream, ends, Manner::RefusePlain).await;
+        }
+        None => return,
+    };
+    let session = tls.session(stream.get_ref().1);
+    if !tls.admits(&session) {
         return failed(&open, HandshakeCause::ClientCertificate);
     }
     let alpn = session.alpn;
-    let connection = Arc::new(Connection {
-        listener: Arc::clone(&open.listener.name),
-        peer,
-        local,
-        tls: Some(TlsSession {
-            version: session.version,
-            cipher: session.cipher,
-            server_name: session.server_name.clone(),
-            alpn: alpn.map(|alpn| alpn.as_str()),
-        }),
-    });
+    let facts = TlsSession {
+        version: session.version,
+        cipher: session.cipher,
+        server_name: session.server_name.clone(),
+        alpn: alpn.map(|alpn| alpn.as_str()),
+    };
     open.session = Some(session);
+    let connection = connection(&open, ends, Some(facts));
+    let http2 = alpn == Some(Alpn::H2);
+    serve_http(open, *stream, connection, http2, Manner::Serve).await;
+}
+
+async fn serve_plain(open: OpenConnection, stream: TcpStream, ends: Ends, manner: Manner) {
+    let limit = open.local.snapshot().shared.config.timeouts.request_head;
+    let http2 = match manner {
+        Manner::Serve => opening::speaks_h2(&stream, limit).await,
+        Manner::RefusePlain => Ok(false),
+    };
+    let Ok(http2) = http2 else {
+        open.end(ConnectionFault::HeadTimeout);
+        return ending::tell(&open, ends.peer, &"it sent nothing");
+    };
+    let connection = connection(&open, ends, None);
+    serve_http(open, stream, connection, http2, manner).await;
+}
+
+fn connection(open: &OpenConnection, ends: Ends, tls: Option<TlsSession>) -> Arc<Connection> {
+    Arc::new(Connection {
+        listener: Arc::clone(&open.listener.name),
+        peer: ends.peer,
+        local: ends.local,
+        tls,
+    })
+}
+
+async fn serve_http<S>(
+    open: OpenConnection,
+    stream: S,
+    connection: Arc<Connection>,
+    http2: bool,
+    manner: Manner,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let peer = connection.peer;
     let open = Rc::new(open);
     let stream = ClientStream::new(stream, body_idle(&open));
-    let served = match alpn {
-        Some(Alpn::H2) => serve_h2(&open, stream, connection).await,
-        Some(Alpn::H1) | None => serve_h1(&open, stream, connection).await,
+    let served = match http2 {
+        true => serve_h2(&open, stream, connection).await,
+        false => serve_h1(&open, stream, connection, manner).await,
     };
-    if let Err(error) = served {
-        if let Some(fault) = fault(&error) {
-            open.end(fault);
+    match served {
+        Err(error) => {
+            if let Some(fault) = ending::fault(&error) {
+                open.end(fault);
+            }
+            ending::tell(&open, peer, &error);
         }
-        tell(&open, peer, &error);
-    } else if open.fault().is_some() {
-        tell(&open, peer, &"too much of what it sent came to nothing");
+        Ok(()) if open.fault().is_some() => {
+            ending::tell(&open, peer, &"too much of what it sent came to nothing");
+        }
+        Ok(()) => {}
     }
 }
 
-/// Counts and logs how a connection ended.
-fn tell(open: &OpenConnection, peer: SocketAddr, error: &dyn Display) {
-    let cause = open.fault().map(ConnectionFault::token);
-    if let Some(fault) = open.fault() {
-        open.listener.counters.of(open.local.index).ended(fault);
-    }
-    tracing::debug!(listener = %open.listener.name, %peer, cause, %error, "client connection ended");
+/// A connection, once it is known what is spoken on it.
+enum Opened {
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Nothing of it has been read.
+    Plain(TcpStream),
 }
 
-/// Whether a connection's end was its client's fault. What happens to one in the middle of a
-/// request is in that request's record.
-fn fault(error: &hyper::Error) -> Option<ConnectionFault> {
-    if error.is_timeout() {
-        return Some(ConnectionFault::HeadTimeout);
-    }
-    if error.is_parse() {
-        return Some(ConnectionFault::HeadInvalid);
-    }
-    let http2 = std::error::Error::source(error)?.downcast_ref::<h2::Error>()?;
-    match http2.reason()? {
-        _ if !http2.is_library() => None,
-        h2::Reason::ENHANCE_YOUR_CALM => Some(ConnectionFault::H2Flood),
-        h2::Reason::NO_ERROR => None,
-        _ => Some(ConnectionFault::H2Invalid),
-    }
-}
-
-async fn handshake(open: &OpenConnection, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-    let snapshot = open.local.snapshot();
-    let limit = snapshot.shared.config.timeouts.tls_handshake;
-    drop(snapshot);
-    let accepted = timeout(
-        limit,
-        TlsAcceptor::from(Arc::clone(open.listener.tls.config())).accept(stream),
-    )
-    .await;
-    let error = match accepted {
-        Ok(Ok(stream)) => return Some(stream),
+async fn handshake(open: &OpenConnection, stream: TcpStream, tls: &Context) -> Option<Opened> {
+    let limit = open.local.snapshot().shared.config.timeouts.tls_handshake;
+    let opened = timeout(limit, async {
+        if opening::is_plain(&stream).await? {
+            return Ok(Opened::Plain(stream));
+        }
+        let acceptor = TlsAcceptor::from(Arc::clone(tls.config()));
+        let stream = acceptor.accept(stream).await?;
+        Ok(Opened::Tls(Box::new(stream)))
+    });
+    let error: io::Error = match opened.await {
+        Ok(Ok(opened)) => return Some(opened),
         Ok(Err(error)) => error,
         Err(_) => io::Error::new(
             io::ErrorKind::TimedOut,
@@ -158,6 +215,7 @@ async fn serve_h1<S>(
     open: &Rc<OpenConnection>,
     stream: S,
     connection: Arc<Connection>,
+    manner: Manner,
 ) -> hyper::Result<()>
 where
     TokioIo<S>: rt::Read + rt::Write + Unpin + 'static,
@@ -172,8 +230,8 @@ where
     if config.limits.head_fields != DEFAULT_FIELDS {
         builder.max_headers(config.limits.head_fields);
     }
-    let served =
-        builder.serve_connection(TokioIo::new(stream), service(Rc::clone(open), connection));
+    let service = service(Rc::clone(open), connection, manner);
+    let served = builder.serve_connection(TokioIo::new(stream), service);
     let mut served = pin!(served);
     tokio::select! {
         biased;
@@ -193,7 +251,7 @@ where
 {
     let local = &open.local;
     let config = Arc::clone(&local.snapshot().shared.config);
-    let service = service(Rc::clone(open), connection);
+    let service = service(Rc::clone(open), connection, Manner::Serve);
     let streams = Streams::new(Rc::clone(open), config.timeouts.body_idle);
     let stream = FrameWatch::new(stream, Rc::clone(open), config.limits.h2_idle_frames);
     let served =
@@ -216,7 +274,7 @@ where
                 () = open.ended() => Ok(()),
             }
         };
-        match timeout(H2_PING_TIMEOUT, ended).await {
+        match timeout(H2_CLOSE, ended).await {
             Ok(result) => return result,
             Err(_) if open.requests.running() > 0 => {}
             Err(_) => return Ok(()),
@@ -259,6 +317,7 @@ fn h2_builder(streams: Streams, limits: &Limits) -> http2::Builder<Streams> {
 fn service(
     open: Rc<OpenConnection>,
     connection: Arc<Connection>,
+    manner: Manner,
 ) -> impl hyper::service::Service<
     hyper::Request<Incoming>,
     Response = hyper::Response<proxy::Body>,
@@ -267,6 +326,13 @@ fn service(
 > + use<> {
     service_fn(move |request| {
         let (open, connection) = (Rc::clone(&open), Arc::clone(&connection));
-        async move { Ok(proxy::serve(open, connection, request).await) }
+        async move {
+            Ok(match manner {
+                Manner::Serve => proxy::serve(open, connection, request).await,
+                Manner::RefusePlain => {
+                    proxy::refuse(open, &connection, request, GatewayError::PlainHttp)
+                }
+            })
+        }
     })
 }

@@ -26,6 +26,9 @@ pub enum GatewayError {
     /// The client's message cannot be forwarded.
     #[error("{0}")]
     BadRequest(&'static str),
+    /// HTTP without TLS where TLS is spoken.
+    #[error("a plain HTTP request was sent to an HTTPS port")]
+    PlainHttp,
     /// The path has no normal form.
     #[error("{0}")]
     Path(&'static str),
@@ -181,6 +184,7 @@ impl GatewayError {
     pub fn cause(&self) -> Cause {
         match self {
             Self::BadRequest(_) => Cause::RequestInvalid,
+            Self::PlainHttp => Cause::PlainHttp,
             Self::Path(_) => Cause::PathInvalid,
             Self::Host(_) => Cause::HostInvalid,
             Self::TargetTooLong { .. } => Cause::TargetTooLong,
@@ -207,6 +211,7 @@ impl GatewayError {
             self,
             Self::BadRequest(_)
                 | Self::Host(_)
+                | Self::PlainHttp
                 | Self::BodyTooLarge { .. }
                 | Self::RequestBody(_)
                 | Self::RequestBodyTimeout(_)

@@ -38,27 +38,52 @@ pub async fn serve(
     let (head, body) = request.into_parts();
     // As the listener is configured now; one that is gone keeps its last rules.
     let listener = snapshot.shared.listener(&open.listener.name);
+    let listener = listener.unwrap_or(&open.listener);
     let accepts = intake::Rules {
         limits: &snapshot.shared.config.limits,
-        requests: &listener.unwrap_or(&open.listener).requests,
+        requests: &listener.requests,
     };
     let to_head = head.method == Method::HEAD;
     let mut record = Record::new(Rc::clone(&open), Rc::clone(&snapshot), &connection, &head);
     let accepted = accepts.accept(record.id, head, connection);
     let answered = match accepted.and_then(|request| session::admit(&open, request)) {
-        Ok(request) => {
-            Exchange {
-                request: Lendable::new(request),
-                body_bytes: accepts.requests.body_bytes,
-                snapshot: Rc::clone(&snapshot),
-                lap: record.started,
-                record: &mut record,
+        Ok(request) => match &listener.https_redirect {
+            Some(redirect) => answer::to_https(redirect, &request),
+            None => {
+                Exchange {
+                    request: Lendable::new(request),
+                    body_bytes: accepts.requests.body_bytes,
+                    snapshot: Rc::clone(&snapshot),
+                    lap: record.started,
+                    record: &mut record,
+                }
+                .run(body)
+                .await
             }
-            .run(body)
-            .await
-        }
+        },
         Err(error) => Err(error),
     };
+    answer_with(answered, record, to_head)
+}
+
+/// Answers a request with this error, whatever it asks for.
+pub fn refuse(
+    open: Rc<OpenConnection>,
+    connection: &Connection,
+    request: hyper::Request<Incoming>,
+    error: GatewayError,
+) -> hyper::Response<Body> {
+    let snapshot = open.local.snapshot();
+    let (head, _) = request.into_parts();
+    let record = Record::new(open, snapshot, connection, &head);
+    answer_with(Err(error), record, head.method == Method::HEAD)
+}
+
+fn answer_with(
+    answered: Result<hyper::Response<Content>, GatewayError>,
+    mut record: Record,
+    to_head: bool,
+) -> hyper::Response<Body> {
     let mut response = answered.unwrap_or_else(|error| {
         record.failed(&error);
         let mut response = answer::error(&error, record.id);

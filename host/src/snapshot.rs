@@ -115,7 +115,8 @@ pub fn files(config: &Config) -> impl Iterator<Item = &std::path::Path> {
     let certificates = config
         .listeners
         .iter()
-        .flat_map(|listener| tls::downstream::files(&listener.tls));
+        .filter_map(|listener| listener.tls.as_ref())
+        .flat_map(tls::downstream::files);
     let trusted = config.pools.iter().flat_map(pools::files);
     certificates.chain(trusted)
 }

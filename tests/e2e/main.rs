@@ -18,6 +18,7 @@ mod guests;
 mod headers;
 mod hot_reload;
 mod lifecycle;
+mod listeners;
 mod plugin_faults;
 mod pools;
 mod probes;

@@ -162,7 +162,10 @@ impl Check<'_> {
     ) -> Option<Listener> {
         self.problems
             .take(&format!("{key}.name"), hosts::name(&raw.name));
-        let tls = self.listener_tls(&format!("{key}.tls"), raw.tls);
+        let protocol = self.protocol(&key, raw.protocol.as_deref());
+        let tls = self.tls_by_protocol(&key, protocol, raw.tls);
+        let https_redirect = self.https_redirect(&key, protocol, raw.https_redirect);
+        let proxy_protocol = self.proxy_protocol(&key, raw.proxy_protocol);
         if let Some(pool) = raw.default_pool.as_deref() {
             self.declared(&format!("{key}.default_pool"), pool, pools);
         }
@@ -173,6 +176,8 @@ impl Check<'_> {
             key,
             name: raw.name,
             tls,
+            https_redirect,
+            proxy_protocol,
             default_pool: raw.default_pool,
             requests,
         })

@@ -84,10 +84,21 @@ tables! {
     Listener {
         name: String,
         address: String,
-        tls: Tls,
+        protocol: Option<String>,
+        tls: Option<Tls>,
         default_pool: Option<String>,
+        https_redirect: Option<HttpsRedirect>,
+        proxy_protocol: Option<ProxyProtocol>,
         #[serde(default)]
         requests: Requests,
+    }
+    HttpsRedirect {
+        status: Option<i64>,
+        port: Option<i64>,
+    }
+    ProxyProtocol {
+        trusted: Vec<String>,
+        timeout: Option<Duration>,
     }
     Requests {
         paths: Option<String>,

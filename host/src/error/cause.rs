@@ -7,6 +7,7 @@ use http::StatusCode;
 #[allow(missing_docs, reason = "the token that each becomes says it")]
 pub enum Cause {
     RequestInvalid,
+    PlainHttp,
     PathInvalid,
     HostInvalid,
     TargetTooLong,
@@ -65,6 +66,7 @@ const MEANINGS: &[Meaning] = {
             BAD_REQUEST,
             "http_request_error",
         ),
+        Meaning(PlainHttp, "plain-http", BAD_REQUEST, "http_request_error"),
         Meaning(
             PathInvalid,
             "path-invalid",

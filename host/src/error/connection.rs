@@ -4,6 +4,12 @@
 /// The cause's token: a label of `witgate_connections_ended_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionFault {
+    /// The listener expects the PROXY protocol, and its peer is not one that may speak it.
+    ProxyUntrusted,
+    /// It does not start with a header of the PROXY protocol.
+    ProxyInvalid,
+    /// That header did not come in time.
+    ProxyTimeout,
     /// Its client has as many connections as `limits.connections_per_client` allows.
     ClientLimit,
     /// No request head in time, or no request at all for as long.
@@ -20,7 +26,10 @@ pub enum ConnectionFault {
 
 impl ConnectionFault {
     /// All, in the order of their indexes.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
+        Self::ProxyUntrusted,
+        Self::ProxyInvalid,
+        Self::ProxyTimeout,
         Self::ClientLimit,
         Self::HeadTimeout,
         Self::HeadInvalid,
@@ -37,6 +46,9 @@ impl ConnectionFault {
     /// The token: `h2-flood`.
     pub fn token(self) -> &'static str {
         match self {
+            Self::ProxyUntrusted => "proxy-untrusted",
+            Self::ProxyInvalid => "proxy-invalid",
+            Self::ProxyTimeout => "proxy-timeout",
             Self::ClientLimit => "client-limit",
             Self::HeadTimeout => "head-timeout",
             Self::HeadInvalid => "head-invalid",

@@ -12,10 +12,9 @@ use crate::{
 /// Refuses what the session does not allow, and adds `Client-Cert` and `Client-Cert-Chain`
 /// (RFC 9440) where they are configured; what the client sent by these names has been removed.
 pub(super) fn admit(open: &OpenConnection, mut request: Request) -> Result<Request, GatewayError> {
-    let Some(session) = &open.session else {
+    let (Some(session), Some(tls)) = (&open.session, &open.listener.tls) else {
         return Ok(request);
     };
-    let tls = &open.listener.tls;
     match tls.refuses(session) {
         Some(Verdict::Absent) => return Err(GatewayError::NoClientCertificate),
         Some(verdict) => return Err(GatewayError::ClientCertificate(verdict)),

@@ -25,7 +25,7 @@ impl ExpiryWatch {
         self.told
             .retain(|_, told| now.saturating_duration_since(*told) < AGAIN);
         for listener in &snapshot.listeners {
-            for warning in listener.tls.warnings(at) {
+            for warning in listener.tls.iter().flat_map(|tls| tls.warnings(at)) {
                 let key = (Arc::clone(&listener.name), warning);
                 self.told.entry(key).or_insert_with_key(|(name, warning)| {
                     tracing::warn!(listener = %name, "{warning}");

@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
 use super::Snapshot;
 use crate::{
-    config::{self, Config, ConfigError, ListenerTls, Requests},
+    config::{self, Config, ConfigError, HttpsRedirect, ListenerTls, ProxyProtocol, Requests},
     metrics::{ListenerCounters, PerWorker},
     plugin::Digest,
     tls::{self, downstream::Context},
@@ -26,15 +26,19 @@ pub struct Listener {
     pub name: Arc<str>,
     /// Where it listens.
     pub socket: Arc<Socket>,
-    /// What its handshakes need.
-    pub tls: Arc<Context>,
+    /// What its handshakes need; none where HTTP is spoken as it is.
+    pub tls: Option<Arc<Context>>,
+    /// Where all requests are sent instead.
+    pub https_redirect: Option<HttpsRedirect>,
+    /// Whether connections start with a header of the PROXY protocol.
+    pub proxy_protocol: Option<ProxyProtocol>,
     /// Serves what no routing plugin claims; a place in the snapshot's pools.
     pub default_pool: Option<usize>,
     /// Which requests it takes, and in which form they are passed on.
     pub requests: Requests,
     /// What its clients did.
     pub counters: Arc<PerWorker<ListenerCounters>>,
-    material: Material,
+    material: Option<Material>,
 }
 
 /// What a listener's TLS context was made from.
@@ -127,17 +131,19 @@ pub(super) fn build(
     previous: Option<&Snapshot>,
     sockets: Sockets,
 ) -> Result<Listener, ConfigError> {
-    let before = previous.and_then(|snapshot| {
-        snapshot
-            .listeners
-            .iter()
-            .find(|before| *before.name == *listener.name)
-    });
+    let before = previous.and_then(|snapshot| snapshot.listener(&listener.name));
     let default_pool = default_pool(config, listener, pools)?;
-    let material = Material::read(&listener.tls);
-    let tls = match before.filter(|before| before.material == material) {
-        Some(before) => Arc::clone(&before.tls),
-        None => tls_context(config, listener, before.map(Arc::as_ref))?,
+    let material = listener.tls.as_ref().map(Material::read);
+    let (tls, material) = match (&listener.tls, before) {
+        (None, _) => (None, None),
+        (Some(_), Some(before)) if before.material == material => (before.tls.clone(), material),
+        (Some(rules), _) => {
+            let before = before.and_then(|before| before.tls.as_deref());
+            (
+                Some(tls_context(config, listener, rules, before)?),
+                material,
+            )
+        }
     };
     let counters = before.map_or_else(
         || Arc::new(PerWorker::new(config.workers.get())),
@@ -153,6 +159,8 @@ pub(super) fn build(
         socket,
         tls,
         default_pool,
+        https_redirect: listener.https_redirect.clone(),
+        proxy_protocol: listener.proxy_protocol.clone(),
         requests: listener.requests.clone(),
         counters,
         material,
@@ -192,13 +200,14 @@ fn default_pool(
 fn tls_context(
     config: &Config,
     listener: &config::Listener,
-    before: Option<&Listener>,
+    rules: &ListenerTls,
+    before: Option<&Context>,
 ) -> Result<Arc<Context>, ConfigError> {
-    let policy = &listener.tls.policy;
+    let policy = &rules.policy;
     if let Some(lacks) = policy.lacks {
         tracing::warn!(listener = listener.name, policy = policy.name, "{lacks}");
     }
-    Context::load(&listener.tls, before.map(|before| &*before.tls))
+    Context::load(rules, before)
         .map(Arc::new)
         .map_err(|error| config.error(&format!("{}.tls.{}", listener.key, error.key), &error))
 }

@@ -12,7 +12,7 @@ impl Scrape {
         let mut certificates = BTreeMap::new();
         let mut staples = BTreeMap::new();
         for listener in &self.snapshot.listeners {
-            for deadlines in listener.tls.deadlines() {
+            for deadlines in listener.tls.iter().flat_map(|tls| tls.deadlines()) {
                 let key = |path: &std::path::Path| {
                     (listener.name.to_string(), path.display().to_string())
                 };

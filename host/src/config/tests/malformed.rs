@@ -115,6 +115,22 @@ const CASES: &[Case] = &[
         "listeners[0].requests.slashs", &["did you mean `slashes`?"]),
     (LISTENER, "requests.encoded_slashes = \"decode\"\naddress = \"127.0.0.1:1\"\ntls.certificates = [{ chain = \"a\", key = \"b\" }]\n", 6,
         "listeners[0].requests.encoded_slashes", &["expected `refuse` or `keep`"]),
+    (LISTENER, "address = \"127.0.0.1:1\"\nprotocol = \"http\"\ntls.certificates = [{ chain = \"a\", key = \"b\" }]\n", 8,
+        "listeners[0].tls", &["expected none with protocol = \"http\""]),
+    (LISTENER, "address = \"127.0.0.1:1\"\nprotocol = \"htp\"\ntls.certificates = [{ chain = \"a\", key = \"b\" }]\n", 7,
+        "listeners[0].protocol", &["expected `https` or `http`", "did you mean `http`?"]),
+    (LISTENER, "address = \"127.0.0.1:1\"\nhttps_redirect = {}\ntls.certificates = [{ chain = \"a\", key = \"b\" }]\n", 7,
+        "listeners[0].https_redirect", &["expected none without protocol = \"http\""]),
+    (LISTENER, "address = \"127.0.0.1:1\"\nprotocol = \"http\"\nhttps_redirect = { status = 303 }\n", 8,
+        "listeners[0].https_redirect.status", &["found 303, expected 301, 302, 307 or 308"]),
+    (LISTENER, "address = \"127.0.0.1:1\"\nprotocol = \"http\"\nhttps_redirect.port = 0\n", 8,
+        "listeners[0].https_redirect.port", &["found 0, expected 1 to 65535"]),
+    (LISTENER, "address = \"127.0.0.1:1\"\nprotocol = \"http\"\nproxy_protocol.trusted = []\n", 8,
+        "listeners[0].proxy_protocol.trusted", &["the list is empty"]),
+    (LISTENER, "address = \"127.0.0.1:1\"\nprotocol = \"http\"\nproxy_protocol.trusted = [\"10.0.0.0/33\"]\n", 8,
+        "listeners[0].proxy_protocol.trusted[0]", &["expected an IP address or a network"]),
+    (LISTENER, "address = \"127.0.0.1:1\"\nprotocol = \"http\"\nproxy_protocol = { trusted = [\"::1\"], timeout = \"2m\" }\n", 8,
+        "listeners[0].proxy_protocol.timeout", &["expected 1ms to 1m"]),
     (START, "[limits]\nh2_resets = 0\n", 11, "limits.h2_resets", &["found 0, expected 1 to 100000"]),
     (START, "[limits]\nh2_idle_frames = 1\n", 11, "limits.h2_idle_frames", &["found 1, expected 100 to 10000000"]),
     (START, "[limits]\nh2_stream_window = 1000\n", 11, "limits.h2_stream_window", &["expected 64KiB to 16MiB"]),
@@ -346,7 +362,7 @@ fn an_error_is_shown_with_its_source_and_without_colours() {
     let text = START.replace("name =", "nmae =");
     let error = parse(&text).unwrap_err();
     let expected = "\
-error: `listeners[0].nmae`: unknown key, expected `name`, `address`, `tls`, `default_pool` or `requests`
+error: `listeners[0].nmae`: unknown key, expected `name`, `address`, `protocol`, `tls`, `default_pool`, `https_redirect`, `proxy_protocol` or `requests`
  --> /etc/witgate/witgate.toml:2:1
   |
 2 | nmae = \"public\"

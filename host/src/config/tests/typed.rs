@@ -5,8 +5,8 @@ use std::{path::PathBuf, time::Duration};
 use super::*;
 use crate::config::{
     AccessLog, CertificateFiles, ClientCertificates, ClientMode, EncodedSlashes, Endpoint, Hosts,
-    LogFormat, OnError, Paths, PinnedCertificate, Protocol, Requests, Role, Slashes, Tickets,
-    TlsPolicy, TlsVersion, Trace, Trust, Underscores, UnknownNames,
+    HttpsRedirect, LogFormat, OnError, Paths, PinnedCertificate, Protocol, Requests, Role, Slashes,
+    Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores, UnknownNames,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -63,6 +63,13 @@ address = "[::1]:0"
 [[listeners.tls.certificates]]
 chain = "a.pem"
 key = "a.key"
+
+[[listeners]]
+name = "plain"
+address = "127.0.0.1:8080"
+protocol = "http"
+https_redirect = { status = 301, port = 8443 }
+proxy_protocol = { trusted = ["10.0.0.0/8", "::1"], timeout = "2s" }
 
 [pools.web]
 protocol = "https"
@@ -160,7 +167,7 @@ fn a_whole_file_is_understood() {
 #[test]
 fn listeners_keep_the_files_order() {
     let listeners = parse(WHOLE).unwrap().listeners;
-    let [public, second] = &listeners[..] else {
+    let [public, second, plain] = &listeners[..] else {
         panic!("{listeners:?}");
     };
     assert_eq!(
@@ -169,7 +176,7 @@ fn listeners_keep_the_files_order() {
     );
     let (chain, key) = (path("certs/shop.pem"), PathBuf::from("/keys/shop.key"));
     assert_eq!(
-        public.tls.certificates,
+        public.tls.as_ref().unwrap().certificates,
         [CertificateFiles {
             chain,
             key,
@@ -187,9 +194,32 @@ fn listeners_keep_the_files_order() {
     };
     assert_eq!(public.requests, requests);
     assert_eq!(second.requests, Requests::default());
+    assert_eq!((public.tls.is_some(), &plain.tls), (true, &None));
+    let redirect = HttpsRedirect {
+        status: 301,
+        port: 8443,
+    };
+    assert_eq!(plain.https_redirect, Some(redirect));
+    let proxy = plain.proxy_protocol.as_ref().unwrap();
+    assert_eq!(proxy.timeout, 2 * SECOND);
+    for (peer, trusted) in [
+        ("10.1.2.3", true),
+        ("::1", true),
+        ("::ffff:10.0.0.1", true),
+        ("11.0.0.1", false),
+    ] {
+        assert_eq!(proxy.trusts(peer.parse().unwrap()), trusted, "{peer}");
+    }
+    assert_eq!(
+        (&public.https_redirect, &public.proxy_protocol),
+        (&None, &None)
+    );
     assert_eq!(second.address, "[::1]:0".parse().unwrap());
     assert_eq!(
-        (second.tls.certificates.len(), second.default_pool.as_ref()),
+        (
+            second.tls.as_ref().unwrap().certificates.len(),
+            second.default_pool.as_ref()
+        ),
         (1, None)
     );
 }
@@ -404,7 +434,7 @@ fn relative_paths_start_at_the_files_folder() {
     let folder = std::env::current_dir().unwrap().join("sub");
     assert_eq!(config.plugins.unwrap().dir, folder.join("plugins"));
     assert_eq!(
-        config.listeners[0].tls.certificates[0].key,
+        config.listeners[0].tls.as_ref().unwrap().certificates[0].key,
         folder.join("shop.key")
     );
 }
@@ -482,7 +512,7 @@ trust.public = true
 #[test]
 fn all_of_a_listeners_tls_is_understood() {
     use rustls::{CipherSuite, NamedGroup};
-    let tls = &parse(TLS).unwrap().listeners[0].tls;
+    let tls = &parse(TLS).unwrap().listeners[0].tls.clone().unwrap();
     assert_eq!(tls.certificates[0].ocsp, Some(path("shop.ocsp")));
     let policy = &tls.policy;
     assert_eq!(policy.name, "AppGwSslPolicy20220101S");
@@ -509,7 +539,7 @@ fn all_of_a_listeners_tls_is_understood() {
 
 #[test]
 fn without_a_word_tls_is_modern() {
-    let tls = &parse(MINIMAL).unwrap().listeners[0].tls;
+    let tls = &parse(MINIMAL).unwrap().listeners[0].tls.clone().unwrap();
     assert_eq!(tls.policy, TlsPolicy::default());
     assert_eq!(
         (tls.policy.min, tls.policy.max, tls.policy.suites.len()),
