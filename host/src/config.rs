@@ -6,6 +6,7 @@
 
 mod balance;
 mod check;
+mod endpoint_limits;
 mod error;
 mod health;
 mod hosts;
@@ -29,6 +30,7 @@ use std::{
 };
 
 pub use balance::{Balance, HashOn};
+pub use endpoint_limits::EndpointLimits;
 pub use error::{ConfigError, Problem};
 pub use health::{Ejection, Fitness, Probe, Statuses};
 pub use opening::{HttpsRedirect, ProxyProtocol};
@@ -252,6 +254,8 @@ pub struct Pool {
     pub max_idle: usize,
     /// Which endpoints may be chosen.
     pub fitness: Fitness,
+    /// How much each endpoint may have at a time.
+    pub limits: EndpointLimits,
 }
 
 /// How a pool's endpoints are spoken to.

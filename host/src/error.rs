@@ -13,7 +13,7 @@ pub use connection::ConnectionFault;
 
 use crate::{
     plugin::CallError,
-    pool::Failure,
+    pool::{Failure, Full},
     tls::{
         downstream::Verdict,
         upstream::{HandshakeFailure, TrustFailure},
@@ -156,6 +156,12 @@ pub enum UpstreamError {
     /// The gateway has no descriptor, memory or port left for a connection.
     #[error("the gateway cannot open a connection: {0}")]
     Exhausted(String),
+    /// It has all that its pool lets it have, and so many requests wait already.
+    #[error("the endpoint has all that its limits allow, and {0} requests wait for it")]
+    QueueFull(u32),
+    /// It had all that its pool lets it have for as long as the request waited.
+    #[error("the endpoint had all that its limits allow for {0:?}")]
+    QueueTimeout(Duration),
     /// No answer to the connect.
     #[error("no connection within {0:?}")]
     ConnectTimeout(Duration),
@@ -252,11 +258,20 @@ impl CallError {
     }
 }
 
+impl From<Full> for UpstreamError {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Queue(waiting) => Self::QueueFull(waiting),
+            Full::Timeout(time) => Self::QueueTimeout(time),
+        }
+    }
+}
+
 impl UpstreamError {
     /// How the endpoint has failed; none when it has nothing to do with it.
     pub fn of_endpoint(&self) -> Option<Failure> {
         match self {
-            Self::Exhausted(_) => None,
+            Self::Exhausted(_) | Self::QueueFull(_) | Self::QueueTimeout(_) => None,
             Self::Dns(_)
             | Self::Refused
             | Self::Connect(_)
@@ -276,6 +291,8 @@ impl UpstreamError {
             Self::Refused => Cause::ConnectRefused,
             Self::Connect(_) => Cause::ConnectFailed,
             Self::Exhausted(_) => Cause::GatewayExhausted,
+            Self::QueueFull(_) => Cause::EndpointQueueFull,
+            Self::QueueTimeout(_) => Cause::EndpointQueueTimeout,
             Self::ConnectTimeout(_) => Cause::ConnectTimeout,
             Self::TlsTimeout(_) => Cause::TlsTimeout,
             Self::Handshake(HandshakeFailure::Untrusted(failure)) => trust_cause(failure),

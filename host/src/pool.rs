@@ -7,6 +7,7 @@ mod endpoint;
 mod fitness;
 mod hash;
 mod health;
+mod slots;
 
 use std::{
     collections::HashMap,
@@ -18,10 +19,11 @@ use std::{
 use http::uri::Authority;
 
 pub use balancer::{Balancer, Choice, Wanted};
-pub use endpoint::{Endpoint, EndpointKey, Probes};
+pub use endpoint::{ConnectionPermit, Endpoint, EndpointKey, Probes};
 pub use fitness::EndpointState;
 pub use hash::hash_key;
 pub use health::{Failure, Health, Probed, Verdict};
+pub use slots::{Full, Slots};
 
 use crate::config;
 
@@ -40,6 +42,8 @@ pub struct Pool {
     pub balance: config::Balance,
     /// Which endpoints may be chosen.
     pub fitness: config::Fitness,
+    /// How much each endpoint may have at a time.
+    pub limits: config::EndpointLimits,
     /// What upstreams get as `Host`; the client's own when absent.
     pub authority: Option<Authority>,
     /// Deadlines towards endpoints.
@@ -97,6 +101,7 @@ impl Pool {
             drains: members.iter().map(|member| member.drain).collect(),
             balance: config.balance.clone(),
             fitness: config.fitness.clone(),
+            limits: limits(config),
             authority,
             timeouts: config.timeouts.clone(),
             max_idle: config.max_idle,
@@ -114,6 +119,14 @@ impl Pool {
     pub fn position(&self, id: &str) -> Option<usize> {
         self.by_id.get(id).copied()
     }
+}
+
+/// A connection carries one request at a time (HTTP/1.1): more requests than connections would
+/// only wait elsewhere.
+fn limits(config: &config::Pool) -> config::EndpointLimits {
+    let limits = config.limits.clone();
+    let requests = limits.requests.into_iter().chain(limits.connections).min();
+    config::EndpointLimits { requests, ..limits }
 }
 
 fn generation(name: &str, endpoints: &[Arc<Endpoint>]) -> u64 {

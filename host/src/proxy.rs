@@ -2,6 +2,7 @@
 //! its answer rewritten on the way back. Plugins decide; each of their decisions is checked
 //! before it is acted on.
 
+mod admit;
 mod answer;
 mod balance_key;
 mod body;

@@ -121,6 +121,11 @@ impl Idle {
         });
     }
 
+    /// Closes all.
+    pub fn clear(&self) {
+        self.stack.borrow_mut().clear();
+    }
+
     fn put(&self, open: Open, name: Name) {
         let mut stack = self.stack.borrow_mut();
         if stack.len() >= self.limit {

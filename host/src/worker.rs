@@ -94,10 +94,13 @@ fn tidy(local: &Local) {
     let now = Instant::now();
     local.access_log.flush();
     local.snapshot().trim();
-    local
-        .snapshot()
-        .pools
-        .iter()
-        .flat_map(|pool| &pool.idle)
-        .for_each(|idle| idle.sweep(now));
+    for pool in &local.snapshot().pools {
+        for (idle, endpoint) in pool.idle.iter().zip(&pool.running.pool.endpoints) {
+            // What is idle here may be all that another worker waits for.
+            match endpoint.connections.waiting() {
+                0 => idle.sweep(now),
+                _ => idle.clear(),
+            }
+        }
+    }
 }

@@ -148,3 +148,120 @@ over_h1_and_h2! {
         assert!(load.most_by_one.load(Relaxed) <= 1);
     }
 }
+
+/// Two pools behind the path router: `/slow…` and all else.
+async fn two_pools(slow: Pool, fast: Pool) -> witgate_tests::gateway::Gateway {
+    let rules = "[[config.rules]]\npaths = [\"/hold\"]\npool = \"slow\"\n";
+    Setup::new()
+        .pool("slow", slow)
+        .default_pool("fast", fast)
+        .plugin(
+            "20-path-router",
+            &witgate_tests::wasm::reference("path-router"),
+        )
+        .sidecar("20-path-router", rules)
+        .start()
+        .await
+}
+
+over_h1_and_h2! {
+    async fn fault_61_a_slow_pool_fills_its_own_queue_and_harms_no_other(http) {
+        const HOLD: &str = "https://shop.example/hold";
+        let slow = Upstream::plain("slow").await;
+        let fast = Upstream::plain("fast").await;
+        let limited = Pool::plain(&[&slow])
+            .with("limits = { requests = 3, queue = 2, queue_timeout = \"20s\" }");
+        let gateway = two_pools(limited, Pool::plain(&[&fast])).await;
+        let mut held: Vec<_> = (0..5)
+            .map(|_| gateway.client(http))
+            .map(|client| tokio::spawn(async move { client.get(HOLD).await }))
+            .collect();
+        eventually!("three requests on it", (slow.requests() == 3).then_some(()));
+        let waiting = "witgate_upstream_requests_waiting{pool=\"slow\",endpoint=\"slow\"}";
+        eventually!("two that wait", (gateway.metric(waiting).await == 2.0).then_some(()));
+        let begun = Instant::now();
+        for _ in 0..20 {
+            let refused = gateway.client(http).get(HOLD).await;
+            let seen = (refused.status.as_u16(), refused.cause());
+            assert_eq!(seen, (503, "endpoint-queue-full"));
+            let line = gateway.access_line(&refused).await;
+            assert_eq!(line["cause"], "endpoint-queue-full");
+            assert_eq!(gateway.client(http).get(URL).await.echo().upstream, "fast");
+        }
+        // Nothing of this waits for the slow one.
+        assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+        assert_eq!(slow.requests(), 3);
+        slow.release(5);
+        for held in held.drain(..) {
+            assert_eq!(held.await.unwrap().status, 200);
+        }
+        assert_eq!(slow.requests(), 5);
+        assert_eq!(gateway.endpoint("slow", "slow").await["ejections"], 0);
+    }
+
+    async fn fault_61_of_a_pool_one_slow_endpoint_keeps_only_what_it_may_have(http) {
+        let slow = Upstream::plain("slow").await;
+        let fast = Upstream::plain("fast").await;
+        let pool = Pool::plain(&[&slow, &fast]).with("limits = { requests = 2 }");
+        let gateway = Setup::new().default_pool("web", pool).start().await;
+        let mut held = Vec::new();
+        while slow.requests() < 2 {
+            let client = gateway.client(http);
+            held.push(tokio::spawn(async move { client.get("https://shop.example/hold").await }));
+            fast.release(1);
+            let before = held.len() as u64;
+            eventually!(
+                "the request somewhere",
+                (slow.requests() + fast.requests() >= before).then_some(())
+            );
+        }
+        for _ in 0..20 {
+            assert_eq!(gateway.client(http).get(URL).await.echo().upstream, "fast");
+        }
+        assert_eq!(slow.requests(), 2);
+        slow.release(2);
+        for held in held {
+            assert_eq!(held.await.unwrap().status, 200);
+        }
+    }
+
+    async fn fault_61_who_waits_too_long_is_told_so(http) {
+        let slow = Upstream::plain("slow").await;
+        let pool = Pool::plain(&[&slow])
+            .with("limits = { requests = 1, queue_timeout = \"100ms\" }");
+        let gateway = Setup::new().default_pool("web", pool).start().await;
+        let client = gateway.client(http);
+        let held = tokio::spawn(async move { client.get("https://shop.example/hold").await });
+        eventually!("the held request", (slow.requests() == 1).then_some(()));
+        let late = gateway.client(http).get(URL).await;
+        assert_eq!((late.status.as_u16(), late.cause()), (503, "endpoint-queue-timeout"));
+        // A client that leaves gives its slot back.
+        held.abort();
+        eventually!(
+            "room again",
+            (gateway.client(http).get(URL).await.status == 200).then_some(())
+        );
+    }
+}
+
+#[tokio::test]
+async fn fault_61_connections_stay_within_their_limit_over_all_workers() {
+    let upstream = Upstream::plain("web-1").await;
+    let pool =
+        Pool::plain(&[&upstream]).with("limits = { connections = 1, queue_timeout = \"20s\" }");
+    let gateway = Setup::new().default_pool("web", pool).start().await;
+    // One worker keeps the only connection idle while requests come to the other.
+    let clients: Vec<_> = (0..8).map(|_| gateway.client(Http::One)).collect();
+    for client in &clients {
+        assert_eq!(client.get(URL).await.status, 200);
+    }
+    let open = "witgate_upstream_connections_open{pool=\"web\",endpoint=\"web-1\"}";
+    assert!(gateway.metric(open).await <= 1.0);
+    let all = clients
+        .into_iter()
+        .map(|client| tokio::spawn(async move { client.get("https://shop.example/slow/5").await }));
+    for answer in all.collect::<Vec<_>>() {
+        assert_eq!(answer.await.unwrap().status, 200);
+    }
+    assert!(gateway.metric(open).await <= 1.0);
+}

@@ -213,6 +213,7 @@ impl Scrape {
                 .encode_family(&labels(endpoint))?
                 .encode_gauge(&endpoint.running())?;
         }
+        self.slots(encoder, &endpoints)?;
         self.states(encoder)?;
         let mut probes = counter(encoder, "upstream_probes", "Probes, by what they came to")?;
         for endpoint in &endpoints {
@@ -245,6 +246,33 @@ impl Scrape {
                     count(&mut errors, [pool, id, ("cause", cause.token())], value)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn slots(&self, encoder: &mut DescriptorEncoder<'_>, endpoints: &[&Endpoint]) -> fmt::Result {
+        let waiting = |endpoint: &Endpoint| {
+            u64::from(endpoint.requests.waiting()) + u64::from(endpoint.connections.waiting())
+        };
+        let mut gauges = gauge(
+            encoder,
+            "upstream_requests_waiting",
+            "Requests that wait for an endpoint's limits",
+        )?;
+        for endpoint in endpoints {
+            gauges
+                .encode_family(&labels(endpoint))?
+                .encode_gauge(&waiting(endpoint))?;
+        }
+        let mut gauges = gauge(
+            encoder,
+            "upstream_connections_open",
+            "Connections to an endpoint whose pool limits them",
+        )?;
+        for endpoint in endpoints {
+            gauges
+                .encode_family(&labels(endpoint))?
+                .encode_gauge(&u64::from(endpoint.connections.taken()))?;
         }
         Ok(())
     }

@@ -70,6 +70,7 @@ impl Check<'_> {
             timeouts: self.pool_timeouts(&at("timeouts"), &raw.timeouts),
             max_idle: self.count(&at("max_idle"), raw.max_idle, 0..=10_000, 64),
             fitness: self.fitness(&key, https, fitness),
+            limits: self.endpoint_limits(&at("limits"), raw.limits),
             protocol: if https {
                 Protocol::Https(self.trust(&key, raw.trust)?)
             } else {

@@ -157,6 +157,14 @@ tables! {
         panic_threshold: Option<i64>,
         slow_start: Option<Duration>,
         drain_for: Option<Duration>,
+        #[serde(default)]
+        limits: EndpointLimits,
+    }
+    EndpointLimits {
+        requests: Option<i64>,
+        connections: Option<i64>,
+        queue: Option<i64>,
+        queue_timeout: Option<Duration>,
     }
     Health {
         protocol: Option<String>,

@@ -30,6 +30,8 @@ pub enum Cause {
     ConnectRefused,
     ConnectFailed,
     GatewayExhausted,
+    EndpointQueueFull,
+    EndpointQueueTimeout,
     ConnectTimeout,
     TlsTimeout,
     TlsFailed,
@@ -186,6 +188,18 @@ const MEANINGS: &[Meaning] = {
         Meaning(
             GatewayExhausted,
             "gateway-exhausted",
+            StatusCode::SERVICE_UNAVAILABLE,
+            "connection_limit_reached",
+        ),
+        Meaning(
+            EndpointQueueFull,
+            "endpoint-queue-full",
+            StatusCode::SERVICE_UNAVAILABLE,
+            "connection_limit_reached",
+        ),
+        Meaning(
+            EndpointQueueTimeout,
+            "endpoint-queue-timeout",
             StatusCode::SERVICE_UNAVAILABLE,
             "connection_limit_reached",
         ),

@@ -86,7 +86,9 @@ impl Balancer {
                 as_wanted: false,
             });
         }
-        self.next(pool, now, available)
+        self.next(pool, now, |index| available(index) && pool.has_room(index))
+            // Rather a wait than an endpoint that failed of late.
+            .or_else(|| self.next(pool, now, available))
             // Rather an endpoint that failed of late than none.
             .or_else(|| {
                 self.next(pool, now, |index| {

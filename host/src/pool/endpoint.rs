@@ -1,11 +1,17 @@
 //! One server of a pool, with what all workers know of it.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Instant,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
-use super::health::{Health, milliseconds};
+use super::{
+    Full, Slots,
+    health::{Health, milliseconds},
+};
 use crate::metrics::{Counter, EndpointCounters, PerWorker};
 
 /// What makes an endpoint the same one after a reload.
@@ -30,6 +36,10 @@ pub struct Endpoint {
     pub counters: PerWorker<EndpointCounters>,
     /// Whether it is fit.
     pub health: Health,
+    /// Requests that it has, where its pool limits them.
+    pub requests: Slots,
+    /// Connections to it, where its pool limits them.
+    pub connections: Slots,
     /// What its probes came to.
     pub probes: Probes,
     /// When its last failure was logged, milliseconds, and of which kind.
@@ -47,6 +57,8 @@ impl Endpoint {
             key,
             counters: PerWorker::new(workers),
             health: Health::new(joined),
+            requests: Slots::default(),
+            connections: Slots::default(),
             probes: Probes::default(),
             reported: AtomicU64::new(0),
         }
@@ -70,6 +82,29 @@ impl Endpoint {
         // Workers are read one after the other: a sum below 0 is one that has just ended.
         let sum = self.counters.sum(|each| each.running.get());
         u64::try_from(sum.cast_signed()).unwrap_or(0)
+    }
+}
+
+/// A connection among those that an endpoint may have.
+#[derive(Debug)]
+pub struct ConnectionPermit(Arc<Endpoint>);
+
+impl ConnectionPermit {
+    /// As [`Slots::take`] of the endpoint's connections.
+    pub async fn take(
+        endpoint: &Arc<Endpoint>,
+        limit: u32,
+        queue: u32,
+        time: Duration,
+    ) -> Result<Self, Full> {
+        endpoint.connections.take(limit, queue, time).await?;
+        Ok(Self(Arc::clone(endpoint)))
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.0.connections.give_back();
     }
 }
 

@@ -89,6 +89,14 @@ impl Pool {
                 .is_some_and(|endpoint| !endpoint.health.is_ejected(look.now))
     }
 
+    /// Whether a request need not wait for its turn there.
+    pub(super) fn has_room(&self, index: usize) -> bool {
+        match (self.limits.requests, self.endpoints.get(index)) {
+            (Some(limit), Some(endpoint)) => endpoint.requests.has_room(limit),
+            _ => true,
+        }
+    }
+
     /// Its share of new sessions, hundredths of its weight while it starts slowly.
     pub(super) fn share(&self, index: usize, weight: u16, now: Instant) -> u32 {
         let warmth = self.endpoints.get(index).map_or(100, |endpoint| {

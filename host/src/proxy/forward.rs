@@ -17,7 +17,7 @@ use hyper::{body::Body as _, body::Incoming, client::conn::TrySendError};
 use rustls_pki_types::ServerName;
 use tokio::time::timeout;
 
-use super::Exchange;
+use super::{Exchange, admit::permit};
 use crate::{
     config::ServerNameFrom,
     error::{GatewayError, UpstreamError},
@@ -129,6 +129,7 @@ impl Exchange<'_> {
         sending: &mut Sending,
     ) -> Result<(http::Response<Incoming>, Connection), Failed> {
         self.record.attempt(choice.index);
+        self.admit(local, choice.index).await.map_err(no_room)?;
         let idle = local
             .idle
             .get(choice.index)
@@ -182,6 +183,7 @@ impl Exchange<'_> {
                 next: Next::OtherEndpoint,
             });
         };
+        let permit = permit(local, index).await.map_err(no_room)?;
         endpoint
             .counters
             .of(self.record.worker())
@@ -194,6 +196,7 @@ impl Exchange<'_> {
             name,
             &pool.timeouts,
             home,
+            permit,
         )
         .await
         {
@@ -389,6 +392,15 @@ fn framing(response: &http::Response<Incoming>) -> Framing {
         Some(true) if headers.contains_key(CONTENT_LENGTH) => Framing::Doubtful,
         Some(true) => Framing::Plain,
     }
+}
+
+/// Another endpoint may have room; a request that has waited once does not wait again.
+fn no_room(error: UpstreamError) -> Failed {
+    let next = match error {
+        UpstreamError::QueueFull(_) => Next::OtherEndpoint,
+        _ => Next::GiveUp,
+    };
+    Failed { error, next }
 }
 
 fn report(endpoint: &Endpoint, error: &UpstreamError) {

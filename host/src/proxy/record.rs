@@ -41,6 +41,8 @@ pub(super) struct Record {
     rule: Option<String>,
     /// Which counts the request as its own, until another is tried or the request ends.
     endpoint: Option<usize>,
+    /// Whether it holds one of the requests that the endpoint may have.
+    has_slot: bool,
     outcome: Option<Outcome>,
     attempts: u32,
     plugins: Vec<PluginCall>,
@@ -85,6 +87,7 @@ impl Record {
             pool: None,
             rule: None,
             endpoint: None,
+            has_slot: false,
             outcome: None,
             attempts: 0,
             plugins: Vec::new(),
@@ -131,11 +134,16 @@ impl Record {
     }
 
     pub(super) fn attempt(&mut self, endpoint: usize) {
-        self.running(Counter::sub);
+        self.leave();
         self.endpoint = Some(endpoint);
         self.running(Counter::add);
         self.attempts += 1;
         self.sent_upstream.get_or_insert_with(Instant::now);
+    }
+
+    /// The endpoint has taken the request among those that it may have.
+    pub(super) fn admitted(&mut self) {
+        self.has_slot = true;
     }
 
     /// An answer has begun; `outcome` where affinity had a say.
@@ -221,7 +229,7 @@ impl Drop for Record {
             }
         }
         self.open.requests.end(now);
-        self.running(Counter::sub);
+        self.leave();
         self.count();
         if self.open.local.access_log.is_on() {
             self.open.local.access_log.write(&self.entry());
@@ -234,6 +242,16 @@ impl Record {
     fn running(&self, change: fn(&Counter, u64)) {
         if let Some(endpoint) = self.tried() {
             change(&endpoint.counters.of(self.worker()).running, 1);
+        }
+    }
+
+    /// Ends the request on the endpoint that it was tried on last.
+    fn leave(&mut self) {
+        self.running(Counter::sub);
+        if std::mem::take(&mut self.has_slot)
+            && let Some(endpoint) = self.tried()
+        {
+            endpoint.requests.give_back();
         }
     }
 

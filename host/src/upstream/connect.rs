@@ -19,7 +19,7 @@ use crate::{config::PoolTimeouts, error::UpstreamError, tls};
 const MAX_HEAD: usize = 256 << 10;
 
 /// Opens a connection that will return to `home` after its requests; under `name`, where that
-/// is the request's own.
+/// is the request's own. `permit` is dropped when the connection ends.
 pub async fn connect(
     host: &str,
     port: u16,
@@ -27,16 +27,17 @@ pub async fn connect(
     name: &Name,
     timeouts: &PoolTimeouts,
     home: &Rc<Idle>,
+    permit: impl Sized + 'static,
 ) -> Result<Connection, UpstreamError> {
     let stream = timeout(timeouts.connect, connect_tcp(host, port))
         .await
         .unwrap_or(Err(UpstreamError::ConnectTimeout(timeouts.connect)))?;
     let mut connection = match transport {
-        Transport::Plain => handshake(stream, home).await?,
+        Transport::Plain => handshake(stream, home, permit).await?,
         Transport::Tls(trust, usual) => {
             let asked = name.as_ref().unwrap_or(usual);
             let stream = connect_tls(stream, trust, asked, timeouts.tls_handshake).await?;
-            handshake(stream, home).await?
+            handshake(stream, home, permit).await?
         }
     };
     connection.name.clone_from(name);
@@ -103,7 +104,11 @@ async fn connect_tls(
         .map_err(UpstreamError::Handshake)
 }
 
-async fn handshake<S>(stream: S, home: &Rc<Idle>) -> Result<Connection, UpstreamError>
+async fn handshake<S>(
+    stream: S,
+    home: &Rc<Idle>,
+    permit: impl Sized + 'static,
+) -> Result<Connection, UpstreamError>
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
     TokioIo<S>: rt::Read + rt::Write,
@@ -114,6 +119,7 @@ where
         .await
         .map_err(|error| UpstreamError::Connect(error.to_string()))?;
     let task = tokio::task::spawn_local(async move {
+        let _permit = permit;
         if let Err(error) = connection.await {
             tracing::debug!(%error, "upstream connection ended");
         }

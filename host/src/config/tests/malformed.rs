@@ -192,6 +192,11 @@ const CASES: &[Case] = &[
     (POOL, "endpoints = [\"a:1\"]\nslow_start = \"-1s\"\n", 9, "pools.web.slow_start", &["expected a duration such as"]),
     (POOL, "endpoints = [\"a:1\"]\ndrain_for = \"25h\"\n", 9, "pools.web.drain_for", &["expected 0s to 1d"]),
     (POOL, "endpoints = [{ address = \"a:1\", drain = 1 }]\n", 8, "pools.web.endpoints[0].drain", &["found integer `1`"]),
+    (POOL, "endpoints = [\"a:1\"]\nlimits = { requests = 0 }\n", 9, "pools.web.limits.requests", &["found 0, expected 1 to 1000000"]),
+    (POOL, "endpoints = [\"a:1\"]\nlimits = { connections = -1 }\n", 9, "pools.web.limits.connections",
+        &["found -1, expected 1 to 1000000"]),
+    (POOL, "endpoints = [\"a:1\"]\nlimits = { queue = -1 }\n", 9, "pools.web.limits.queue", &["found -1, expected 0 to 1000000"]),
+    (POOL, "endpoints = [\"a:1\"]\nlimits = { queue_timeout = \"0s\" }\n", 9, "pools.web.limits.queue_timeout", &["expected 1ms to 1h"]),
     // Addresses.
     (START, "[admin]\naddress = \"0.0.0.0:9901\"\n", 11, "admin.address", &["expected a loopback address"]),
     (START, "[admin]\naddress = \"localhost:9901\"\n", 11, "admin.address", &["names are not looked up"]),

@@ -90,3 +90,18 @@ fn ejection_and_drain_have_defaults() {
     let times = (fitness.slow_start, fitness.drain_for);
     assert_eq!(times, (Duration::ZERO, Duration::from_secs(30)));
 }
+
+#[test]
+fn endpoints_have_no_limits_unless_told() {
+    let limits = pool("").limits;
+    assert_eq!((limits.requests, limits.connections), (None, None));
+    assert_eq!(
+        (limits.queue, limits.queue_timeout),
+        (100, Duration::from_secs(1))
+    );
+    let limits = pool("limits = { requests = 10, connections = 5, queue = 0 }").limits;
+    assert_eq!(
+        (limits.requests, limits.connections, limits.queue),
+        (Some(10), Some(5), 0)
+    );
+}
