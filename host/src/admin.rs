@@ -14,7 +14,9 @@ use axum::{
 };
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::{access_log, reload::ReloadStatus, shutdown::Phase, snapshot::Snapshot};
+use crate::{
+    access_log, names::LookupStatus, reload::ReloadStatus, shutdown::Phase, snapshot::Snapshot,
+};
 
 /// What the admin listener tells about.
 #[derive(Clone)]
@@ -25,6 +27,8 @@ pub struct State {
     pub phase: watch::Receiver<Phase>,
     /// How reloads went.
     pub reloads: Arc<ReloadStatus>,
+    /// How name lookups went.
+    pub lookups: Arc<LookupStatus>,
     /// What the access log could not write.
     pub lost_lines: access_log::LostLines,
 }

@@ -6,6 +6,7 @@
 
 mod balance;
 mod check;
+mod dns;
 mod endpoint_limits;
 mod error;
 mod health;
@@ -30,6 +31,7 @@ use std::{
 };
 
 pub use balance::{Balance, HashOn};
+pub use dns::{Dns, Family};
 pub use endpoint_limits::EndpointLimits;
 pub use error::{ConfigError, Problem};
 pub use health::{Ejection, Fitness, Probe, Statuses};
@@ -62,6 +64,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Sizes that clients must keep to.
     pub limits: Limits,
+    /// How names of endpoints are looked up.
+    pub dns: Dns,
     /// At least one, names unique, in file order.
     pub listeners: Vec<Listener>,
     /// At least one, sorted by name.
@@ -286,7 +290,7 @@ pub struct Endpoint {
 /// `pools.NAME.timeouts`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoolTimeouts {
-    /// Name lookup and TCP connect. Default 5 s.
+    /// TCP connect. Default 5 s.
     pub connect: Duration,
     /// TLS handshake. Default 5 s.
     pub tls_handshake: Duration,

@@ -145,7 +145,7 @@ pub enum RefusedDecision {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum UpstreamError {
     /// Its name has no address.
-    #[error("name lookup failed: {0}")]
+    #[error("its name has no address: {0}")]
     Dns(String),
     /// Nothing listens there.
     #[error("connection refused")]

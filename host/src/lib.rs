@@ -10,7 +10,8 @@
 //!
 //! What a request is served with is one immutable [`snapshot`], made from a [`config`] and the
 //! plugin folder, and replaced by [`reload`] when they change; what its worker adds to that is
-//! [`local`]. [`probe`] asks endpoints how they are. [`run`] puts the process together,
+//! [`local`]. [`names`] looks up endpoints, [`probe`] asks them how
+//! they are. [`run`] puts the process together,
 //! [`admin`] tells how it is, [`shutdown`] ends it, [`cli`] is the command line.
 
 pub mod cli;
@@ -34,6 +35,7 @@ pub mod proxy;
 
 pub mod plugin;
 
+pub mod names;
 pub mod pool;
 pub mod probe;
 

@@ -50,6 +50,8 @@ pub struct Pool {
     pub timeouts: config::PoolTimeouts,
     /// Connections kept idle per endpoint and worker.
     pub max_idle: usize,
+    /// Names of endpoints that have no address yet.
+    pub unresolved: Vec<String>,
     /// Changes with the list of endpoints.
     pub generation: u64,
     /// What each endpoint's scores for keys start from.
@@ -81,7 +83,12 @@ pub enum Drain {
 
 impl Pool {
     /// A pool of these members, which stand in the order of the configuration.
-    pub fn new(config: &config::Pool, authority: Option<Authority>, members: Vec<Member>) -> Self {
+    pub fn new(
+        config: &config::Pool,
+        authority: Option<Authority>,
+        members: Vec<Member>,
+        unresolved: Vec<String>,
+    ) -> Self {
         let endpoints: Vec<_> = members
             .iter()
             .map(|member| Arc::clone(&member.endpoint))
@@ -105,6 +112,7 @@ impl Pool {
             authority,
             timeouts: config.timeouts.clone(),
             max_idle: config.max_idle,
+            unresolved,
             generation: generation(&config.name, &endpoints),
             seeds: endpoints
                 .iter()

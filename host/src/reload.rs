@@ -14,7 +14,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::watch as channel;
@@ -24,6 +24,7 @@ pub use plugins::{PluginSet, Rejected};
 use self::{expiry::ExpiryWatch, stamp::Signature, watch::FolderWatch};
 use crate::{
     config::{Config, ConfigError},
+    names::{LookupStatus, Names},
     plugin::PluginEngine,
     snapshot::{self, Snapshot, Sockets},
 };
@@ -83,6 +84,7 @@ pub struct Reloader {
     tried: Arc<Config>,
     seen: Signature,
     expiry: ExpiryWatch,
+    names: Names,
     status: Arc<ReloadStatus>,
 }
 
@@ -98,7 +100,12 @@ impl Reloader {
         }
         let seen = Signature::of(inputs(&path, [&config]));
         let tried = Arc::clone(&config);
-        let live = Arc::new(Snapshot::build(config, plugins.versions(), None, sockets)?);
+        let mut names = Names::new();
+        let addresses = names.add(&config).await;
+        let versions = plugins.versions();
+        let live = Arc::new(Snapshot::build(
+            config, versions, &addresses, None, sockets,
+        )?);
         let mut expiry = ExpiryWatch::default();
         expiry.look(&live);
         Ok(Self {
@@ -109,6 +116,7 @@ impl Reloader {
             tried,
             seen,
             expiry,
+            names,
             status: Arc::default(),
         })
     }
@@ -127,6 +135,11 @@ impl Reloader {
         Arc::clone(&self.status)
     }
 
+    /// Counts of name lookups.
+    pub fn lookups(&self) -> Arc<LookupStatus> {
+        self.names.status()
+    }
+
     /// Follows changes until the process ends. `asked` says that someone wants a reload now.
     pub async fn follow(
         mut self,
@@ -140,11 +153,18 @@ impl Reloader {
             let everything = tokio::select! {
                 () = folders.changed() => false,
                 () = tokio::time::sleep(POLL) => false,
+                () = self.names.changed() => {
+                    self.readdress(&to_workers);
+                    false
+                }
                 asked = asked.changed() => match asked {
                     Ok(()) => true,
                     Err(_) => return,
                 },
             };
+            if self.live.has_left(Instant::now()) {
+                self.readdress(&to_workers);
+            }
             let now = self.settled().await;
             if !everything && now == self.seen {
                 continue;
@@ -154,6 +174,18 @@ impl Reloader {
                 to_workers.send_replace(Arc::clone(&self.live));
                 self.see_new_inputs();
             }
+        }
+    }
+
+    /// Serves with the addresses that names have now.
+    fn readdress(&mut self, to_workers: &channel::Sender<Arc<Snapshot>>) {
+        let addresses = self.names.addresses();
+        match self.live.readdressed(&addresses) {
+            Ok(snapshot) => {
+                self.live = Arc::new(snapshot);
+                to_workers.send_replace(Arc::clone(&self.live));
+            }
+            Err(error) => tracing::error!("addresses stay as they were:\n{error}"),
         }
     }
 
@@ -196,8 +228,9 @@ impl Reloader {
         self.report(&rejected);
         let versions = plugins.versions();
         let before = Arc::clone(&self.live);
+        let addresses = self.names.add(&config).await;
         let built = tokio::task::spawn_blocking(move || {
-            Snapshot::build(config, versions, Some(&before), Sockets::Open)
+            Snapshot::build(config, versions, &addresses, Some(&before), Sockets::Open)
         })
         .await;
         match built {
@@ -208,6 +241,7 @@ impl Reloader {
                 }
                 self.live = Arc::new(snapshot);
                 self.plugins = plugins;
+                self.names.keep(&self.live.config);
                 self.finish(refused);
                 true
             }

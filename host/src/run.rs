@@ -147,6 +147,7 @@ impl Gateway {
                 snapshots: snapshots.subscribe(),
                 phase: phase.subscribe(),
                 reloads: reloader.status(),
+                lookups: reloader.lookups(),
                 lost_lines: log_sender.lost(),
             };
             tokio::spawn(admin::serve(listener, state));

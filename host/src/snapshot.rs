@@ -9,12 +9,13 @@
 mod listeners;
 mod pools;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use crate::{
     config::{Config, ConfigError, Role, ServerNameFrom},
+    names::Addresses,
     plugin::{PoolFacts, Version},
-    pool::Pool,
+    pool::{Drain, Pool},
     tls,
     upstream::Transport,
 };
@@ -46,6 +47,8 @@ pub struct RunningPool {
     pub facts: PoolFacts,
     /// Its affinity plugin, as a place in [`Snapshot::plugins`].
     pub affinity: Option<usize>,
+    /// How certificates of its endpoints are judged; none without TLS.
+    context: Option<Arc<rustls::ClientConfig>>,
     trust: pools::TrustMaterial,
 }
 
@@ -57,13 +60,14 @@ impl Snapshot {
     pub fn build(
         config: Arc<Config>,
         plugins: Vec<Arc<Version>>,
+        addresses: &Addresses,
         previous: Option<&Snapshot>,
         sockets: Sockets,
     ) -> Result<Self, ConfigError> {
         let pools = config
             .pools
             .iter()
-            .map(|pool| pools::build(&config, pool, &plugins, previous).map(Arc::new))
+            .map(|pool| pools::build(&config, pool, &plugins, addresses, previous).map(Arc::new))
             .collect::<Result<Vec<_>, _>>()?;
         let pools_by_name = pools
             .iter()
@@ -92,6 +96,30 @@ impl Snapshot {
         listeners
             .find(|listener| &*listener.name == name)
             .map(Arc::as_ref)
+    }
+
+    /// The same with other addresses of names, and without the endpoints whose time to leave
+    /// has come. Reads no file.
+    pub fn readdressed(&self, addresses: &Addresses) -> Result<Self, ConfigError> {
+        let pools = self.config.pools.iter().zip(&self.pools);
+        let pools = pools
+            .map(|(config, before)| {
+                pools::readdressed(&self.config, config, addresses, before).map(Arc::new)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            config: Arc::clone(&self.config),
+            listeners: self.listeners.clone(),
+            pools,
+            plugins: self.plugins.clone(),
+            pools_by_name: self.pools_by_name.clone(),
+        })
+    }
+
+    /// Whether the time of an endpoint that was removed is up.
+    pub fn has_left(&self, now: Instant) -> bool {
+        let mut drains = self.pools.iter().flat_map(|pool| &pool.pool.drains);
+        drains.any(|drain| matches!(drain, Drain::Leaves(until) if *until <= now))
     }
 
     /// The place of the pool with this name.

@@ -54,7 +54,7 @@ fn run(setup: Setup, ready: &mpsc::SyncSender<io::Result<()>>) {
     match runtime {
         Ok(runtime) => {
             runtime.block_on(serve(setup, ready));
-            // Name lookups that still run do not hold up the end.
+            // Whatever still runs does not hold up the end.
             runtime.shutdown_background();
         }
         Err(error) => drop(ready.send(Err(error))),

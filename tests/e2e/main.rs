@@ -8,6 +8,7 @@
 mod affinity;
 mod cli;
 mod client_certificates;
+mod dns;
 mod early_answers;
 mod errors;
 mod faults_clients;

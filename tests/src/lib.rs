@@ -12,6 +12,7 @@ pub mod body;
 pub mod certs;
 pub mod client;
 pub mod curl;
+pub mod dns;
 pub mod gateway;
 pub mod raw;
 pub mod raw_h2;

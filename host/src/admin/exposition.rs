@@ -82,6 +82,15 @@ impl Scrape {
             "1 when the last change was applied, 0 when it was refused",
         )?
         .encode_gauge(&last_ok)?;
+        let mut lookups = counter(encoder, "dns_lookups", "Lookups of endpoints' names")?;
+        let status = &self.state.lookups;
+        for (result, counter) in [("ok", &status.ok), ("failed", &status.failed)] {
+            count(
+                &mut lookups,
+                [("result", result)],
+                counter.load(Ordering::Relaxed),
+            )?;
+        }
         counter(
             encoder,
             "plugins_rejected",

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     time::{Instant, SystemTime},
 };
 
@@ -14,13 +15,16 @@ use crate::{
 
 #[derive(Serialize)]
 struct PoolView<'a> {
+    /// Names without an address.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    unresolved: &'a [String],
     endpoints: Vec<EndpointView<'a>>,
 }
 
 #[derive(Serialize)]
 struct EndpointView<'a> {
     id: &'a str,
-    address: String,
+    address: SocketAddr,
     weight: u16,
     state: &'static str,
     /// Whether it may be chosen for a request of a session that sticks to it.
@@ -44,7 +48,14 @@ pub(super) fn json(snapshot: &Snapshot) -> Result<String, serde_json::Error> {
         let pool = &running.pool;
         let endpoints = (0..pool.endpoints.len()).filter_map(|index| view(pool, index, now));
         let endpoints = endpoints.collect();
-        (pool.name.as_str(), PoolView { endpoints })
+        let unresolved = &pool.unresolved;
+        (
+            pool.name.as_str(),
+            PoolView {
+                unresolved,
+                endpoints,
+            },
+        )
     });
     let pools: BTreeMap<_, _> = pools.collect();
     serde_json::to_string_pretty(&pools).map(|text| text + "\n")
@@ -57,10 +68,7 @@ fn view(pool: &Pool, index: usize, now: Instant) -> Option<EndpointView<'_>> {
     let (cause, detail, since) = why(pool, index, state, now);
     Some(EndpointView {
         id: &key.id,
-        address: match key.host.contains(':') {
-            true => format!("[{}]:{}", key.host, key.port),
-            false => format!("{}:{}", key.host, key.port),
-        },
+        address: key.address,
         weight: pool.weights.get(index).copied().unwrap_or(0),
         state: state.token(),
         available: pool.is_available(index, now),

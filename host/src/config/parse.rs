@@ -33,6 +33,7 @@ pub(super) fn config(source: Source) -> Result<Config, ConfigError> {
         access_log: check.access_log(raw.access_log),
         timeouts: check.timeouts(&raw.timeouts),
         limits: check.limits(&raw.limits),
+        dns: check.dns(raw.dns),
         listeners: check.listeners(raw.listeners, admin, &raw.pools),
         pools: check.pools(raw.pools, has_plugins),
         source: source.clone(),

@@ -42,9 +42,21 @@ tables! {
         #[serde(default)]
         limits: Limits,
         #[serde(default)]
+        dns: Dns,
+        #[serde(default)]
         listeners: Vec<Listener>,
         #[serde(default)]
         pools: BTreeMap<String, Pool>,
+    }
+    Dns {
+        servers: Option<Vec<String>>,
+        timeout: Option<Duration>,
+        attempts: Option<i64>,
+        min_ttl: Option<Duration>,
+        max_ttl: Option<Duration>,
+        max_addresses: Option<i64>,
+        family: Option<String>,
+        allow_loopback: Option<bool>,
     }
     Plugins {
         dir: String,

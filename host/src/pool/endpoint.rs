@@ -1,6 +1,7 @@
 //! One server of a pool, with what all workers know of it.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -21,10 +22,10 @@ pub struct EndpointKey {
     pub pool: String,
     /// Its id in the pool.
     pub id: String,
-    /// DNS name or IP address.
+    /// DNS name or IP address, as configured.
     pub host: String,
-    /// 1 to 65535.
-    pub port: u16,
+    /// Where it is reached: what `host` is, or one of the addresses that it has.
+    pub address: SocketAddr,
 }
 
 /// An endpoint; lives as long as a snapshot names it.

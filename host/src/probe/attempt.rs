@@ -1,7 +1,7 @@
 //! One probe: a connection of its own, TLS under the pool's trust, `GET`, and whether the
 //! answer is as it must be.
 
-use std::{fmt, future::poll_fn, io, pin::Pin, time::Duration};
+use std::{future::poll_fn, io, net::SocketAddr, pin::Pin, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, Uri, Version, header};
 use http_body::Body as _;
@@ -31,23 +31,9 @@ const BODY_SEARCHED: usize = 64 << 10;
 /// Where a probe goes and what it asks.
 #[derive(Clone, PartialEq)]
 pub(super) struct Question {
-    host: String,
-    port: u16,
+    pub(super) address: SocketAddr,
     transport: Transport,
     authority: HeaderValue,
-}
-
-/// Displays as `10.0.0.4:443`.
-pub(super) struct Address<'a>(&'a Question);
-
-impl fmt::Display for Address<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Question { host, port, .. } = self.0;
-        match host.contains(':') {
-            true => write!(out, "[{host}]:{port}"),
-            false => write!(out, "{host}:{port}"),
-        }
-    }
 }
 
 impl Question {
@@ -57,29 +43,30 @@ impl Question {
         transport: &Transport,
         rules: &config::Probe,
     ) -> Self {
-        let key = &endpoint.key;
-        let question = Self {
-            host: key.host.clone(),
-            port: rules.port.unwrap_or(key.port),
-            transport: match rules.encrypted {
-                true => transport.clone(),
-                false => Transport::Plain,
-            },
-            authority: HeaderValue::from_static(""),
-        };
+        let mut address = endpoint.key.address;
+        address.set_port(rules.port.unwrap_or(address.port()));
         let named = rules.host.clone().or_else(|| {
             let authority = pool.authority.as_ref()?;
             HeaderValue::from_str(authority.as_str()).ok()
         });
-        let own = || HeaderValue::try_from(question.address().to_string()).ok();
+        let own = || {
+            let key = &endpoint.key;
+            let own = match key.host.contains(':') {
+                true => format!("[{}]:{}", key.host, address.port()),
+                false => format!("{}:{}", key.host, address.port()),
+            };
+            HeaderValue::try_from(own).ok()
+        };
         Self {
-            authority: named.or_else(own).unwrap_or(question.authority.clone()),
-            ..question
+            address,
+            transport: match rules.encrypted {
+                true => transport.clone(),
+                false => Transport::Plain,
+            },
+            authority: named
+                .or_else(own)
+                .unwrap_or(HeaderValue::from_static("localhost")),
         }
-    }
-
-    pub(super) fn address(&self) -> Address<'_> {
-        Address(self)
     }
 }
 
@@ -118,7 +105,7 @@ pub(super) async fn probe(question: &Question, rules: &config::Probe) -> Result<
 }
 
 async fn ask(question: &Question, rules: &config::Probe) -> Result<(), ProbeError> {
-    let stream = TcpStream::connect((question.host.as_str(), question.port))
+    let stream = TcpStream::connect(question.address)
         .await
         .map_err(|error| ProbeError::Upstream(connect_error(&error)))?;
     // Dropped with this future, and its task with it: a probe that is too late ends whole.

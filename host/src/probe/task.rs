@@ -67,7 +67,7 @@ fn tell(job: &Job, probed: Probed, error: Option<ProbeError>) {
     };
     match &error {
         Some(error) => tracing::warn!(
-            pool = key.pool, endpoint = key.id, address = %job.question.address(),
+            pool = key.pool, endpoint = key.id, address = %job.question.address,
             cause = verdict.cause, "endpoint is unhealthy: {error}"
         ),
         None if before == Probed::Unhealthy => {

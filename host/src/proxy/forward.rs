@@ -24,7 +24,7 @@ use crate::{
     headers,
     local::LocalPool,
     plugin::Outcome,
-    pool::{Choice, Endpoint, Wanted},
+    pool::{Choice, Endpoint, Pool, Wanted},
     tls,
     upstream::{self, BodyError, Connection, RequestBody, ResponseBody, Transport, Upload},
 };
@@ -102,9 +102,7 @@ impl Exchange<'_> {
             }
             tried.push(choice.index);
         }
-        Err(last_error.unwrap_or_else(|| GatewayError::NoEndpoint {
-            pool: local.running.pool.name.clone(),
-        }))
+        Err(last_error.unwrap_or_else(|| no_endpoint(&local.running.pool)))
     }
 
     fn sending(&mut self, body: Incoming) -> Sending {
@@ -190,8 +188,7 @@ impl Exchange<'_> {
             .connections
             .add(1);
         match upstream::connect(
-            &endpoint.key.host,
-            endpoint.key.port,
+            endpoint.key.address,
             transport,
             name,
             &pool.timeouts,
@@ -394,6 +391,22 @@ fn framing(response: &http::Response<Incoming>) -> Framing {
     }
 }
 
+fn no_endpoint(pool: &Pool) -> GatewayError {
+    match pool
+        .unresolved
+        .first()
+        .filter(|_| pool.endpoints.is_empty())
+    {
+        Some(name) => GatewayError::Upstream {
+            endpoint: name.clone(),
+            error: UpstreamError::Dns("no lookup has found one".to_owned()),
+        },
+        None => GatewayError::NoEndpoint {
+            pool: pool.name.clone(),
+        },
+    }
+}
+
 /// Another endpoint may have room; a request that has waited once does not wait again.
 fn no_room(error: UpstreamError) -> Failed {
     let next = match error {
@@ -408,7 +421,7 @@ fn report(endpoint: &Endpoint, error: &UpstreamError) {
         tracing::warn!(
             pool = endpoint.key.pool,
             endpoint = endpoint.key.id,
-            address = format_args!("{}:{}", endpoint.key.host, endpoint.key.port),
+            address = %endpoint.key.address,
             cause = error.cause().token(),
             "{error}"
         );

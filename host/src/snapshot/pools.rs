@@ -1,14 +1,17 @@
 //! From a configured pool to a running one.
 
-use std::{path::Path, sync::Arc, time::Instant};
+mod members;
+
+use std::{path::Path, sync::Arc};
 
 use rustls_pki_types::ServerName;
 
 use super::{RunningPool, Snapshot};
 use crate::{
     config::{self, Config, ConfigError, PinnedCertificate, PoolTls, Protocol, Role, Trust},
+    names::Addresses,
     plugin::{Digest, PoolFacts, Version},
-    pool::{Drain, Endpoint, EndpointKey, Member, Pool},
+    pool::{Endpoint, Pool},
     tls,
     upstream::Transport,
 };
@@ -63,33 +66,60 @@ pub(super) fn build(
     config: &Config,
     pool: &config::Pool,
     plugins: &[Arc<Version>],
+    addresses: &Addresses,
     previous: Option<&Snapshot>,
 ) -> Result<RunningPool, ConfigError> {
     let before = previous
         .and_then(|snapshot| snapshot.pools.get(snapshot.pool(&pool.name)?))
         .map(Arc::as_ref);
     let trust = TrustMaterial::read(pool);
-    let context = context(config, pool, &trust, before)?;
-    let mut members: Vec<_> = pool
-        .endpoints
-        .iter()
-        .map(|endpoint| member(config, pool, endpoint, before))
-        .collect();
-    members.extend(leaving(pool, before, Instant::now()));
+    let parts = Parts {
+        context: context(config, pool, &trust, before)?,
+        affinity: affinity(config, pool, plugins)?,
+        trust,
+    };
+    assemble(config, pool, parts, addresses, before)
+}
+
+/// The pool of before with other addresses.
+pub(super) fn readdressed(
+    config: &Config,
+    pool: &config::Pool,
+    addresses: &Addresses,
+    before: &RunningPool,
+) -> Result<RunningPool, ConfigError> {
+    let parts = Parts {
+        context: before.context.clone(),
+        affinity: before.affinity,
+        trust: before.trust.clone(),
+    };
+    assemble(config, pool, parts, addresses, Some(before))
+}
+
+/// What a pool has besides its endpoints.
+struct Parts {
+    context: Option<Arc<rustls::ClientConfig>>,
+    affinity: Option<usize>,
+    trust: TrustMaterial,
+}
+
+fn assemble(
+    config: &Config,
+    pool: &config::Pool,
+    parts: Parts,
+    addresses: &Addresses,
+    before: Option<&RunningPool>,
+) -> Result<RunningPool, ConfigError> {
+    let (members, unresolved) = members::of(config, pool, addresses, before);
     let transports = members
         .iter()
         .enumerate()
         .map(|(index, member)| {
-            transport(
-                config,
-                pool,
-                index,
-                &member.endpoint.key.host,
-                context.as_ref(),
-            )
+            let host = &member.endpoint.key.host;
+            transport(config, pool, index, host, parts.context.as_ref())
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let running = Pool::new(pool, authority(config, pool)?, members);
+    let running = Pool::new(pool, authority(config, pool)?, members, unresolved);
     Ok(RunningPool {
         facts: PoolFacts {
             name: pool.name.clone(),
@@ -100,11 +130,12 @@ pub(super) fn build(
                 .map(|endpoint| endpoint.key.id.clone())
                 .collect(),
         },
-        affinity: affinity(config, pool, plugins)?,
+        affinity: parts.affinity,
         server_name_from: pool.server_name_from,
-        transports: own_sessions(transports, &running, &trust, before),
+        transports: own_sessions(transports, &running, &parts.trust, before),
         pool: Arc::new(running),
-        trust,
+        context: parts.context,
+        trust: parts.trust,
     })
 }
 
@@ -119,10 +150,7 @@ fn context(
     };
     let kept = before
         .filter(|before| before.trust == *trust)
-        .and_then(|before| match before.transports.first() {
-            Some(Transport::Tls(context, _)) => Some(Arc::clone(context)),
-            _ => None,
-        });
+        .and_then(|before| before.context.clone());
     match kept {
         Some(context) => Ok(Some(context)),
         None => tls::upstream::client_config(rules, tls)
@@ -183,61 +211,6 @@ fn own_sessions(
         .zip(&pool.endpoints)
         .map(own)
         .collect()
-}
-
-fn member(
-    config: &Config,
-    pool: &config::Pool,
-    endpoint: &config::Endpoint,
-    before: Option<&RunningPool>,
-) -> Member {
-    let key = EndpointKey {
-        pool: pool.name.clone(),
-        id: endpoint.id.clone(),
-        host: endpoint.host.clone(),
-        port: endpoint.port,
-    };
-    let known = before
-        .and_then(|before| before.pool.endpoints.get(before.pool.position(&key.id)?))
-        .filter(|known| known.key == key);
-    // A pool that is new as a whole has nobody who could take the load meanwhile.
-    let joined = before.map(|_| Instant::now());
-    Member {
-        endpoint: match known {
-            Some(known) => Arc::clone(known),
-            None => Arc::new(Endpoint::new(key, config.workers.get(), joined)),
-        },
-        weight: endpoint.weight,
-        drain: match endpoint.drain {
-            true => Drain::Marked,
-            false => Drain::No,
-        },
-    }
-}
-
-/// The endpoints of before that the configuration does not name any more and that sessions
-/// may still stick to.
-fn leaving(
-    pool: &config::Pool,
-    before: Option<&RunningPool>,
-    now: Instant,
-) -> impl Iterator<Item = Member> {
-    let known = before.into_iter().flat_map(|before| {
-        let pool = &before.pool;
-        pool.endpoints.iter().zip(&pool.drains)
-    });
-    let named = |id: &str| pool.endpoints.iter().any(|endpoint| endpoint.id == id);
-    known.filter_map(move |(endpoint, drain)| {
-        let until = match drain {
-            Drain::Leaves(until) => *until,
-            Drain::No | Drain::Marked => now + pool.fitness.drain_for,
-        };
-        (until > now && !named(&endpoint.key.id)).then(|| Member {
-            endpoint: Arc::clone(endpoint),
-            weight: 0,
-            drain: Drain::Leaves(until),
-        })
-    })
 }
 
 fn authority(

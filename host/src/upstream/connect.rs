@@ -1,4 +1,4 @@
-//! A new connection to an endpoint: name lookup, TCP, TLS under the pool's trust, HTTP/1.1.
+//! A new connection to an endpoint: TCP, TLS under the pool's trust, HTTP/1.1.
 //! Not a byte of a request is sent before the endpoint's certificate has been accepted.
 
 use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
@@ -6,10 +6,7 @@ use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 use hyper::{client::conn::http1, rt};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::timeout,
-};
+use tokio::{net::TcpStream, time::timeout};
 
 use super::{Connection, Idle, Name, RequestBody, Transport};
 use crate::{config::PoolTimeouts, error::UpstreamError, tls};
@@ -21,15 +18,14 @@ const MAX_HEAD: usize = 256 << 10;
 /// Opens a connection that will return to `home` after its requests; under `name`, where that
 /// is the request's own. `permit` is dropped when the connection ends.
 pub async fn connect(
-    host: &str,
-    port: u16,
+    address: SocketAddr,
     transport: &Transport,
     name: &Name,
     timeouts: &PoolTimeouts,
     home: &Rc<Idle>,
     permit: impl Sized + 'static,
 ) -> Result<Connection, UpstreamError> {
-    let stream = timeout(timeouts.connect, connect_tcp(host, port))
+    let stream = timeout(timeouts.connect, connect_tcp(address))
         .await
         .unwrap_or(Err(UpstreamError::ConnectTimeout(timeouts.connect)))?;
     let mut connection = match transport {
@@ -44,29 +40,12 @@ pub async fn connect(
     Ok(connection)
 }
 
-async fn connect_tcp(host: &str, port: u16) -> Result<TcpStream, UpstreamError> {
-    let mut failure = UpstreamError::Dns(format!("{host} has no address"));
-    for address in addresses(host, port).await? {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
-                // Requests are written whole; waiting for more to send would only delay them.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Err(error) => failure = connect_error(&error),
-        }
-    }
-    Err(failure)
-}
-
-async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, UpstreamError> {
-    if let Ok(ip) = host.parse() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
-    }
-    match lookup_host((host, port)).await {
-        Ok(found) => Ok(found.collect()),
-        Err(error) => Err(UpstreamError::Dns(error.to_string())),
-    }
+async fn connect_tcp(address: SocketAddr) -> Result<TcpStream, UpstreamError> {
+    let stream = TcpStream::connect(address).await;
+    let stream = stream.map_err(|error| connect_error(&error))?;
+    // Requests are written whole; waiting for more to send would only delay them.
+    let _ = stream.set_nodelay(true);
+    Ok(stream)
 }
 
 fn connect_error(error: &io::Error) -> UpstreamError {

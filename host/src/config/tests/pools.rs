@@ -3,16 +3,19 @@
 use super::*;
 use std::time::Duration;
 
-use crate::config::{Balance, HashOn, Pool};
+use crate::config::{Balance, Family, HashOn, Pool};
 
-/// A pool with these lines in its table.
-fn pool(lines: &str) -> Pool {
-    let text = format!(
+/// A file with a pool that has these lines in its table.
+fn text(lines: &str) -> String {
+    format!(
         "[[listeners]]\nname = \"l\"\naddress = \"127.0.0.1:1\"\n\
          tls.certificates = [{{ chain = \"a\", key = \"b\" }}]\n\
          [pools.web]\ntrust.public = true\nendpoints = [\"10.0.0.4:443\"]\n{lines}\n"
-    );
-    parse(&text).unwrap().pools.remove(0)
+    )
+}
+
+fn pool(lines: &str) -> Pool {
+    parse(&text(lines)).unwrap().pools.remove(0)
 }
 
 #[test]
@@ -104,4 +107,19 @@ fn endpoints_have_no_limits_unless_told() {
         (limits.requests, limits.connections, limits.queue),
         (Some(10), Some(5), 0)
     );
+}
+
+#[test]
+fn names_are_looked_up_as_documented() {
+    let dns = parse(&text("")).unwrap().dns;
+    assert_eq!(
+        (dns.servers.len(), dns.attempts, dns.max_addresses),
+        (0, 2, 64)
+    );
+    let second = Duration::from_secs(1);
+    assert_eq!(
+        (dns.timeout, dns.min_ttl, dns.max_ttl),
+        (2 * second, 5 * second, 3600 * second)
+    );
+    assert_eq!((dns.family, dns.allow_loopback), (Family::Both, false));
 }

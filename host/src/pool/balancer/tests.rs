@@ -25,8 +25,8 @@ pub(in crate::pool) fn pool_with(lines: &str, weights: &[u16]) -> Pool {
         let key = EndpointKey {
             pool: "p".into(),
             id: id.to_string(),
-            host: "h".into(),
-            port: 1,
+            host: "127.0.0.1".into(),
+            address: ([127, 0, 0, 1], 1).into(),
         };
         Member {
             endpoint: Arc::new(Endpoint::new(key, 1, None)),
@@ -34,7 +34,7 @@ pub(in crate::pool) fn pool_with(lines: &str, weights: &[u16]) -> Pool {
             drain: Drain::No,
         }
     });
-    Pool::new(&configured(lines), None, members.collect())
+    Pool::new(&configured(lines), None, members.collect(), Vec::new())
 }
 
 fn pool(weights: &[u16]) -> Pool {
