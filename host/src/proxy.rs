@@ -4,6 +4,7 @@
 
 mod admit;
 mod answer;
+mod attempt;
 mod balance_key;
 mod body;
 mod decide;

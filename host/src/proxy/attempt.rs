@@ -1,0 +1,225 @@
+//! One try of a request on one connection: sent, the head of its answer awaited, and what a
+//! failure allows to do next.
+
+use std::{
+    pin::pin,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use http::{
+    HeaderValue,
+    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
+    uri::PathAndQuery,
+};
+use hyper::{body::Body as _, body::Incoming, client::conn::TrySendError};
+use tokio::time::timeout;
+
+use super::Exchange;
+use crate::{
+    error::UpstreamError,
+    headers,
+    local::LocalPool,
+    tls,
+    upstream::{Connection, RequestBody, Upload},
+};
+
+/// The body, until it is on its way.
+pub(super) struct Sending {
+    pub(super) upload: Rc<Upload>,
+    pub(super) body: Option<RequestBody>,
+    /// Whether the request may be sent a second time although a first may have arrived
+    /// (RFC 9110 §9.2.2).
+    pub(super) repeatable: bool,
+    /// How long the client may be silent.
+    pub(super) idle: Duration,
+}
+
+/// Why an attempt failed, and what that allows.
+pub(super) struct Failed {
+    pub(super) error: UpstreamError,
+    pub(super) next: Next,
+}
+
+pub(super) enum Next {
+    /// Nothing of the request was sent, and this endpoint will not do.
+    OtherEndpoint,
+    /// An idle connection had been closed by the other side; a new one may do.
+    NewConnection,
+    /// The request may have been acted on.
+    GiveUp,
+}
+
+impl Exchange<'_> {
+    pub(super) async fn attempt(
+        &mut self,
+        local: &LocalPool,
+        index: usize,
+        mut connection: Connection,
+        sending: &mut Sending,
+    ) -> Result<(http::Response<Incoming>, Connection), Failed> {
+        if let Some(endpoint) = local.running.pool.endpoints.get(index) {
+            endpoint.counters.of(self.record.worker()).requests.add(1);
+        }
+        // Connecting has its own deadlines; the wait for the answer begins here.
+        sending.upload.last.set(Instant::now());
+        let request = self.upstream_request(local, sending);
+        let limit = local.running.pool.timeouts.first_byte;
+        let reused = connection.reused;
+        match answer_of(&mut connection, request, &sending.upload, limit).await {
+            Ok(response) if response.status().is_informational() => Err(Failed {
+                error: UpstreamError::Invalid(format!(
+                    "status {} was not asked for",
+                    response.status()
+                )),
+                next: Next::GiveUp,
+            }),
+            Ok(response) => match framing(&response) {
+                Framing::Plain => Ok((response, connection)),
+                Framing::Doubtful => {
+                    connection.retire();
+                    Ok((response, connection))
+                }
+                Framing::Unknown => Err(Failed {
+                    error: UpstreamError::Invalid(
+                        "a transfer coding that is not `chunked`".to_owned(),
+                    ),
+                    next: Next::GiveUp,
+                }),
+            },
+            Err(NoAnswer::Unsent(body)) => {
+                sending.body = Some(body);
+                Err(Failed {
+                    error: UpstreamError::Closed,
+                    next: next_connection(reused),
+                })
+            }
+            Err(NoAnswer::Failed(error)) => {
+                let raced = reused && sending.repeatable && matches!(error, UpstreamError::Closed);
+                Err(Failed {
+                    error,
+                    next: if raced {
+                        Next::NewConnection
+                    } else {
+                        Next::GiveUp
+                    },
+                })
+            }
+        }
+    }
+
+    /// The request as it goes on the wire: origin form, the authority as `Host`.
+    fn upstream_request(
+        &self,
+        local: &LocalPool,
+        sending: &mut Sending,
+    ) -> http::Request<RequestBody> {
+        let head = &self.request.head;
+        let body = sending.body.take();
+        let body = body
+            .unwrap_or_else(|| RequestBody::new(None, sending.idle, Rc::clone(&sending.upload)));
+        let mut request = http::Request::new(body);
+        *request.method_mut() = head.method.clone();
+        let target = head
+            .uri
+            .path_and_query()
+            .cloned()
+            .unwrap_or(PathAndQuery::from_static("/"));
+        *request.uri_mut() = target.into();
+        *request.headers_mut() = head.headers.clone();
+        let authority = local
+            .running
+            .pool
+            .authority
+            .as_ref()
+            .unwrap_or(&self.request.authority);
+        if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
+            request.headers_mut().insert(HOST, host);
+        }
+        if !request.body().is_end_stream() && !request.headers().contains_key(CONTENT_LENGTH) {
+            // Said aloud, since a GET of unknown length is taken to have no body.
+            let chunked = HeaderValue::from_static("chunked");
+            request.headers_mut().insert(TRANSFER_ENCODING, chunked);
+        }
+        request
+    }
+}
+
+/// How sure it is where an answer ends.
+enum Framing {
+    Plain,
+    /// Both a length and a transfer coding: the coding counts, and the connection carries
+    /// nothing more (RFC 9112 §6.1).
+    Doubtful,
+    /// A coding that the gateway would have to undo.
+    Unknown,
+}
+
+fn framing(response: &http::Response<Incoming>) -> Framing {
+    let headers = response.headers();
+    match headers::is_chunked_alone(headers) {
+        None => Framing::Plain,
+        Some(false) => Framing::Unknown,
+        Some(true) if headers.contains_key(CONTENT_LENGTH) => Framing::Doubtful,
+        Some(true) => Framing::Plain,
+    }
+}
+
+/// A connection that was new and did not take the request will not do better next time.
+fn next_connection(reused: bool) -> Next {
+    if reused {
+        Next::NewConnection
+    } else {
+        Next::OtherEndpoint
+    }
+}
+
+/// Why there is no answer.
+enum NoAnswer {
+    /// Nothing was sent; here is the body again.
+    Unsent(RequestBody),
+    Failed(UpstreamError),
+}
+
+/// Sends, and waits for the head of the answer for at most `limit` after the last byte of the
+/// request that the upstream took, or that the client has yet to send.
+async fn answer_of(
+    connection: &mut Connection,
+    request: http::Request<RequestBody>,
+    upload: &Upload,
+    limit: Duration,
+) -> Result<http::Response<Incoming>, NoAnswer> {
+    let mut answer = pin!(connection.send(request));
+    loop {
+        let spent = upload.last.get().elapsed();
+        match timeout(limit.saturating_sub(spent), &mut answer).await {
+            Ok(Ok(response)) => return Ok(response),
+            Ok(Err(error)) => return Err(no_answer(error)),
+            // The client is slow, not the upstream; the body's own deadline sees to it.
+            Err(_) if upload.starved.get() => upload.last.set(Instant::now()),
+            Err(_) if upload.last.get().elapsed() < limit => {}
+            Err(_) => return Err(NoAnswer::Failed(UpstreamError::FirstByteTimeout(limit))),
+        }
+    }
+}
+
+fn no_answer(mut error: TrySendError<http::Request<RequestBody>>) -> NoAnswer {
+    match error.take_message() {
+        Some(request) => NoAnswer::Unsent(request.into_body()),
+        None => NoAnswer::Failed(send_error(&error.into_error())),
+    }
+}
+
+fn send_error(error: &hyper::Error) -> UpstreamError {
+    if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
+        return UpstreamError::Invalid(error.to_string());
+    }
+    let source =
+        std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    match source.map(tls::upstream::failure) {
+        Some(failure @ tls::upstream::HandshakeFailure::Tls(_)) => {
+            UpstreamError::Handshake(failure)
+        }
+        _ => UpstreamError::Closed,
+    }
+}
