@@ -94,7 +94,8 @@ impl Request {
         known.map_or_else(|| self.raw.scheme(), TargetUri::scheme)
     }
 
-    /// Host and, when the client named one, port: `shop.example:8443`. Lower-case.
+    /// Host and, when the client named another than the scheme's own, port:
+    /// `shop.example:8443`. Lower-case, no final dot.
     #[must_use]
     pub fn authority(&self) -> &str {
         self.uri().authority()
@@ -107,7 +108,8 @@ impl Request {
         self.uri().host()
     }
 
-    /// The path, percent-encoded as sent, starting with `/`; `*` for `OPTIONS *`.
+    /// The path, percent-encoded, starting with `/`; `*` for `OPTIONS *`. In the normal form that
+    /// the upstream gets too, unless the listener says `paths = "as-sent"`.
     #[must_use]
     pub fn path(&self) -> &str {
         self.uri().path()
@@ -119,7 +121,8 @@ impl Request {
         self.uri().query()
     }
 
-    /// The target URI that the client asked for, whatever plugins made of it since.
+    /// The target URI that the client asked for, whatever plugins made of it since: path and
+    /// query as sent, the authority in its normal form.
     #[must_use]
     pub fn original_uri(&self) -> &str {
         self.original().as_str()
@@ -131,7 +134,7 @@ impl Request {
         self.original().authority()
     }
 
-    /// Path and query that the client asked for, whatever plugins made of them since.
+    /// Path and query that the client asked for, as sent, whatever became of them since.
     #[must_use]
     pub fn original_target(&self) -> &str {
         self.original().target()

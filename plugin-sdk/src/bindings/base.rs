@@ -416,7 +416,8 @@ pub mod witgate {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// The target URI that the client asked for, whatever plugins made of it since.
+            /// The target URI that the client asked for, whatever plugins made of it since: path and
+            /// query as sent, the authority in its normal form.
             #[allow(async_fn_in_trait)]
             pub fn original_uri() -> _rt::String {
                 unsafe {
@@ -473,7 +474,8 @@ pub mod witgate {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Host and, when the client named one, port: `shop.example:8443`. Lower-case.
+            /// Host and, when the client named another than the scheme's own, port:
+            /// `shop.example:8443`. Lower-case, no final dot.
             #[allow(async_fn_in_trait)]
             pub fn authority() -> _rt::String {
                 unsafe {
@@ -550,7 +552,8 @@ pub mod witgate {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// The path, percent-encoded as sent, starting with `/`; `*` for `OPTIONS *`.
+            /// The path, percent-encoded, starting with `/`; `*` for `OPTIONS *`. In the normal form that
+            /// the upstream gets too, unless the listener says `paths = "as-sent"`.
             #[allow(async_fn_in_trait)]
             pub fn path() -> _rt::String {
                 unsafe {
