@@ -27,7 +27,7 @@ use project::Project;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Task {
-    /// Makes sure that this machine can compile the gateway and its plugins
+    /// Makes sure that this machine can compile the gateway and its plugins, and run the tests
     Setup,
     /// Builds the gateway, the reference plugins and the plugins of the tests
     Plugins,
@@ -64,16 +64,20 @@ fn main() -> ExitCode {
 fn run(task: Task) -> anyhow::Result<()> {
     let project = Project::find()?;
     match task {
-        Task::Setup => setup::run(&project),
+        Task::Setup => {
+            setup::build(&project)?;
+            setup::tests(&project)
+        }
         Task::Plugins => prepare(&project),
         Task::Demo { check } => {
-            setup::run(&project)?;
+            setup::build(&project)?;
             build::host(&project)?;
             build::plugins(&project)?;
             demo::run(&project, check)
         }
         Task::Test { arguments } => {
             prepare(&project)?;
+            setup::tests(&project)?;
             step::step("Run every test", || {
                 let mut cargo = project.cargo("test");
                 command::run(cargo.arg("--workspace").args(arguments))
@@ -83,9 +87,9 @@ fn run(task: Task) -> anyhow::Result<()> {
     }
 }
 
-/// What the tests need.
+/// The binaries that the tests run, and what they load.
 fn prepare(project: &Project) -> anyhow::Result<()> {
-    setup::run(project)?;
+    setup::build(project)?;
     build::host(project)?;
     build::plugins(project)?;
     build::guests(project)

@@ -4,6 +4,7 @@
 //! user may; else it says what to install. What is there is never changed.
 
 mod apt;
+mod peers;
 
 use std::{process::Command, time::Duration};
 
@@ -19,8 +20,8 @@ use crate::{
 /// The target's standard library has 20 MB.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(180);
 
-/// Checks for everything and installs what is missing.
-pub(crate) fn run(project: &Project) -> Result<()> {
+/// What building and the demo need: checks for it and installs what is missing.
+pub(crate) fn build(project: &Project) -> Result<()> {
     step(
         "Look for a C compiler, curl, openssl and a compiler for wasm",
         || {
@@ -30,6 +31,13 @@ pub(crate) fn run(project: &Project) -> Result<()> {
             wasm(project)
         },
     )
+}
+
+/// What the tests need besides, see [`peers`].
+pub(crate) fn tests(project: &Project) -> Result<()> {
+    step("Look for nginx, node, nghttp2 and Python", || {
+        peers::run(project)
+    })
 }
 
 /// The TLS library has C in it.

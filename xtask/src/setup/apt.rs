@@ -1,6 +1,6 @@
 //! Packages of Debian and Ubuntu, installed where this user may.
 
-use std::{process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -23,6 +23,32 @@ pub(super) fn install(packages: &[&str], what: &str) -> Result<()> {
     let mut update = apt_get().with_context(by_hand)?;
     command::run_quietly(update.arg("update"), LIMIT).with_context(by_hand)?;
     add(packages).with_context(by_hand)
+}
+
+/// Unpacks a package into a folder of ours; nothing is installed, and nothing started.
+pub(super) fn unpack(package: &str, into: &Path) -> Result<()> {
+    let by_hand = || format!("{package} is missing, and could not be fetched: install it");
+    if download(package, into).is_err() {
+        // The lists are old, or there are none yet.
+        let mut update = apt_get().with_context(by_hand)?;
+        command::run_quietly(update.arg("update"), LIMIT).with_context(by_hand)?;
+        download(package, into).with_context(by_hand)?;
+    }
+    Ok(())
+}
+
+fn download(package: &str, into: &Path) -> Result<()> {
+    eprintln!("    apt-get download {package}");
+    let dir = tempfile::tempdir()?;
+    let mut download = Command::new("apt-get");
+    download.args(["download", package]).current_dir(dir.path());
+    command::run_quietly(&mut download, LIMIT)?;
+    let file = fs::read_dir(dir.path())?
+        .next()
+        .context("apt-get brought no file")??;
+    let mut unpack = Command::new("dpkg-deb");
+    unpack.arg("--extract").arg(file.path()).arg(into);
+    command::run_quietly(&mut unpack, LIMIT)
 }
 
 /// Installs Debian's compiler, its library's sources and the newest linker for wasm.
