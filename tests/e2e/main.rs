@@ -23,6 +23,7 @@ mod listeners;
 mod plugin_faults;
 mod pools;
 mod probes;
+mod real_clients;
 mod routing;
 mod streaming;
 mod swaps;

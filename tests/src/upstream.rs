@@ -3,6 +3,7 @@
 
 mod answers;
 mod counted;
+mod representations;
 
 use std::{
     net::SocketAddr,
@@ -28,6 +29,7 @@ use crate::certs::Identity;
 
 pub use answers::Echo;
 use counted::Counted;
+pub use representations::GZIP;
 
 /// A running upstream server; stops when dropped.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! `/bytes/N` streams N bytes · `/count` says how many bytes the body had · `/slow/MS` echoes
 //! after a pause · `/hold` echoes once released · `/hang` never answers · `/status/N` ·
 //! `/trailers`, `/chunked`, `/cookies`, `/hop-by-hop` have a message of that kind · `/cut/N`
-//! promises N bytes, sends half and closes.
+//! promises N bytes, sends half and closes · `representations` has more.
 
 use std::{io, sync::Arc, sync::atomic::Ordering, time::Duration};
 
@@ -13,7 +13,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Frame, Incoming};
 use serde::{Deserialize, Serialize};
 
-use super::State;
+use super::{State, representations};
 use crate::body::{self, Body};
 
 /// A request as the upstream saw it; the body of an echo.
@@ -56,6 +56,7 @@ pub(super) async fn answer(request: Request<Incoming>, state: Arc<State>) -> Ans
         ("/bytes", Some(length)) => Ok(Response::new(body::zeros(length))),
         ("/cut", Some(length)) => cut(length),
         ("/status", Some(status)) => bare(status),
+        ("/redirect", Some(status)) => representations::redirect(status),
         ("/slow", Some(ms)) => slow(request, &state, ms).await,
         _ => answer_word(&path, request, &state).await,
     }
@@ -64,7 +65,10 @@ pub(super) async fn answer(request: Request<Incoming>, state: Arc<State>) -> Ans
 async fn answer_word(path: &str, request: Request<Incoming>, state: &State) -> Answer {
     match path {
         "/count" => count(request).await,
+        "/gzip" => Ok(representations::gzip()),
         "/hold" => hold(request, state).await,
+        "/letters" => Ok(representations::letters(&request)),
+        "/mirror" => Ok(representations::mirror(request)),
         "/hang" => std::future::pending().await,
         "/trailers" => Ok(trailers()),
         "/chunked" => Ok(chunked()),
