@@ -8,6 +8,7 @@
 mod affinity;
 mod cli;
 mod client_certificates;
+mod compared_with_nginx;
 mod dns;
 mod early_answers;
 mod errors;
