@@ -19,6 +19,7 @@ mod pins;
 mod pools;
 mod raw;
 mod requests;
+mod retries;
 mod sidecar;
 mod tls;
 mod units;
@@ -37,6 +38,7 @@ pub use error::{ConfigError, Problem};
 pub use health::{Ejection, Fitness, Probe, Statuses};
 pub use opening::{HttpsRedirect, ProxyProtocol};
 pub use requests::{EncodedSlashes, Paths, Requests, Slashes, Trace, Underscores};
+pub use retries::{Retries, RetryOn};
 pub use sidecar::{Role, Sidecar};
 pub use tls::{
     CertificateFiles, ClientCertificates, ClientIdentity, ClientMode, Hosts, ListenerTls, PoolTls,
@@ -173,6 +175,9 @@ pub struct Timeouts {
     pub request_head: Duration,
     /// Between two reads of a body, either way. Default 60 s.
     pub body_idle: Duration,
+    /// Bytes that a client must send or take each second while the gateway waits for it; 0 for
+    /// any number. 0 to 1 MiB, default 240.
+    pub body_min_rate: u64,
     /// How long running requests may take after SIGTERM. Default 30 s.
     pub shutdown_grace: Duration,
 }
@@ -260,6 +265,8 @@ pub struct Pool {
     pub fitness: Fitness,
     /// How much each endpoint may have at a time.
     pub limits: EndpointLimits,
+    /// When a request is tried again.
+    pub retries: Retries,
 }
 
 /// How a pool's endpoints are spoken to.
@@ -298,6 +305,8 @@ pub struct PoolTimeouts {
     pub first_byte: Duration,
     /// How long an unused connection is kept. Default 60 s.
     pub idle: Duration,
+    /// From a request's head to the last byte of its answer. Default: no limit.
+    pub request: Option<Duration>,
 }
 
 /// What upstream certificates a pool accepts.

@@ -29,7 +29,7 @@ use self::{
 use crate::{
     config::Limits,
     error::{ConnectionFault, GatewayError},
-    local::OpenConnection,
+    local::{OpenConnection, StreamWatch},
     plugin::{Connection, TlsSession},
     proxy,
     tls::{
@@ -154,7 +154,11 @@ async fn serve_http<S>(
 {
     let peer = connection.peer;
     let open = Rc::new(open);
-    let stream = ClientStream::new(stream, body_idle(&open));
+    let watch = Rc::new(StreamWatch::default());
+    if !http2 {
+        open.stream.set(Rc::clone(&watch));
+    }
+    let stream = ClientStream::new(stream, body_idle(&open), watch);
     let served = match http2 {
         true => serve_h2(&open, stream, connection).await,
         false => serve_h1(&open, stream, connection, manner).await,

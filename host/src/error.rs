@@ -72,6 +72,12 @@ pub enum GatewayError {
     /// The client stopped sending its body.
     #[error("no byte of the request body within {0:?}")]
     RequestBodyTimeout(Duration),
+    /// The client sent its body too slowly.
+    #[error("the request body came with less than {0} bytes a second")]
+    RequestBodySlow(u64),
+    /// The request's time was over before an answer began.
+    #[error("no answer within the request's {0:?}")]
+    RequestTimeout(Duration),
     /// The client's body ended in an error.
     #[error("the request body could not be read: {0}")]
     RequestBody(String),
@@ -201,6 +207,8 @@ impl GatewayError {
             Self::NoClientCertificate => Cause::ClientCertificateMissing,
             Self::ClientCertificate(_) => Cause::ClientCertificateRefused,
             Self::RequestBodyTimeout(_) => Cause::RequestBodyTimeout,
+            Self::RequestBodySlow(_) => Cause::RequestBodySlow,
+            Self::RequestTimeout(_) => Cause::RequestTimeout,
             Self::RequestBody(_) => Cause::RequestBodyFailed,
             Self::NoRoute => Cause::NoRoute,
             Self::NoEndpoint { .. } => Cause::NoEndpoint,
@@ -221,6 +229,7 @@ impl GatewayError {
                 | Self::BodyTooLarge { .. }
                 | Self::RequestBody(_)
                 | Self::RequestBodyTimeout(_)
+                | Self::RequestBodySlow(_)
         )
     }
 

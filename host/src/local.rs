@@ -12,7 +12,7 @@ use std::{
 };
 
 pub use snapshot::{LocalPool, LocalSnapshot};
-pub use stream_watch::{CurrentStream, StreamWatch};
+pub use stream_watch::{CurrentStream, Cut, StreamWatch};
 use tokio::sync::Notify;
 
 use crate::{

@@ -177,6 +177,15 @@ impl EndpointCounters {
     }
 }
 
+/// How often the requests of one pool were tried again.
+#[derive(Debug, Default)]
+pub struct RetryCounters {
+    /// Tries after the first.
+    pub made: Counter,
+    /// Tries that the pool's budget did not allow.
+    pub refused: Counter,
+}
+
 /// Upper bounds of the buckets, seconds; the last, which is written `+Inf`, holds everything.
 pub const BUCKETS: [f64; 12] = [
     0.0005,

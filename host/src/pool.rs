@@ -3,6 +3,7 @@
 //! what a worker keeps to itself (its turn in the rotation) is in [`Balancer`].
 
 mod balancer;
+mod budget;
 mod endpoint;
 mod fitness;
 mod hash;
@@ -19,13 +20,17 @@ use std::{
 use http::uri::Authority;
 
 pub use balancer::{Balancer, Choice, Wanted};
+pub use budget::RetryBudget;
 pub use endpoint::{ConnectionPermit, Endpoint, EndpointKey, Probes};
 pub use fitness::EndpointState;
 pub use hash::hash_key;
 pub use health::{Failure, Health, Probed, Verdict};
 pub use slots::{Full, Slots};
 
-use crate::config;
+use crate::{
+    config,
+    metrics::{PerWorker, RetryCounters},
+};
 
 /// A pool of a running configuration.
 #[derive(Debug)]
@@ -44,6 +49,10 @@ pub struct Pool {
     pub fitness: config::Fitness,
     /// How much each endpoint may have at a time.
     pub limits: config::EndpointLimits,
+    /// When a request is tried again.
+    pub retries: config::Retries,
+    /// How often that was done.
+    pub retried: Arc<PerWorker<RetryCounters>>,
     /// What upstreams get as `Host`; the client's own when absent.
     pub authority: Option<Authority>,
     /// Deadlines towards endpoints.
@@ -82,12 +91,14 @@ pub enum Drain {
 }
 
 impl Pool {
-    /// A pool of these members, which stand in the order of the configuration.
+    /// A pool of these members, which stand in the order of the configuration; `retried` is
+    /// that of the pool of before, where there was one.
     pub fn new(
         config: &config::Pool,
         authority: Option<Authority>,
         members: Vec<Member>,
         unresolved: Vec<String>,
+        retried: Arc<PerWorker<RetryCounters>>,
     ) -> Self {
         let endpoints: Vec<_> = members
             .iter()
@@ -109,6 +120,8 @@ impl Pool {
             balance: config.balance.clone(),
             fitness: config.fitness.clone(),
             limits: limits(config),
+            retries: config.retries.clone(),
+            retried,
             authority,
             timeouts: config.timeouts.clone(),
             max_idle: config.max_idle,

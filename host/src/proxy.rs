@@ -13,6 +13,7 @@ mod forward;
 mod intake;
 mod normal;
 mod record;
+mod retry;
 mod session;
 
 use std::{rc::Rc, sync::Arc, time::Instant};

@@ -4,6 +4,8 @@
 
 mod body;
 mod connect;
+mod patience;
+mod replay;
 
 use std::{
     cell::RefCell,
@@ -21,6 +23,8 @@ use tokio::task::AbortHandle;
 
 pub use body::{BodyError, RequestBody, ResponseBody, Upload};
 pub use connect::connect;
+pub use patience::Deadline;
+pub use replay::Source;
 
 /// How one pool's endpoints are spoken to.
 #[derive(Debug, Clone)]

@@ -323,7 +323,7 @@ async fn fault_29_a_tls_handshake_that_never_ends_is_cut() {
 
 over_h1_and_h2! {
     async fn fault_29_a_body_that_stops_is_408(http) {
-        let (_upstream, gateway) = gateway(|setup| setup.table("[timeouts]\nbody_idle = \"300ms\"")).await;
+        let (_upstream, gateway) = gateway(|setup| setup.table("[timeouts]\nbody_idle = \"300ms\"\nbody_min_rate = 0")).await;
         let request = http::Request::post(URL).body(body::unfinished("the beginning")).unwrap();
         let answer = gateway.client(http).fetch(request).await.unwrap();
         assert_eq!((answer.status.as_u16(), answer.cause()), (408, "request-body-timeout"));

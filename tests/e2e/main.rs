@@ -27,6 +27,8 @@ mod plugin_faults;
 mod pools;
 mod probes;
 mod real_clients;
+mod request_deadline;
+mod retries;
 mod rfc9112;
 mod rfc9113;
 mod routing;

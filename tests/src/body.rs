@@ -5,11 +5,13 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper::body::{Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
 
 /// A body of any of the kinds below.
 pub type Body = UnsyncBoxBody<Bytes, io::Error>;
@@ -50,6 +52,19 @@ pub fn frames(frames: Vec<io::Result<Frame<Bytes>>>) -> Body {
     .boxed_unsync()
 }
 
+/// So many pieces of this length, with a pause before each.
+pub fn paced(length: usize, pieces: usize, pause: Duration) -> Body {
+    let piece = Bytes::from(vec![b'a'; length]);
+    let sleep = Box::pin(tokio::time::sleep(pause));
+    Paced {
+        piece,
+        pieces,
+        pause,
+        sleep,
+    }
+    .boxed_unsync()
+}
+
 /// These bytes and then, without an end, nothing.
 pub fn unfinished(bytes: impl Into<Bytes>) -> Body {
     Unfinished(Some(bytes.into())).boxed_unsync()
@@ -83,6 +98,32 @@ impl hyper::body::Body for Zeros {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left)
+    }
+}
+
+struct Paced {
+    piece: Bytes,
+    pieces: usize,
+    pause: Duration,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl hyper::body::Body for Paced {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if self.pieces == 0 {
+            return Poll::Ready(None);
+        }
+        std::task::ready!(self.sleep.as_mut().poll(cx));
+        let next = Instant::now() + self.pause;
+        self.sleep.as_mut().reset(next);
+        self.pieces -= 1;
+        Poll::Ready(Some(Ok(Frame::data(self.piece.clone()))))
     }
 }
 

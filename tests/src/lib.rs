@@ -18,6 +18,7 @@ pub mod nginx;
 pub mod peers;
 pub mod raw;
 pub mod raw_h2;
+pub mod scripted;
 pub mod tls;
 pub mod tls_server;
 pub mod upstream;

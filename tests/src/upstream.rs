@@ -210,7 +210,8 @@ impl Dropping {
     }
 }
 
-fn acceptor(identity: &Identity) -> TlsAcceptor {
+/// Accepts TLS for HTTP/1.1.
+pub(crate) fn acceptor(identity: &Identity) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

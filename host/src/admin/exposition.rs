@@ -223,6 +223,7 @@ impl Scrape {
                 .encode_gauge(&endpoint.running())?;
         }
         self.slots(encoder, &endpoints)?;
+        self.retries(encoder)?;
         self.states(encoder)?;
         let mut probes = counter(encoder, "upstream_probes", "Probes, by what they came to")?;
         for endpoint in &endpoints {
@@ -282,6 +283,23 @@ impl Scrape {
             gauges
                 .encode_family(&labels(endpoint))?
                 .encode_gauge(&u64::from(endpoint.connections.taken()))?;
+        }
+        Ok(())
+    }
+
+    fn retries(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let help = "Requests that were tried again, and those that the budget did not allow";
+        let mut retries = counter(encoder, "upstream_retries", help)?;
+        for pool in self.snapshot.pools.iter().map(|running| &running.pool) {
+            let made = pool.retried.sum(|each| each.made.get());
+            let refused = pool.retried.sum(|each| each.refused.get());
+            for (result, value) in [("made", made), ("over-budget", refused)] {
+                count(
+                    &mut retries,
+                    [("pool", &pool.name), ("result", result)],
+                    value,
+                )?;
+            }
         }
         Ok(())
     }

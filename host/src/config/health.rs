@@ -77,6 +77,11 @@ pub struct Ejection {
 pub struct Statuses(Vec<RangeInclusive<u16>>);
 
 impl Statuses {
+    /// No status at all.
+    pub(super) fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// Whether one of the ranges has it.
     pub fn contains(&self, status: u16) -> bool {
         self.0.iter().any(|range| range.contains(&status))
@@ -190,7 +195,7 @@ impl Check<'_> {
             requests: self.count(&at("requests"), raw.requests, IN_A_ROW_OR_NEVER, 5),
             statuses: match raw.status {
                 Some(raw) => self.statuses(&at("status"), raw),
-                None => Statuses(Vec::new()),
+                None => Statuses::none(),
             },
             time: self.duration(&at("time"), raw.time.as_ref(), GRACE, first),
             max_time: self.duration(&at("max_time"), raw.max_time.as_ref(), GRACE, most),
@@ -198,7 +203,7 @@ impl Check<'_> {
         }
     }
 
-    fn statuses(&mut self, key: &str, raw: raw::Statuses) -> Statuses {
+    pub(super) fn statuses(&mut self, key: &str, raw: raw::Statuses) -> Statuses {
         let raw::Statuses(list) = raw;
         if list.is_empty() {
             let message =

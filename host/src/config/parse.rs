@@ -15,6 +15,8 @@ use super::{
 
 /// Each worker is a thread with listeners and connections of its own.
 const WORKERS: RangeInclusive<i64> = 1..=1024;
+/// Bytes per second. More would turn slow lines away.
+const MIN_RATES: RangeInclusive<u64> = 0..=(1 << 20);
 
 /// Reads and checks a whole file.
 pub(super) fn config(source: Source) -> Result<Config, ConfigError> {
@@ -108,6 +110,8 @@ impl Check<'_> {
     }
 
     fn timeouts(&mut self, raw: &raw::Timeouts) -> Timeouts {
+        let rate = raw.body_min_rate.as_ref();
+        let body_min_rate = self.size("timeouts.body_min_rate", rate, MIN_RATES, 240) as u64;
         let mut timeout = |name: &str, raw: &Option<raw::Duration>, range, seconds| {
             let default = Duration::from_secs(seconds);
             self.duration(&format!("timeouts.{name}"), raw.as_ref(), range, default)
@@ -116,6 +120,7 @@ impl Check<'_> {
             tls_handshake: timeout("tls_handshake", &raw.tls_handshake, TIMEOUTS, 10),
             request_head: timeout("request_head", &raw.request_head, TIMEOUTS, 60),
             body_idle: timeout("body_idle", &raw.body_idle, TIMEOUTS, 60),
+            body_min_rate,
             shutdown_grace: timeout("shutdown_grace", &raw.shutdown_grace, GRACE, 30),
         }
     }

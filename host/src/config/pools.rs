@@ -71,6 +71,7 @@ impl Check<'_> {
             max_idle: self.count(&at("max_idle"), raw.max_idle, 0..=10_000, 64),
             fitness: self.fitness(&key, https, fitness),
             limits: self.endpoint_limits(&at("limits"), raw.limits),
+            retries: self.retries(&at("retries"), raw.retries),
             protocol: if https {
                 Protocol::Https(self.trust(&key, raw.trust)?)
             } else {
@@ -166,6 +167,7 @@ impl Check<'_> {
             tls_handshake: timeout("tls_handshake", &raw.tls_handshake, 5),
             first_byte: timeout("first_byte", &raw.first_byte, 30),
             idle: timeout("idle", &raw.idle, 60),
+            request: (raw.request.as_ref()).map(|_| timeout("request", &raw.request, 60)),
         }
     }
 

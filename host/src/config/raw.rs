@@ -78,6 +78,7 @@ tables! {
         tls_handshake: Option<Duration>,
         request_head: Option<Duration>,
         body_idle: Option<Duration>,
+        body_min_rate: Option<Size>,
         shutdown_grace: Option<Duration>,
     }
     Limits {
@@ -171,6 +172,16 @@ tables! {
         drain_for: Option<Duration>,
         #[serde(default)]
         limits: EndpointLimits,
+        #[serde(default)]
+        retries: Retries,
+    }
+    Retries {
+        tries: Option<i64>,
+        on: Option<Vec<String>>,
+        status: Option<Statuses>,
+        budget: Option<i64>,
+        min_per_second: Option<i64>,
+        buffer: Option<Size>,
     }
     EndpointLimits {
         requests: Option<i64>,
@@ -211,6 +222,7 @@ tables! {
         tls_handshake: Option<Duration>,
         first_byte: Option<Duration>,
         idle: Option<Duration>,
+        request: Option<Duration>,
     }
     Trust {
         certificates: Option<Vec<String>>,

@@ -5,14 +5,17 @@
 use std::{
     io,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Sleep,
+    time::{Instant, Sleep},
 };
+
+use crate::local::StreamWatch;
 
 /// How long a client that still sends may take to read its answer and close (RFC 9112 §9.6).
 /// Closing at once would have its unread bytes reset the connection, answer and all.
@@ -23,21 +26,28 @@ const LINGER: Duration = Duration::from_secs(5);
 pub(super) struct ClientStream<S> {
     stream: S,
     limit: Duration,
+    /// Of the answer that the connection carries, where that is one at a time.
+    watch: Rc<StreamWatch>,
+    /// Since when a write has had to wait.
+    since: Instant,
     waiting: Option<Pin<Box<Sleep>>>,
     lingering: bool,
 }
 
 impl<S> ClientStream<S> {
-    pub(super) fn new(stream: S, limit: Duration) -> Self {
+    pub(super) fn new(stream: S, limit: Duration, watch: Rc<StreamWatch>) -> Self {
         Self {
             stream,
             limit,
+            watch,
+            since: Instant::now(),
             waiting: None,
             lingering: false,
         }
     }
 
-    /// Passes a result on; one that has been pending for the whole limit becomes an error.
+    /// Passes a result on; one that has been pending for the whole limit, or to the end of the
+    /// answer's time, becomes an error.
     fn bounded<R>(
         &mut self,
         cx: &mut Context<'_>,
@@ -47,17 +57,27 @@ impl<S> ClientStream<S> {
             self.waiting = None;
             return result;
         }
-        let limit = self.limit;
+        if self.waiting.is_none() {
+            self.since = Instant::now();
+        }
+        let stalls = self.since + self.limit;
+        let end = self.watch.end().map(Instant::from_std);
+        let due = end.map_or(stalls, |end| end.min(stalls));
         let timer = self
             .waiting
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        match timer.as_mut().poll(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(()) => Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                format!("the client has read nothing for {limit:?}"),
-            ))),
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        if timer.deadline() != due {
+            timer.as_mut().reset(due);
         }
+        ready!(timer.as_mut().poll(cx));
+        self.watch.cut_now();
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            match due < stalls {
+                true => "the request's time is over".to_owned(),
+                false => format!("the client has read nothing for {:?}", self.limit),
+            },
+        )))
     }
 }
 
@@ -134,11 +154,16 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     use super::*;
+    use crate::local::Cut;
+
+    fn client_stream<S>(stream: S, limit: Duration) -> ClientStream<S> {
+        ClientStream::new(stream, limit, Rc::default())
+    }
 
     #[tokio::test]
     async fn closing_reads_what_the_client_still_sends() {
         let (mut client, gateway) = tokio::io::duplex(8);
-        let mut gateway = ClientStream::new(gateway, Duration::from_secs(5));
+        let mut gateway = client_stream(gateway, Duration::from_secs(5));
         let sending = async {
             let sent = client.write_all(&[0; 64]).await;
             drop(client);
@@ -151,9 +176,22 @@ mod tests {
     #[tokio::test]
     async fn a_reader_that_stalls_is_an_error() {
         let (_reader, writer) = tokio::io::duplex(8);
-        let mut writer = ClientStream::new(writer, Duration::from_millis(20));
+        let mut writer = client_stream(writer, Duration::from_millis(20));
         assert!(writer.write_all(b"12345678").await.is_ok());
         let error = writer.write_all(b"9").await.expect_err("nobody reads");
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(writer.watch.cut(), Some(Cut::Stalled));
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_stalls_is_not_waited_for_beyond_the_end_of_the_request() {
+        let (_reader, writer) = tokio::io::duplex(8);
+        let mut writer = client_stream(writer, Duration::from_secs(60));
+        let end = std::time::Instant::now() + Duration::from_millis(20);
+        writer.watch.ends_at(end);
+        assert!(writer.write_all(b"12345678").await.is_ok());
+        let error = writer.write_all(b"9").await.expect_err("nobody reads");
+        assert_eq!(error.to_string(), "the request's time is over");
+        assert_eq!(writer.watch.cut(), Some(Cut::TimeOver));
     }
 }

@@ -1,5 +1,5 @@
 //! Runs an HTTP/2 connection's streams on the worker's own thread, and resets those whose
-//! client takes nothing for too long.
+//! client takes nothing for too long, or whose time is over.
 
 use std::{
     future::poll_fn,
@@ -50,7 +50,7 @@ where
     }
 }
 
-/// Whether the client's time is over; else this wakes when it would be. A stream whose client
+/// Whether the client's or the request's time is over; else this wakes when it would be. A stream whose client
 /// takes what comes never touches the runtime's timers.
 fn has_stalled(
     watch: &StreamWatch,
@@ -67,7 +67,7 @@ fn has_stalled(
     }
     let over = timer.as_mut().poll(cx).is_ready();
     if over {
-        watch.stall();
+        watch.cut_now();
     }
     over
 }

@@ -18,7 +18,9 @@ pub enum Cause {
     ClientCertificateMissing,
     ClientCertificateRefused,
     RequestBodyTimeout,
+    RequestBodySlow,
     RequestBodyFailed,
+    RequestTimeout,
     NoRoute,
     NoEndpoint,
     PluginTrap,
@@ -130,10 +132,22 @@ const MEANINGS: &[Meaning] = {
             "http_request_error",
         ),
         Meaning(
+            RequestBodySlow,
+            "request-body-slow",
+            StatusCode::REQUEST_TIMEOUT,
+            "http_request_error",
+        ),
+        Meaning(
             RequestBodyFailed,
             "request-body-failed",
             BAD_REQUEST,
             "http_request_error",
+        ),
+        Meaning(
+            RequestTimeout,
+            "request-timeout",
+            GATEWAY_TIMEOUT,
+            "http_response_timeout",
         ),
         Meaning(
             NoRoute,

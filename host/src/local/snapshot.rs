@@ -2,12 +2,12 @@
 //! touches. What a new snapshot has in common with the one before keeps its instances, its
 //! connections and its place in the rotation.
 
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 use crate::{
     config::Role,
     plugin::{LocalPlugin, PoolFacts, Version},
-    pool::Balancer,
+    pool::{Balancer, RetryBudget},
     snapshot::{RunningPool, Snapshot},
     upstream::Idle,
 };
@@ -38,6 +38,8 @@ pub struct LocalPool {
     pub balancer: Rc<Balancer>,
     /// Idle connections, by endpoint.
     pub idle: Vec<Rc<Idle>>,
+    /// How many retries this worker may make.
+    pub budget: Rc<RetryBudget>,
 }
 
 impl LocalSnapshot {
@@ -119,6 +121,10 @@ impl LocalPool {
             idle: (0..count)
                 .map(|index| idle(running, index, before))
                 .collect(),
+            budget: before.map_or_else(
+                || Rc::new(RetryBudget::new(Instant::now())),
+                |before| Rc::clone(&before.budget),
+            ),
             running: Arc::clone(running),
         }
     }

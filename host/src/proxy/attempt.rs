@@ -1,7 +1,8 @@
 //! One try of a request on one connection: sent, the head of its answer awaited, and what a
-//! failure allows to do next.
+//! failure says of the next one.
 
 use std::{
+    cell::RefCell,
     pin::pin,
     rc::Rc,
     time::{Duration, Instant},
@@ -21,18 +22,40 @@ use crate::{
     headers,
     local::LocalPool,
     tls,
-    upstream::{Connection, RequestBody, Upload},
+    upstream::{Connection, RequestBody, Source, Upload},
 };
 
-/// The body, until it is on its way.
+/// The body, which each try sends from its start.
 pub(super) struct Sending {
     pub(super) upload: Rc<Upload>,
-    pub(super) body: Option<RequestBody>,
-    /// Whether the request may be sent a second time although a first may have arrived
+    /// None without a body.
+    pub(super) source: Option<Rc<RefCell<Source>>>,
+    /// Whether it may be sent a second time although a first may have arrived
     /// (RFC 9110 §9.2.2).
-    pub(super) repeatable: bool,
+    pub(super) idempotent: bool,
     /// How long the client may be silent.
     pub(super) idle: Duration,
+    /// Bytes that it sends each second while it is waited for.
+    pub(super) min_rate: u64,
+}
+
+impl Sending {
+    /// Whether the body is still there from its start.
+    pub(super) fn is_replayable(&self) -> bool {
+        let source = self.source.as_ref();
+        source.is_none_or(|source| source.borrow().is_replayable())
+            && self.upload.error.borrow().is_none()
+    }
+
+    /// Whether the request may be sent again although it may have arrived.
+    pub(super) fn is_repeatable(&self) -> bool {
+        self.idempotent && self.is_replayable()
+    }
+
+    fn body(&self) -> RequestBody {
+        let upload = Rc::clone(&self.upload);
+        RequestBody::new(self.source.as_ref(), self.idle, self.min_rate, upload)
+    }
 }
 
 /// Why an attempt failed, and what that allows.
@@ -41,12 +64,21 @@ pub(super) struct Failed {
     pub(super) next: Next,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
+    /// The endpoint has all that it may have; another may have room.
+    Room,
     /// Nothing of the request was sent, and this endpoint will not do.
     OtherEndpoint,
-    /// An idle connection had been closed by the other side; a new one may do.
+    /// Nothing of it was sent, as an idle connection had been closed by the other side; a new
+    /// one may do.
     NewConnection,
-    /// The request may have been acted on.
+    /// The request may have been acted on, or has met the end of an idle connection: if it is
+    /// idempotent, a new connection may do.
+    Raced,
+    /// The request may have been acted on; if it is idempotent, it may be sent again.
+    Repeat,
+    /// It would fail again.
     GiveUp,
 }
 
@@ -56,7 +88,7 @@ impl Exchange<'_> {
         local: &LocalPool,
         index: usize,
         mut connection: Connection,
-        sending: &mut Sending,
+        sending: &Sending,
     ) -> Result<(http::Response<Incoming>, Connection), Failed> {
         if let Some(endpoint) = local.running.pool.endpoints.get(index) {
             endpoint.counters.of(self.record.worker()).requests.add(1);
@@ -87,38 +119,22 @@ impl Exchange<'_> {
                     next: Next::GiveUp,
                 }),
             },
-            Err(NoAnswer::Unsent(body)) => {
-                sending.body = Some(body);
-                Err(Failed {
-                    error: UpstreamError::Closed,
-                    next: next_connection(reused),
-                })
-            }
+            Err(NoAnswer::Unsent) => Err(Failed {
+                error: UpstreamError::Closed,
+                next: next_connection(reused),
+            }),
             Err(NoAnswer::Failed(error)) => {
-                let raced = reused && sending.repeatable && matches!(error, UpstreamError::Closed);
-                Err(Failed {
-                    error,
-                    next: if raced {
-                        Next::NewConnection
-                    } else {
-                        Next::GiveUp
-                    },
-                })
+                let raced = reused && matches!(error, UpstreamError::Closed);
+                let next = if raced { Next::Raced } else { Next::Repeat };
+                Err(Failed { error, next })
             }
         }
     }
 
     /// The request as it goes on the wire: origin form, the authority as `Host`.
-    fn upstream_request(
-        &self,
-        local: &LocalPool,
-        sending: &mut Sending,
-    ) -> http::Request<RequestBody> {
+    fn upstream_request(&self, local: &LocalPool, sending: &Sending) -> http::Request<RequestBody> {
         let head = &self.request.head;
-        let body = sending.body.take();
-        let body = body
-            .unwrap_or_else(|| RequestBody::new(None, sending.idle, Rc::clone(&sending.upload)));
-        let mut request = http::Request::new(body);
+        let mut request = http::Request::new(sending.body());
         *request.method_mut() = head.method.clone();
         let target = head
             .uri
@@ -176,8 +192,8 @@ fn next_connection(reused: bool) -> Next {
 
 /// Why there is no answer.
 enum NoAnswer {
-    /// Nothing was sent; here is the body again.
-    Unsent(RequestBody),
+    /// Nothing was sent.
+    Unsent,
     Failed(UpstreamError),
 }
 
@@ -205,7 +221,7 @@ async fn answer_of(
 
 fn no_answer(mut error: TrySendError<http::Request<RequestBody>>) -> NoAnswer {
     match error.take_message() {
-        Some(request) => NoAnswer::Unsent(request.into_body()),
+        Some(_) => NoAnswer::Unsent,
         None => NoAnswer::Failed(send_error(&error.into_error())),
     }
 }

@@ -1,16 +1,18 @@
 //! Sending a request upstream: an endpoint is chosen, a connection taken or opened, and the
 //! request tried on it; once more, or elsewhere, only where that cannot do a thing twice.
 
-use std::{rc::Rc, time::Instant};
+use std::{pin::pin, rc::Rc, time::Instant};
 
 use http::response;
-use hyper::{body::Body as _, body::Incoming};
+use hyper::body::Incoming;
 use rustls_pki_types::ServerName;
+use tokio::time::timeout_at;
 
 use super::{
     Exchange,
     admit::permit,
     attempt::{Failed, Next, Sending},
+    retry::Tries,
 };
 use crate::{
     config::ServerNameFrom,
@@ -18,11 +20,8 @@ use crate::{
     local::LocalPool,
     plugin::Outcome,
     pool::{Choice, Endpoint, Pool, Wanted},
-    upstream::{self, BodyError, Connection, RequestBody, ResponseBody, Transport, Upload},
+    upstream::{self, BodyError, Connection, Deadline, ResponseBody, Source, Transport, Upload},
 };
-
-/// Endpoints that one request may be tried on.
-const MAX_ENDPOINTS: usize = 3;
 
 /// An upstream's answer; its body is still to come.
 pub(super) struct Answer {
@@ -35,6 +34,7 @@ pub(super) struct Answer {
 }
 
 impl Exchange<'_> {
+    /// Sends the request, within the time that it has.
     pub(super) async fn forward(
         &mut self,
         pool: usize,
@@ -43,44 +43,81 @@ impl Exchange<'_> {
     ) -> Result<Answer, GatewayError> {
         let snapshot = Rc::clone(&self.snapshot);
         let local = snapshot.pools.get(pool).ok_or(GatewayError::NoRoute)?;
-        let name = self.server_name(local)?;
-        let mut sending = self.sending(body);
-        let mut tried = Vec::new();
-        let mut last_error = None;
         self.record.pool(pool);
-        while tried.len() < MAX_ENDPOINTS {
-            let choice = local
-                .balancer
-                .choose(&local.running.pool, wanted, &tried, Instant::now());
-            let Some(choice) = choice else { break };
-            match self.try_endpoint(local, choice, &name, &mut sending).await {
-                Ok((response, connection)) => {
-                    let upload = Rc::clone(&sending.upload);
-                    return Ok(self.answer(local, choice, wanted, response, connection, upload));
-                }
-                Err(failed) => {
-                    let error = self.failure(local, choice.index, failed.error, &sending);
-                    if !matches!(failed.next, Next::OtherEndpoint) {
-                        return Err(error);
-                    }
-                    last_error = Some(error);
-                }
-            }
-            tried.push(choice.index);
+        let begun = self.record.started;
+        let limit = local.running.pool.timeouts.request;
+        let deadline = limit.map(|limit| Deadline::new(begun, limit));
+        let end = deadline.as_ref().map(|deadline| deadline.at);
+        let tries = pin!(self.try_all(local, wanted, body, deadline));
+        match end {
+            None => tries.await,
+            Some(end) => timeout_at(end.into(), tries)
+                .await
+                .unwrap_or_else(|_| Err(GatewayError::RequestTimeout(limit.unwrap_or_default()))),
         }
-        Err(last_error.unwrap_or_else(|| no_endpoint(&local.running.pool)))
     }
 
-    fn sending(&mut self, body: Incoming) -> Sending {
+    async fn try_all(
+        &mut self,
+        local: &LocalPool,
+        wanted: Wanted,
+        body: Incoming,
+        deadline: Option<Deadline>,
+    ) -> Result<Answer, GatewayError> {
+        let name = self.server_name(local)?;
+        let sending = self.sending(local, body);
+        let mut tries = Tries::new(local, self.record.worker(), wanted);
+        let mut choice = tries
+            .first()
+            .ok_or_else(|| no_endpoint(&local.running.pool))?;
+        loop {
+            let tried = self.try_endpoint(local, choice, &name, &sending, &mut tries);
+            let (again, ended) = match tried.await {
+                Ok(answered) => {
+                    let again = tries.after_answer(answered.0.status(), &sending);
+                    (again, Ok(answered))
+                }
+                Err(failed) => {
+                    let again = tries.after(&failed, &sending);
+                    let error = self.failure(local, choice.index, failed.error, &sending);
+                    (again, Err(error))
+                }
+            };
+            match (tries.next(again, choice.index), ended) {
+                (None, Ok((response, connection))) => {
+                    let upload = Rc::clone(&sending.upload);
+                    let body = (connection, deadline, upload);
+                    return Ok(self.answer(local, choice, wanted, response, body));
+                }
+                (None, Err(error)) => return Err(error),
+                (Some(next), ended) => {
+                    if let Ok((response, _)) = &ended {
+                        let status = response.status().as_u16();
+                        let pool = &local.running.pool;
+                        pool.answered(choice.index, status, Instant::now());
+                    }
+                    choice = next;
+                }
+            }
+        }
+    }
+
+    fn sending(&mut self, local: &LocalPool, body: Incoming) -> Sending {
         let upload = Upload::new(Instant::now(), self.body_bytes);
         self.record.upload(Rc::clone(&upload));
-        let idle = self.snapshot.shared.config.timeouts.body_idle;
-        let method = &self.request.head.method;
+        let timeouts = &self.snapshot.shared.config.timeouts;
+        let head = &self.request.head;
+        let idempotent = head.method.is_idempotent();
+        let keep = local.running.pool.retries.buffer;
         Sending {
-            repeatable: body.is_end_stream() && method.is_idempotent(),
-            body: Some(RequestBody::new(Some(body), idle, Rc::clone(&upload))),
             upload,
-            idle,
+            source: Source::new(body, if idempotent { keep } else { 0 }),
+            idempotent,
+            idle: timeouts.body_idle,
+            min_rate: match is_grpc(&head.headers) {
+                true => 0,
+                false => timeouts.body_min_rate,
+            },
         }
     }
 
@@ -90,7 +127,8 @@ impl Exchange<'_> {
         local: &LocalPool,
         choice: Choice,
         name: &upstream::Name,
-        sending: &mut Sending,
+        sending: &Sending,
+        tries: &mut Tries<'_>,
     ) -> Result<(http::Response<Incoming>, Connection), Failed> {
         self.record.attempt(choice.index);
         self.admit(local, choice.index).await.map_err(no_room)?;
@@ -100,10 +138,8 @@ impl Exchange<'_> {
             .and_then(|idle| idle.take(name, Instant::now()));
         if let Some(connection) = idle {
             match self.attempt(local, choice.index, connection, sending).await {
-                Err(Failed {
-                    next: Next::NewConnection,
-                    ..
-                }) => {}
+                Err(failed) if failed.next == Next::NewConnection => {}
+                Err(failed) if tries.after_race(&failed, sending) => self.record.again(),
                 done => return done,
             }
         }
@@ -184,8 +220,7 @@ impl Exchange<'_> {
         choice: Choice,
         wanted: Wanted,
         response: http::Response<Incoming>,
-        connection: Connection,
-        upload: Rc<Upload>,
+        (connection, deadline, upload): (Connection, Option<Deadline>, Rc<Upload>),
     ) -> Answer {
         let (head, body) = response.into_parts();
         let outcome = match (wanted, choice.as_wanted) {
@@ -200,10 +235,14 @@ impl Exchange<'_> {
             .answered(choice.index, status, Instant::now());
         self.record
             .answered(local.affinity.is_some().then_some(outcome));
+        upload.answered.set(true);
+        if let Some(deadline) = &deadline {
+            self.record.ends_at(deadline.at);
+        }
         let idle = self.snapshot.shared.config.timeouts.body_idle;
         Answer {
             head,
-            body: ResponseBody::new(body, idle, connection, upload),
+            body: ResponseBody::new(body, idle, deadline, connection, upload),
             endpoint: choice.index,
             outcome,
         }
@@ -221,6 +260,8 @@ impl Exchange<'_> {
             return match error {
                 BodyError::TooLarge(limit) => GatewayError::BodyTooLarge { limit },
                 BodyError::Idle(limit) => GatewayError::RequestBodyTimeout(limit),
+                BodyError::Slow(rate) => GatewayError::RequestBodySlow(rate),
+                BodyError::Deadline(limit) => GatewayError::RequestTimeout(limit),
                 BodyError::Read(message) => GatewayError::RequestBody(message),
             };
         }
@@ -260,10 +301,16 @@ fn no_endpoint(pool: &Pool) -> GatewayError {
     }
 }
 
+/// Its messages may be seconds apart, in a body that lasts as long as the call.
+fn is_grpc(headers: &http::HeaderMap) -> bool {
+    let kind = headers.get(http::header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
 /// Another endpoint may have room; a request that has waited once does not wait again.
 fn no_room(error: UpstreamError) -> Failed {
     let next = match error {
-        UpstreamError::QueueFull(_) => Next::OtherEndpoint,
+        UpstreamError::QueueFull(_) => Next::Room,
         _ => Next::GiveUp,
     };
     Failed { error, next }

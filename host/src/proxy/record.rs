@@ -13,7 +13,7 @@ use crate::{
     access_log::{Entry, PluginEntry, TlsEntry},
     config::Role,
     error::{Cause, ConnectionFault, GatewayError},
-    local::{LocalSnapshot, OpenConnection, StreamWatch},
+    local::{Cut, LocalSnapshot, OpenConnection, StreamWatch},
     metrics::Counter,
     plugin::{Connection, LocalPlugin, Outcome, RequestId},
     pool::Endpoint,
@@ -51,7 +51,7 @@ pub(super) struct Record {
     upload: Option<Rc<Upload>>,
     bytes_out: u64,
     complete: bool,
-    /// The stream that the answer goes out on, over HTTP/2.
+    /// The stream that the answer goes out on; over HTTP/1.1 the connection itself.
     stream: Option<Rc<StreamWatch>>,
     cause: Option<Cause>,
     detail: Option<String>,
@@ -72,6 +72,9 @@ impl Record {
     ) -> Self {
         open.requests.begin();
         let stream = open.stream.get();
+        if let Some(stream) = &stream {
+            stream.begin();
+        }
         Self {
             id: open.local.next_id(),
             open,
@@ -141,6 +144,18 @@ impl Record {
         self.sent_upstream.get_or_insert_with(Instant::now);
     }
 
+    /// It is tried once more on the same endpoint.
+    pub(super) fn again(&mut self) {
+        self.attempts += 1;
+    }
+
+    /// The answer, which begins now, is cut at this time.
+    pub(super) fn ends_at(&self, at: Instant) {
+        if let Some(stream) = &self.stream {
+            stream.ends_at(at);
+        }
+    }
+
     /// The endpoint has taken the request among those that it may have.
     pub(super) fn admitted(&mut self) {
         self.has_slot = true;
@@ -176,6 +191,8 @@ impl Record {
     pub(super) fn cut(&mut self, error: &BodyError) {
         self.cause = Some(match error {
             BodyError::Idle(_) => Cause::ResponseBodyTimeout,
+            BodyError::Deadline(_) => Cause::RequestTimeout,
+            BodyError::Slow(_) => Cause::RequestBodySlow,
             BodyError::TooLarge(_) => Cause::RequestBodyTooLarge,
             BodyError::Read(_) => Cause::ResponseCut,
         });
@@ -215,16 +232,14 @@ impl Drop for Record {
     fn drop(&mut self) {
         let now = Instant::now();
         if self.client_left() {
-            let stalled = self
-                .stream
-                .as_ref()
-                .is_some_and(|stream| stream.has_stalled());
-            self.cause = Some(match stalled {
-                true => Cause::ClientStalled,
-                false => Cause::ClientClosed,
+            let cut = self.stream.as_ref().and_then(|stream| stream.cut());
+            self.cause = Some(match cut {
+                Some(Cut::Stalled) => Cause::ClientStalled,
+                Some(Cut::TimeOver) => Cause::RequestTimeout,
+                None => Cause::ClientClosed,
             });
             let most = self.snapshot.shared.config.limits.h2_resets;
-            if self.stream.is_some() && self.open.requests.cancel(now, most) {
+            if !self.is_http1() && self.open.requests.cancel(now, most) {
                 self.open.end(ConnectionFault::H2Resets);
             }
         }

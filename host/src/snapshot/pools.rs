@@ -9,6 +9,7 @@ use rustls_pki_types::ServerName;
 use super::{RunningPool, Snapshot};
 use crate::{
     config::{self, Config, ConfigError, PinnedCertificate, PoolTls, Protocol, Role, Trust},
+    metrics::PerWorker,
     names::Addresses,
     plugin::{Digest, PoolFacts, Version},
     pool::{Endpoint, Pool},
@@ -119,7 +120,12 @@ fn assemble(
             transport(config, pool, index, host, parts.context.as_ref())
         })
         .collect::<Result<Vec<_>, _>>()?;
-    let running = Pool::new(pool, authority(config, pool)?, members, unresolved);
+    let retried = before.map_or_else(
+        || Arc::new(PerWorker::new(config.workers.get())),
+        |before| Arc::clone(&before.pool.retried),
+    );
+    let authority = authority(config, pool)?;
+    let running = Pool::new(pool, authority, members, unresolved, retried);
     Ok(RunningPool {
         facts: PoolFacts {
             name: pool.name.clone(),

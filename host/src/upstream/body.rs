@@ -11,9 +11,12 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::Sleep;
 
-use super::Connection;
+use super::{
+    Connection,
+    patience::{Deadline, Over, Patience},
+    replay::{Read, Reader, Source},
+};
 
 /// Why a body ended before its end.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -21,6 +24,12 @@ pub enum BodyError {
     /// Nothing came for this long.
     #[error("no byte within {0:?}")]
     Idle(Duration),
+    /// Less came than so many bytes for each second of waiting.
+    #[error("less than {0} bytes a second")]
+    Slow(u64),
+    /// The request's time was over, this long after it began.
+    #[error("the request was not over within {0:?}")]
+    Deadline(Duration),
     /// It has more bytes than are allowed.
     #[error("more than {0} bytes")]
     TooLarge(u64),
@@ -41,6 +50,8 @@ pub struct Upload {
     pub starved: Cell<bool>,
     /// Whether all of it was passed on.
     pub ended: Cell<bool>,
+    /// Whether an answer has begun.
+    pub answered: Cell<bool>,
     /// Bytes that may be passed on.
     pub most: u64,
     /// Why it was cut short.
@@ -55,29 +66,36 @@ impl Upload {
             last: Cell::new(now),
             starved: Cell::new(false),
             ended: Cell::new(false),
+            answered: Cell::new(false),
             most,
             error: RefCell::new(None),
         })
     }
 }
 
-/// A client's request body, as the upstream connection reads it.
+/// A client's request body, as one upstream connection reads it.
 #[derive(Debug)]
 pub struct RequestBody {
-    /// None for a request that is sent again, which is only done without a body.
-    inner: Option<Incoming>,
-    idle: IdleTimer,
+    /// None for a request without a body.
+    source: Option<(Rc<RefCell<Source>>, Reader)>,
+    patience: Patience,
     upload: Rc<Upload>,
 }
 
 impl RequestBody {
-    /// A body whose client may be silent for at most `idle`.
-    pub fn new(inner: Option<Incoming>, idle: Duration, upload: Rc<Upload>) -> Self {
-        let inner = inner.filter(|body| !body.is_end_stream());
-        upload.ended.set(inner.is_none());
+    /// The body from its start, whose client may be silent for at most `idle` and, until an
+    /// answer begins, sends at least `min_rate` bytes for each second that it is waited for.
+    pub fn new(
+        source: Option<&Rc<RefCell<Source>>>,
+        idle: Duration,
+        min_rate: u64,
+        upload: Rc<Upload>,
+    ) -> Self {
+        upload.ended.set(source.is_none());
+        upload.starved.set(false);
         Self {
-            inner,
-            idle: IdleTimer::new(idle),
+            source: source.map(|source| (Rc::clone(source), source.borrow_mut().reader())),
+            patience: Patience::new(idle, min_rate),
             upload,
         }
     }
@@ -85,6 +103,13 @@ impl RequestBody {
     fn fail(&self, error: BodyError) -> BodyError {
         self.upload.error.replace(Some(error.clone()));
         error
+    }
+
+    fn over(&self, over: Over) -> BodyError {
+        self.fail(match over {
+            Over::Idle => BodyError::Idle(self.patience.idle()),
+            Over::Slow => BodyError::Slow(self.patience.min_rate()),
+        })
     }
 }
 
@@ -97,32 +122,40 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let Some(inner) = &mut this.inner else {
+        let Some((source, reader)) = &mut this.source else {
             return Poll::Ready(None);
         };
-        let Poll::Ready(frame) = Pin::new(inner).poll_frame(cx) else {
+        let mut source = source.borrow_mut();
+        let Poll::Ready(read) = source.poll_read(reader, cx) else {
             this.upload.starved.set(true);
-            ready!(this.idle.poll_expired(cx));
-            return Poll::Ready(Some(Err(this.fail(BodyError::Idle(this.idle.timeout)))));
+            if this.upload.answered.get() {
+                this.patience.forgive();
+            }
+            let over = ready!(this.patience.poll_over(cx));
+            drop(source);
+            return Poll::Ready(Some(Err(this.over(over))));
         };
-        this.idle.progress();
+        let (bytes, is_end) = (source.bytes_read(), source.is_end_for(reader));
+        drop(source);
         this.upload.starved.set(false);
         this.upload.last.set(Instant::now());
-        Poll::Ready(match frame {
-            Some(Ok(frame)) => {
+        this.upload.bytes.set(bytes);
+        Poll::Ready(match read {
+            Read::Frame(_) if bytes > this.upload.most => {
+                Some(Err(this.fail(BodyError::TooLarge(this.upload.most))))
+            }
+            Read::Frame(frame) => {
                 let length = frame.data_ref().map_or(0, Bytes::len);
-                this.upload
-                    .bytes
-                    .set(this.upload.bytes.get() + length as u64);
-                if this.upload.bytes.get() > this.upload.most {
-                    let error = BodyError::TooLarge(this.upload.most);
-                    return Poll::Ready(Some(Err(this.fail(error))));
-                }
-                this.upload.ended.set(Body::is_end_stream(this));
+                this.patience.progress(length);
+                this.upload.ended.set(is_end);
                 Some(Ok(frame))
             }
-            Some(Err(error)) => Some(Err(this.fail(BodyError::Read(error.to_string())))),
-            None => {
+            Read::Broken(error) => Some(Err(this.fail(BodyError::Read(error.to_string())))),
+            Read::Superseded => {
+                let error = "the request is sent elsewhere".to_owned();
+                Some(Err(BodyError::Read(error)))
+            }
+            Read::End => {
                 this.upload.ended.set(true);
                 None
             }
@@ -130,13 +163,17 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        match &self.source {
+            Some((source, reader)) => source.borrow().is_end_for(reader),
+            None => true,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner
-            .as_ref()
-            .map_or(SizeHint::with_exact(0), Body::size_hint)
+        match &self.source {
+            Some((source, reader)) => source.borrow().size_hint_for(reader),
+            None => SizeHint::with_exact(0),
+        }
     }
 }
 
@@ -145,27 +182,43 @@ impl Body for RequestBody {
 #[derive(Debug)]
 pub struct ResponseBody {
     inner: Incoming,
-    idle: IdleTimer,
+    patience: Patience,
+    /// When the whole answer must have come.
+    deadline: Option<Box<Deadline>>,
     connection: Option<Connection>,
     upload: Rc<Upload>,
 }
 
 impl ResponseBody {
-    /// A body whose upstream may be silent for at most `idle`; `upload` is its request's.
+    /// A body whose upstream may be silent for at most `idle`; `upload` is its request's, and
+    /// so is the deadline.
     pub fn new(
         inner: Incoming,
         idle: Duration,
+        deadline: Option<Deadline>,
         connection: Connection,
         upload: Rc<Upload>,
     ) -> Self {
         let mut body = Self {
             inner,
-            idle: IdleTimer::new(idle),
+            patience: Patience::new(idle, 0),
+            deadline: deadline.map(Box::new),
             connection: Some(connection),
             upload,
         };
         body.release_at_end();
         body
+    }
+
+    /// Ready when the body is not waited for any longer.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.poll_passed(cx).is_ready()
+        {
+            return Poll::Ready(BodyError::Deadline(deadline.limit));
+        }
+        ready!(self.patience.poll_over(cx));
+        Poll::Ready(BodyError::Idle(self.patience.idle()))
     }
 
     fn release_at_end(&mut self) {
@@ -193,11 +246,16 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(cx) else {
-            ready!(this.idle.poll_expired(cx));
+            let error = ready!(this.poll_over(cx));
             this.connection = None;
-            return Poll::Ready(Some(Err(BodyError::Idle(this.idle.timeout))));
+            return Poll::Ready(Some(Err(error)));
         };
-        this.idle.progress();
+        if let Some(deadline) = this.deadline.as_ref().filter(|d| d.has_passed()) {
+            let error = BodyError::Deadline(deadline.limit);
+            this.connection = None;
+            return Poll::Ready(Some(Err(error)));
+        }
+        this.patience.progress(0);
         Poll::Ready(match frame {
             Some(Ok(frame)) => {
                 this.release_at_end();
@@ -220,45 +278,5 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
-    }
-}
-
-/// A deadline between frames. Bodies that never wait never touch the runtime's timers.
-#[derive(Debug)]
-struct IdleTimer {
-    timeout: Duration,
-    sleep: Option<Pin<Box<Sleep>>>,
-    /// Whether a frame came since the timer was set.
-    moved: bool,
-}
-
-impl IdleTimer {
-    fn new(timeout: Duration) -> Self {
-        Self {
-            timeout,
-            sleep: None,
-            moved: false,
-        }
-    }
-
-    fn progress(&mut self) {
-        self.moved = true;
-    }
-
-    /// Ready when nothing came for the whole timeout. A timer that is set is not moved with
-    /// every frame but when it fires, so that a stream costs one timer entry per timeout; a
-    /// wait may thus last up to twice as long.
-    fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let timeout = self.timeout;
-        let sleep = self
-            .sleep
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-        loop {
-            ready!(sleep.as_mut().poll(cx));
-            if !std::mem::take(&mut self.moved) {
-                return Poll::Ready(());
-            }
-            sleep.as_mut().reset(tokio::time::Instant::now() + timeout);
-        }
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use std::time::Duration;
 
-use crate::config::{Balance, Family, HashOn, Pool};
+use crate::config::{Balance, Family, HashOn, Pool, RetryOn};
 
 /// A file with a pool that has these lines in its table.
 fn text(lines: &str) -> String {
@@ -107,6 +107,25 @@ fn endpoints_have_no_limits_unless_told() {
         (limits.requests, limits.connections, limits.queue),
         (Some(10), Some(5), 0)
     );
+}
+
+#[test]
+fn only_what_was_not_sent_is_tried_again_unless_told() {
+    let retries = pool("").retries;
+    assert_eq!((retries.tries, retries.on), (3, Vec::new()));
+    assert!((100..600).all(|status| !retries.statuses.contains(status)));
+    assert_eq!((retries.budget, retries.min_per_second), (20, 10));
+    assert_eq!(retries.buffer, 16 << 10);
+    let retries = pool(
+        "retries = { tries = 2, on = [\"connection-closed\", \"first-byte-timeout\"], \
+         status = \"502-504\", budget = 0, min_per_second = 0, buffer = 0 }",
+    );
+    let retries = retries.retries;
+    let on = vec![RetryOn::Closed, RetryOn::FirstByteTimeout];
+    assert_eq!((retries.tries, retries.on), (2, on));
+    assert!(retries.statuses.contains(503) && !retries.statuses.contains(500));
+    assert_eq!((retries.budget, retries.min_per_second), (0, 0));
+    assert_eq!(retries.buffer, 0);
 }
 
 #[test]

@@ -34,6 +34,7 @@ path = "logs/access.json"
 tls_handshake = "11s"
 request_head = "1m1s"
 body_idle = "1m 2s"
+body_min_rate = "1KiB"
 shutdown_grace = "0s"
 
 [limits]
@@ -82,7 +83,7 @@ trust.certificates = [
     "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff",
     "SHA256:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF",
 ]
-timeouts = { connect = "1s", tls_handshake = "2s", first_byte = "3s", idle = "4s" }
+timeouts = { connect = "1s", tls_handshake = "2s", first_byte = "3s", idle = "4s", request = "5m" }
 max_idle = 0
 ejection = { time = "250ms" }
 
@@ -152,6 +153,7 @@ fn a_whole_file_is_understood() {
         (timeouts.body_idle, timeouts.shutdown_grace),
         (62 * SECOND, Duration::ZERO)
     );
+    assert_eq!(timeouts.body_min_rate, 1024);
     let limits = &config.limits;
     assert_eq!((limits.head_bytes, limits.head_fields), (65536, 50));
     assert_eq!((limits.h2_streams, limits.connections_per_worker), (200, 5));
@@ -262,6 +264,7 @@ fn pools_are_sorted_by_name() {
         (timeouts.first_byte, timeouts.idle),
         (3 * SECOND, 4 * SECOND)
     );
+    assert_eq!(timeouts.request, Some(300 * SECOND));
     assert_eq!(
         (web.max_idle, web.fitness.ejection.time),
         (0, Duration::from_millis(250))
@@ -314,6 +317,7 @@ fn defaults_are_as_documented() {
         (timeouts.body_idle, timeouts.shutdown_grace),
         (60 * SECOND, 30 * SECOND)
     );
+    assert_eq!(timeouts.body_min_rate, 240);
     let limits = &config.limits;
     assert_eq!((limits.head_bytes, limits.head_fields), (64 * 1024, 100));
     assert_eq!(limits.target_bytes, 16 * 1024);
@@ -354,6 +358,7 @@ fn defaults_are_as_documented() {
         (timeouts.first_byte, timeouts.idle),
         (30 * SECOND, 60 * SECOND)
     );
+    assert_eq!(timeouts.request, None);
     assert_eq!(pool.max_idle, 64);
     assert_eq!(
         (pool.endpoints[0].weight, pool.endpoints[0].id.as_str()),

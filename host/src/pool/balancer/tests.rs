@@ -7,10 +7,13 @@ use super::{
     super::{Drain, Endpoint, EndpointKey, Failure, Member},
     *,
 };
-use crate::config::{self, Config};
+use crate::{
+    config::{self, Config},
+    metrics::PerWorker,
+};
 
 /// A pool with these lines in its table.
-fn configured(lines: &str) -> config::Pool {
+pub(in crate::pool) fn configured(lines: &str) -> config::Pool {
     let text = format!(
         "[[listeners]]\nname = \"l\"\naddress = \"127.0.0.1:1\"\n\
          tls.certificates = [{{ chain = \"a\", key = \"b\" }}]\n\
@@ -34,7 +37,14 @@ pub(in crate::pool) fn pool_with(lines: &str, weights: &[u16]) -> Pool {
             drain: Drain::No,
         }
     });
-    Pool::new(&configured(lines), None, members.collect(), Vec::new())
+    let retried = Arc::new(PerWorker::new(1));
+    Pool::new(
+        &configured(lines),
+        None,
+        members.collect(),
+        Vec::new(),
+        retried,
+    )
 }
 
 fn pool(weights: &[u16]) -> Pool {
