@@ -158,7 +158,8 @@ async fn serve_http<S>(
     if !http2 {
         open.stream.set(Rc::clone(&watch));
     }
-    let stream = ClientStream::new(stream, body_idle(&open), watch);
+    let interim = Arc::clone(&open.interim);
+    let stream = ClientStream::new(stream, body_idle(&open), watch, interim);
     let served = match http2 {
         true => serve_h2(&open, stream, connection).await,
         false => serve_h1(&open, stream, connection, manner).await,
@@ -237,12 +238,19 @@ where
     let service = service(Rc::clone(open), connection, manner);
     let served = builder.serve_connection(TokioIo::new(stream), service);
     let mut served = pin!(served);
-    tokio::select! {
-        biased;
-        result = served.as_mut() => return result,
-        () = local.drain.wait() => served.as_mut().graceful_shutdown(),
+    let mut draining = false;
+    loop {
+        tokio::select! {
+            biased;
+            result = served.as_mut() => return result,
+            () = local.drain.wait(), if !draining => {
+                draining = true;
+                served.as_mut().graceful_shutdown();
+            }
+            // The stream writes it when it is polled again.
+            () = open.interim.queued() => {}
+        }
     }
-    served.await
 }
 
 async fn serve_h2<S>(

@@ -1,6 +1,7 @@
 //! What one worker keeps to itself, and what everything on its thread shares: the snapshot it
 //! serves with its own plugin instances and connections, its books, its ids.
 
+mod interim;
 mod snapshot;
 mod stream_watch;
 
@@ -11,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use interim::Interim;
 pub use snapshot::{LocalPool, LocalSnapshot};
 pub use stream_watch::{CurrentStream, Cut, StreamWatch};
 use tokio::sync::Notify;
@@ -97,6 +99,8 @@ pub struct OpenConnection {
     pub requests: Requests,
     /// The HTTP/2 stream that is being polled.
     pub stream: CurrentStream,
+    /// Interim answers to its HTTP/1.1 client.
+    pub interim: Arc<Interim>,
     fault: Cell<Option<ConnectionFault>>,
     ended: Notify,
 }
@@ -171,6 +175,7 @@ impl OpenConnection {
             admitted,
             requests,
             stream: CurrentStream::default(),
+            interim: Arc::default(),
             fault: Cell::new(None),
             ended: Notify::new(),
         }

@@ -66,6 +66,9 @@ pub async fn serve(
         },
         Err(error) => Err(error),
     };
+    if let Some(interim) = record.interim() {
+        interim.all_written().await;
+    }
     answer_with(answered, record, to_head)
 }
 

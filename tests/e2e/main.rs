@@ -24,6 +24,7 @@ mod faults_upstream_time;
 mod guests;
 mod headers;
 mod hot_reload;
+mod interim;
 mod lifecycle;
 mod listeners;
 mod plugin_faults;

@@ -1,11 +1,13 @@
 //! The client's side of a connection, with what HTTP needs beyond reading and writing: a write
 //! that makes no progress for too long is an error, so that a client which reads nothing holds
 //! nothing; and closing lingers, so that a client which still sends reads its answer first.
+//! Interim answers go out where HTTP has nothing of its own to write.
 
 use std::{
     io,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -15,7 +17,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use crate::local::StreamWatch;
+use crate::local::{Interim, StreamWatch};
 
 /// How long a client that still sends may take to read its answer and close (RFC 9112 §9.6).
 /// Closing at once would have its unread bytes reset the connection, answer and all.
@@ -32,10 +34,18 @@ pub(super) struct ClientStream<S> {
     since: Instant,
     waiting: Option<Pin<Box<Sleep>>>,
     lingering: bool,
+    interim: Arc<Interim>,
+    /// What is being written of it.
+    writing: Vec<u8>,
 }
 
 impl<S> ClientStream<S> {
-    pub(super) fn new(stream: S, limit: Duration, watch: Rc<StreamWatch>) -> Self {
+    pub(super) fn new(
+        stream: S,
+        limit: Duration,
+        watch: Rc<StreamWatch>,
+        interim: Arc<Interim>,
+    ) -> Self {
         Self {
             stream,
             limit,
@@ -43,6 +53,8 @@ impl<S> ClientStream<S> {
             since: Instant::now(),
             waiting: None,
             lingering: false,
+            interim,
+            writing: Vec::new(),
         }
     }
 
@@ -78,6 +90,27 @@ impl<S> ClientStream<S> {
                 false => format!("the client has read nothing for {:?}", self.limit),
             },
         )))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> ClientStream<S> {
+    /// Writes the interim answers that wait.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.writing.is_empty() {
+            self.writing = self.interim.take();
+        }
+        if self.writing.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        while !self.writing.is_empty() {
+            let count = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.writing))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.writing.drain(..count);
+        }
+        self.interim.written();
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -133,8 +166,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         self.stream.is_write_vectored()
     }
 
+    /// HTTP flushes when it has written all that it has: between two messages, or while it waits
+    /// for an answer. That is where an interim answer may stand.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        let result = match self.poll_interim(cx) {
+            Poll::Ready(Ok(())) => Pin::new(&mut self.stream).poll_flush(cx),
+            other => other,
+        };
         self.bounded(cx, result)
     }
 
@@ -157,7 +195,7 @@ mod tests {
     use crate::local::Cut;
 
     fn client_stream<S>(stream: S, limit: Duration) -> ClientStream<S> {
-        ClientStream::new(stream, limit, Rc::default())
+        ClientStream::new(stream, limit, Rc::default(), Arc::default())
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ use std::{
     cell::RefCell,
     pin::pin,
     rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -95,7 +96,8 @@ impl Exchange<'_> {
         }
         // Connecting has its own deadlines; the wait for the answer begins here.
         sending.upload.last.set(Instant::now());
-        let request = self.upstream_request(local, sending);
+        let mut request = self.upstream_request(local, sending);
+        self.pass_on_interim(&mut request);
         let limit = local.running.pool.timeouts.first_byte;
         let reused = connection.reused;
         match answer_of(&mut connection, request, &sending.upload, limit).await {
@@ -128,6 +130,16 @@ impl Exchange<'_> {
                 let next = if raced { Next::Raced } else { Next::Repeat };
                 Err(Failed { error, next })
             }
+        }
+    }
+
+    /// Has the client see the interim answers that come before the answer.
+    fn pass_on_interim(&self, request: &mut http::Request<RequestBody>) {
+        if let Some(interim) = self.record.interim() {
+            let interim = Arc::clone(interim);
+            hyper::ext::on_informational(request, move |answer| {
+                interim.push(answer.status(), answer.headers());
+            });
         }
     }
 

@@ -13,7 +13,7 @@ use crate::{
     access_log::{Entry, PluginEntry, TlsEntry},
     config::Role,
     error::{Cause, ConnectionFault, GatewayError},
-    local::{Cut, LocalSnapshot, OpenConnection, StreamWatch},
+    local::{Cut, Interim, LocalSnapshot, OpenConnection, StreamWatch},
     metrics::Counter,
     plugin::{Connection, LocalPlugin, Outcome, RequestId},
     pool::Endpoint,
@@ -108,6 +108,12 @@ impl Record {
     /// Whether its connection carries one request after the other.
     pub(super) fn is_http1(&self) -> bool {
         self.version < Version::HTTP_2
+    }
+
+    /// Where interim answers to its client go; none where the client could not read them, or the
+    /// gateway not send them.
+    pub(super) fn interim(&self) -> Option<&Arc<Interim>> {
+        (self.version == Version::HTTP_11).then_some(&self.open.interim)
     }
 
     pub(super) fn worker(&self) -> usize {
