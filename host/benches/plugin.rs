@@ -75,6 +75,7 @@ fn request() -> Lendable<Request> {
         cipher: "TLS_AES_128_GCM_SHA256",
         server_name: Some("shop.example".into()),
         alpn: Some("h2"),
+        client: None,
     };
     let connection = Connection {
         listener: "public".into(),

@@ -3,6 +3,7 @@
 
 mod client_stream;
 mod ending;
+mod facts;
 mod h2_frames;
 mod h2_streams;
 mod opening;
@@ -108,12 +109,7 @@ async fn serve_tls(mut open: OpenConnection, stream: TcpStream, ends: Ends, tls:
         return failed(&open, HandshakeCause::ClientCertificate);
     }
     let alpn = session.alpn;
-    let facts = TlsSession {
-        version: session.version,
-        cipher: session.cipher,
-        server_name: session.server_name.clone(),
-        alpn: alpn.map(|alpn| alpn.as_str()),
-    };
+    let facts = facts::of(&session, stream.get_ref().1.peer_certificates());
     open.session = Some(session);
     let connection = connection(&open, ends, Some(facts));
     let http2 = alpn == Some(Alpn::H2);

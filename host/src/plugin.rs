@@ -29,7 +29,8 @@ pub use component::{CheckedComponent, MAX_FILE, encode};
 pub use engine::PluginEngine;
 pub use error::{CallError, LoadError};
 pub use facts::{
-    Connection, Lendable, Original, PoolFacts, Request, RequestId, Response, TlsSession,
+    ClientCertificate, Connection, Lendable, Original, PoolFacts, Request, RequestId, Response,
+    TlsSession,
 };
 pub use load::load;
 pub use local::LocalPlugin;

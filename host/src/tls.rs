@@ -9,6 +9,7 @@ mod failure;
 mod files;
 mod identity;
 mod leaf;
+mod name;
 mod trust;
 pub mod upstream;
 

@@ -2,7 +2,7 @@
 //! is the one of the running call, so that there is nothing to hold.
 
 use crate::{
-    Field, HttpVersion, Scheme, TlsSession,
+    ClientCertificate, Field, HttpVersion, Scheme, TlsSession,
     bindings::{
         SocketAddress,
         facts::{pool, request, response},
@@ -44,6 +44,8 @@ getters!(RawRequest: request {
     peer() -> SocketAddress,
     local() -> SocketAddress,
     tls() -> Option<TlsSession>,
+    client_certificate() -> Option<ClientCertificate>,
+    client_certificate_chain() -> Vec<Vec<u8>>,
 });
 
 getters!(RawResponse: response {

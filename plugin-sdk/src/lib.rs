@@ -113,15 +113,15 @@ pub use response::Response;
 pub use bindings::{
     affinity::exports::witgate::plugin::affinity::{Outcome, Preference},
     routing::exports::witgate::plugin::routing::{Decision as Route, Forward, Respond},
-    types::{Field, HttpVersion, RequestEdit, ResponseEdit, Scheme, TlsSession},
+    types::{ClientCertificate, Field, HttpVersion, RequestEdit, ResponseEdit, Scheme, TlsSession},
 };
 
 /// Everything that a plugin usually needs.
 pub mod prelude {
     pub use crate::{
-        Affinity, ConfigError, Field, Forward, HttpVersion, NoConfig, Outcome, Plugin, Pool,
-        Preference, Request, RequestEdit, Respond, Response, ResponseEdit, Rewriting, Route,
-        Routing, Scheme, TlsSession, log,
+        Affinity, ClientCertificate, ConfigError, Field, Forward, HttpVersion, NoConfig, Outcome,
+        Plugin, Pool, Preference, Request, RequestEdit, Respond, Response, ResponseEdit, Rewriting,
+        Route, Routing, Scheme, TlsSession, log,
     };
 }
 

@@ -3,7 +3,7 @@
 
 use std::{cell::OnceCell, net::SocketAddr};
 
-use crate::{Field, HttpVersion, Scheme, TlsSession, target_uri::TargetUri};
+use crate::{ClientCertificate, Field, HttpVersion, Scheme, TlsSession, target_uri::TargetUri};
 
 #[cfg(target_arch = "wasm32")]
 use crate::guest::RawRequest as Raw;
@@ -196,6 +196,20 @@ impl Request {
     #[must_use]
     pub fn tls(&self) -> Option<TlsSession> {
         self.raw.tls()
+    }
+
+    /// The client's certificate and what the gateway makes of it; none when it presented none,
+    /// as when the listener asks for none.
+    #[must_use]
+    pub fn client_certificate(&self) -> Option<ClientCertificate> {
+        self.raw.client_certificate()
+    }
+
+    /// The certificates that the client presented, DER, its own first; empty when there are
+    /// none. Copies up to some ten kilobytes.
+    #[must_use]
+    pub fn client_certificate_chain(&self) -> Vec<Vec<u8>> {
+        self.raw.client_certificate_chain()
     }
 }
 

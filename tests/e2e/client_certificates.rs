@@ -12,6 +12,7 @@ use witgate_tests::{
     gateway::{Gateway, Pool, Setup},
     tls::{Offer, Outcome},
     upstream::{Echo, Upstream},
+    wasm,
 };
 
 /// A gateway that asks for certificates of `clients.pem`, by this rule.
@@ -23,9 +24,13 @@ struct Asking {
 
 impl Asking {
     async fn by(rule: &str) -> Self {
+        Self::with_setup(rule, Setup::new()).await
+    }
+
+    async fn with_setup(rule: &str, setup: Setup) -> Self {
         let upstream = Upstream::pinned("web-1").await;
         let clients = Authority::new("clients' root");
-        let setup = Setup::new().default_pool("web", Pool::pinned(&[&upstream]));
+        let setup = setup.default_pool("web", Pool::pinned(&[&upstream]));
         clients.write(setup.dir(), "clients");
         let setup = setup.listener(&format!("tls.client_certificates = {{ {rule} }}"));
         Self {
@@ -188,6 +193,60 @@ async fn upstreams_get_the_certificate_and_its_chain_when_told_so() {
     let item = |der: &[u8]| format!(":{}:", BASE64_STANDARD.encode(der));
     assert_eq!(echo.all("client-cert"), [item(&leaf)]);
     assert_eq!(echo.all("client-cert-chain"), [item(&team.certificate())]);
+}
+
+#[tokio::test]
+async fn plugins_are_told_of_the_certificate() {
+    let rules = "[[config.request]]\n[config.request.set]\n\
+        x-pem = \"{var_client_certificate}\"\n\
+        x-subject = \"{var_client_certificate_subject}\"\n\
+        x-issuer = \"{var_client_certificate_issuer}\"\n\
+        x-serial = \"{var_client_certificate_serial}\"\n\
+        x-sha1 = \"{var_client_certificate_fingerprint}\"\n\
+        x-sha256 = \"{var_client_certificate_fingerprint_sha256}\"\n\
+        x-start = \"{var_client_certificate_start_date}\"\n\
+        x-end = \"{var_client_certificate_end_date}\"\n\
+        x-verification = \"{var_client_certificate_verification}\"\n";
+    let setup = Setup::new()
+        .plugin("70-header-rewriter", &wasm::reference("header-rewriter"))
+        .sidecar("70-header-rewriter", rules);
+    let rule = "mode = \"request\", ca = [\"clients.pem\"]";
+    let asking = Asking::with_setup(rule, setup).await;
+    let one = |echo: &Echo, name: &str| echo.all(name).concat();
+
+    let none = echo(&asking.get(asking.offer()).await.unwrap());
+    assert_eq!(one(&none, "x-verification"), "NONE");
+    assert_eq!(one(&none, "x-subject") + &one(&none, "x-pem"), "");
+
+    let identity = asking.clients.issue_client("ada", Validity::Now);
+    let (fingerprint, leaf) = (identity.fingerprint(), identity.certificate());
+    let good = echo(&asking.with(identity, &[]).await.unwrap());
+    assert_eq!(one(&good, "x-verification"), "SUCCESS");
+    assert_eq!(one(&good, "x-subject"), "CN=ada");
+    assert_eq!(one(&good, "x-issuer"), "CN=clients' root");
+    assert_eq!(one(&good, "x-serial"), "C0FFEE");
+    assert_eq!(one(&good, "x-sha256"), fingerprint);
+    assert_eq!(one(&good, "x-sha1").len(), 40);
+    for date in ["x-start", "x-end"] {
+        assert!(one(&good, date).ends_with(" GMT"), "{good:?}");
+    }
+    let pem = one(&good, "x-pem");
+    let inner = pem
+        .strip_prefix("-----BEGIN%20CERTIFICATE-----")
+        .and_then(|rest| rest.strip_suffix("-----END%20CERTIFICATE-----%0A"))
+        .unwrap();
+    let base64 = [("%0A", ""), ("%2B", "+"), ("%2F", "/"), ("%3D", "=")]
+        .iter()
+        .fold(inner.to_owned(), |text, (from, to)| text.replace(from, to));
+    assert_eq!(BASE64_STANDARD.decode(base64).unwrap(), leaf.as_ref());
+
+    let stranger = Authority::new("strangers").issue_client("eve", Validity::Now);
+    let bad = echo(&asking.with(stranger, &[]).await.unwrap());
+    assert_eq!(
+        one(&bad, "x-verification"),
+        "FAILED:no CA of the list has issued it"
+    );
+    assert_eq!(one(&bad, "x-subject"), "CN=eve");
 }
 
 #[tokio::test]

@@ -125,6 +125,27 @@ pub struct TlsSession {
     pub server_name: Option<Box<str>>,
     /// `h2` or `http/1.1`.
     pub alpn: Option<&'static str>,
+    /// What the client presented, if anything.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A client's certificate, in the words of the WIT.
+#[derive(Debug, Clone)]
+pub struct ClientCertificate {
+    /// Whether it is good; else why not.
+    pub verification: Result<(), String>,
+    /// RFC 4514; empty, as issuer and serial number, when it cannot be read.
+    pub subject: String,
+    /// As the subject.
+    pub issuer: String,
+    /// Lower-case hexadecimal digits.
+    pub serial: String,
+    /// `sha256:` and digits.
+    pub fingerprint: String,
+    /// First and last second of validity, since 1970.
+    pub validity: (i64, i64),
+    /// DER, the client's own first; never empty.
+    pub chain: Vec<Vec<u8>>,
 }
 
 /// An upstream's answer, as plugins see it.

@@ -9,7 +9,10 @@ use wasmtime::Result;
 use super::{
     bindings::witgate::plugin::{
         pool, request, response,
-        types::{self, Field, HttpVersion, IpAddress, Scheme, SocketAddress, TlsSession},
+        types::{
+            self, ClientCertificate, Field, HttpVersion, IpAddress, Scheme, SocketAddress,
+            TlsSession,
+        },
     },
     facts,
     state::State,
@@ -27,6 +30,11 @@ impl State {
 
     fn lent_headers(&self) -> Result<&HeaderMap> {
         Ok(&self.lent_request()?.head.headers)
+    }
+
+    fn lent_client(&self) -> Result<Option<&facts::ClientCertificate>> {
+        let tls = self.lent_request()?.connection.tls.as_ref();
+        Ok(tls.and_then(|session| session.client.as_ref()))
     }
 
     fn lent_response(&self) -> Result<&http::response::Parts> {
@@ -131,6 +139,23 @@ impl request::Host for State {
                 server_name: session.server_name.as_deref().map(str::to_owned),
                 alpn: session.alpn.map(str::to_owned),
             }))
+    }
+
+    fn client_certificate(&mut self) -> Result<Option<ClientCertificate>> {
+        Ok(self.lent_client()?.map(|client| ClientCertificate {
+            verification: client.verification.clone(),
+            subject: client.subject.clone(),
+            issuer: client.issuer.clone(),
+            serial: client.serial.clone(),
+            fingerprint: client.fingerprint.clone(),
+            not_before: client.validity.0,
+            not_after: client.validity.1,
+        }))
+    }
+
+    fn client_certificate_chain(&mut self) -> Result<Vec<Vec<u8>>> {
+        let client = self.lent_client()?;
+        Ok(client.map_or_else(Vec::new, |client| client.chain.clone()))
     }
 }
 

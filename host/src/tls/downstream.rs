@@ -21,7 +21,7 @@ use rustls::{
     server::{NoServerSessionStorage, WebPkiClientVerifier},
 };
 
-pub use clients::{ClientCertificate, Verdict};
+pub use clients::{ClientCertificate, ClientLeaf, Verdict};
 pub use expiry::{CertificateWarning, Deadlines};
 pub use failure::HandshakeCause;
 #[cfg(test)]

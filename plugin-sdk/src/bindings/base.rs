@@ -176,6 +176,43 @@ pub mod witgate {
                         .finish()
                 }
             }
+            /// The certificate that the client presented in the handshake, and proved to have the key of.
+            #[derive(Clone, Eq, PartialEq)]
+            pub struct ClientCertificate {
+                /// Whether it chains to a CA of the listener's `client_certificates`, in time, for clients
+                /// and not revoked; else why not, in words for people.
+                pub verification: ::core::result::Result<(), _rt::String>,
+                /// Its subject by RFC 4514: `CN=ada,O=Example`, the most specific name first. This, the
+                /// issuer and the serial number are empty when the certificate cannot be read.
+                pub subject: _rt::String,
+                /// As the subject.
+                pub issuer: _rt::String,
+                /// The serial number in lower-case hexadecimal digits: `c0ffee`.
+                pub serial: _rt::String,
+                /// SHA-256 of its DER: `sha256:` and 64 lower-case hexadecimal digits, as in the
+                /// gateway's configuration and logs.
+                pub fingerprint: _rt::String,
+                /// The first second of its validity, counted from 1970 (UTC).
+                pub not_before: i64,
+                /// The last second of its validity.
+                pub not_after: i64,
+            }
+            impl ::core::fmt::Debug for ClientCertificate {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("ClientCertificate")
+                        .field("verification", &self.verification)
+                        .field("subject", &self.subject)
+                        .field("issuer", &self.issuer)
+                        .field("serial", &self.serial)
+                        .field("fingerprint", &self.fingerprint)
+                        .field("not-before", &self.not_before)
+                        .field("not-after", &self.not_after)
+                        .finish()
+                }
+            }
             /// One change to a request on its way upstream. The gateway applies a list in order.
             ///
             /// A list is refused as a whole, and the plugin's failure policy applies, when an edit
@@ -277,6 +314,7 @@ pub mod witgate {
             pub type HttpVersion = super::super::super::witgate::plugin::types::HttpVersion;
             pub type SocketAddress = super::super::super::witgate::plugin::types::SocketAddress;
             pub type TlsSession = super::super::super::witgate::plugin::types::TlsSession;
+            pub type Certificate = super::super::super::witgate::plugin::types::ClientCertificate;
             #[allow(unused_unsafe, clippy::all)]
             /// The gateway's own id of this request: 32 lower-case hexadecimal digits, also in
             /// the access log.
@@ -1182,6 +1220,195 @@ pub mod witgate {
                     result17
                 }
             }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The client's certificate; none when it presented none, as when the listener asks for none.
+            #[allow(async_fn_in_trait)]
+            pub fn client_certificate() -> ::core::option::Option<Certificate> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 32 + 10 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 32
+                            + 10 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "client-certificate"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = i32::from(*ptr0.add(0).cast::<u8>());
+                    let result21 = match l2 {
+                        0 => None,
+                        1 => {
+                            let e = {
+                                let l3 = i32::from(*ptr0.add(8).cast::<u8>());
+                                let l7 = *ptr0
+                                    .add(8 + 3 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l8 = *ptr0
+                                    .add(8 + 4 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len9 = l8;
+                                let bytes9 = _rt::Vec::from_raw_parts(
+                                    l7.cast(),
+                                    len9,
+                                    len9,
+                                );
+                                let l10 = *ptr0
+                                    .add(8 + 5 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l11 = *ptr0
+                                    .add(8 + 6 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len12 = l11;
+                                let bytes12 = _rt::Vec::from_raw_parts(
+                                    l10.cast(),
+                                    len12,
+                                    len12,
+                                );
+                                let l13 = *ptr0
+                                    .add(8 + 7 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l14 = *ptr0
+                                    .add(8 + 8 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len15 = l14;
+                                let bytes15 = _rt::Vec::from_raw_parts(
+                                    l13.cast(),
+                                    len15,
+                                    len15,
+                                );
+                                let l16 = *ptr0
+                                    .add(8 + 9 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l17 = *ptr0
+                                    .add(8 + 10 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len18 = l17;
+                                let bytes18 = _rt::Vec::from_raw_parts(
+                                    l16.cast(),
+                                    len18,
+                                    len18,
+                                );
+                                let l19 = *ptr0
+                                    .add(16 + 10 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<i64>();
+                                let l20 = *ptr0
+                                    .add(24 + 10 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<i64>();
+                                super::super::super::witgate::plugin::types::ClientCertificate {
+                                    verification: match l3 {
+                                        0 => {
+                                            let e = ();
+                                            Ok(e)
+                                        }
+                                        1 => {
+                                            let e = {
+                                                let l4 = *ptr0
+                                                    .add(8 + 1 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<*mut u8>();
+                                                let l5 = *ptr0
+                                                    .add(8 + 2 * ::core::mem::size_of::<*const u8>())
+                                                    .cast::<usize>();
+                                                let len6 = l5;
+                                                let bytes6 = _rt::Vec::from_raw_parts(
+                                                    l4.cast(),
+                                                    len6,
+                                                    len6,
+                                                );
+                                                _rt::string_lift(bytes6)
+                                            };
+                                            Err(e)
+                                        }
+                                        _ => _rt::invalid_enum_discriminant(),
+                                    },
+                                    subject: _rt::string_lift(bytes9),
+                                    issuer: _rt::string_lift(bytes12),
+                                    serial: _rt::string_lift(bytes15),
+                                    fingerprint: _rt::string_lift(bytes18),
+                                    not_before: l19,
+                                    not_after: l20,
+                                }
+                            };
+                            Some(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result21
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The certificates that the client presented, DER, its own first and each of the others the
+            /// issuer of the one before it, if the client keeps to the rules; empty when there are none. A
+            /// chain has up to some ten kilobytes, and all of it is copied.
+            #[allow(async_fn_in_trait)]
+            pub fn client_certificate_chain() -> _rt::Vec<_rt::Vec<u8>> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "client-certificate-chain"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let base7 = l2;
+                    let len7 = l3;
+                    let mut result7 = _rt::Vec::with_capacity(len7);
+                    for i in 0..len7 {
+                        let base = base7
+                            .add(i * (2 * ::core::mem::size_of::<*const u8>()));
+                        let e7 = {
+                            let l4 = *base.add(0).cast::<*mut u8>();
+                            let l5 = *base
+                                .add(::core::mem::size_of::<*const u8>())
+                                .cast::<usize>();
+                            let len6 = l5;
+                            <_ as From<
+                                _rt::Vec<_>,
+                            >>::from(_rt::Vec::from_raw_parts(l4.cast(), len6, len6))
+                        };
+                        result7.push(e7);
+                    }
+                    _rt::cabi_dealloc(
+                        base7,
+                        len7 * (2 * ::core::mem::size_of::<*const u8>()),
+                        ::core::mem::size_of::<*const u8>(),
+                    );
+                    let result8 = result7;
+                    result8
+                }
+            }
         }
         /// The upstream's response that the running call of `rewrite-response` is about; elsewhere
         /// there is none, and asking for it is a trap. Edits of the plugins that ran before this one
@@ -1805,44 +2032,49 @@ macro_rules! __export_base_impl {
         (link_section =
         "component-type:wit-bindgen:0.63.0:witgate:sdk@0.1.0:base:imports and exports:base")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1505] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1722] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xe6\x0a\x01A\x02\x01\
-A\x11\x01B\x14\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xbf\x0c\x01A\x02\x01\
+A\x12\x01B\x17\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
 2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
 \x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
 port{\x04\0\x0esocket-address\x03\0\x0b\x01ks\x01r\x04\x07versions\x06ciphers\x0b\
-server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01q\x06\x03set\x01\x02\
-\0\x06append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09aut\
-hority\x01s\0\x04\0\x0crequest-edit\x03\0\x10\x01q\x03\x03set\x01\x02\0\x06appen\
-d\x01\x02\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x12\x03\0\x1awitgate:p\
-lugin/types@0.1.0\x05\0\x02\x03\0\0\x05field\x02\x03\0\0\x06scheme\x02\x03\0\0\x0c\
-http-version\x02\x03\0\0\x0esocket-address\x02\x03\0\0\x0btls-session\x01B,\x02\x03\
-\x02\x01\x01\x04\0\x05field\x03\0\0\x02\x03\x02\x01\x02\x04\0\x0auri-scheme\x03\0\
-\x02\x02\x03\x02\x01\x03\x04\0\x0chttp-version\x03\0\x04\x02\x03\x02\x01\x04\x04\
-\0\x0esocket-address\x03\0\x06\x02\x03\x02\x01\x05\x04\0\x0btls-session\x03\0\x08\
-\x01@\0\0s\x04\0\x02id\x01\x0a\x04\0\x06method\x01\x0a\x01@\0\0\x05\x04\0\x07ver\
-sion\x01\x0b\x04\0\x0atarget-uri\x01\x0a\x04\0\x0coriginal-uri\x01\x0a\x01@\0\0\x03\
-\x04\0\x06scheme\x01\x0c\x04\0\x09authority\x01\x0a\x04\0\x04host\x01\x0a\x04\0\x04\
-path\x01\x0a\x01ks\x01@\0\0\x0d\x04\0\x05query\x01\x0e\x01p}\x01k\x0f\x01@\x01\x04\
-names\0\x10\x04\0\x06header\x01\x11\x01p\x0f\x01@\x01\x04names\0\x12\x04\0\x0dhe\
-ader-values\x01\x13\x01p\x01\x01@\0\0\x14\x04\0\x07headers\x01\x15\x01@\x01\x04n\
-ames\0\x0d\x04\0\x06cookie\x01\x16\x04\0\x08listener\x01\x0a\x01@\0\0\x07\x04\0\x04\
-peer\x01\x17\x04\0\x05local\x01\x17\x01k\x09\x01@\0\0\x18\x04\0\x03tls\x01\x19\x03\
-\0\x1cwitgate:plugin/request@0.1.0\x05\x06\x01B\x0e\x02\x03\x02\x01\x01\x04\0\x05\
-field\x03\0\0\x01@\0\0{\x04\0\x06status\x01\x02\x01p}\x01k\x03\x01@\x01\x04names\
-\0\x04\x04\0\x06header\x01\x05\x01p\x03\x01@\x01\x04names\0\x06\x04\0\x0dheader-\
-values\x01\x07\x01p\x01\x01@\0\0\x08\x04\0\x07headers\x01\x09\x03\0\x1dwitgate:p\
-lugin/response@0.1.0\x05\x07\x01B\x07\x01@\0\0s\x04\0\x04name\x01\0\x01@\0\0w\x04\
-\0\x0ageneration\x01\x01\x01ps\x01@\0\0\x02\x04\0\x09endpoints\x01\x03\x03\0\x19\
-witgate:plugin/pool@0.1.0\x05\x08\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04\
-warn\x05error\x04\0\x05level\x03\0\0\x01@\x01\x05level\x01\0\x7f\x04\0\x07enable\
-d\x01\x02\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\x05write\x01\x03\x03\0\x18\
-witgate:plugin/log@0.1.0\x05\x09\x01B\x03\x01j\0\x01s\x01@\x01\x06configs\0\0\x04\
-\0\x09configure\x01\x01\x04\0\x1ewitgate:plugin/lifecycle@0.1.0\x05\x0a\x04\0\x16\
-witgate:sdk/base@0.1.0\x04\0\x0b\x0a\x01\0\x04base\x03\0\0\0G\x09producers\x01\x0c\
-processed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01j\0\x01s\x01r\x07\x0c\
+verification\x10\x07subjects\x06issuers\x06serials\x0bfingerprints\x0anot-before\
+x\x09not-afterx\x04\0\x12client-certificate\x03\0\x11\x01q\x06\x03set\x01\x02\0\x06\
+append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09authority\
+\x01s\0\x04\0\x0crequest-edit\x03\0\x13\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\
+\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x15\x03\0\x1awitgate:plugin/typ\
+es@0.1.0\x05\0\x02\x03\0\0\x05field\x02\x03\0\0\x06scheme\x02\x03\0\0\x0chttp-ve\
+rsion\x02\x03\0\0\x0esocket-address\x02\x03\0\0\x0btls-session\x02\x03\0\0\x12cl\
+ient-certificate\x01B3\x02\x03\x02\x01\x01\x04\0\x05field\x03\0\0\x02\x03\x02\x01\
+\x02\x04\0\x0auri-scheme\x03\0\x02\x02\x03\x02\x01\x03\x04\0\x0chttp-version\x03\
+\0\x04\x02\x03\x02\x01\x04\x04\0\x0esocket-address\x03\0\x06\x02\x03\x02\x01\x05\
+\x04\0\x0btls-session\x03\0\x08\x02\x03\x02\x01\x06\x04\0\x0bcertificate\x03\0\x0a\
+\x01@\0\0s\x04\0\x02id\x01\x0c\x04\0\x06method\x01\x0c\x01@\0\0\x05\x04\0\x07ver\
+sion\x01\x0d\x04\0\x0atarget-uri\x01\x0c\x04\0\x0coriginal-uri\x01\x0c\x01@\0\0\x03\
+\x04\0\x06scheme\x01\x0e\x04\0\x09authority\x01\x0c\x04\0\x04host\x01\x0c\x04\0\x04\
+path\x01\x0c\x01ks\x01@\0\0\x0f\x04\0\x05query\x01\x10\x01p}\x01k\x11\x01@\x01\x04\
+names\0\x12\x04\0\x06header\x01\x13\x01p\x11\x01@\x01\x04names\0\x14\x04\0\x0dhe\
+ader-values\x01\x15\x01p\x01\x01@\0\0\x16\x04\0\x07headers\x01\x17\x01@\x01\x04n\
+ames\0\x0f\x04\0\x06cookie\x01\x18\x04\0\x08listener\x01\x0c\x01@\0\0\x07\x04\0\x04\
+peer\x01\x19\x04\0\x05local\x01\x19\x01k\x09\x01@\0\0\x1a\x04\0\x03tls\x01\x1b\x01\
+k\x0b\x01@\0\0\x1c\x04\0\x12client-certificate\x01\x1d\x01@\0\0\x14\x04\0\x18cli\
+ent-certificate-chain\x01\x1e\x03\0\x1cwitgate:plugin/request@0.1.0\x05\x07\x01B\
+\x0e\x02\x03\x02\x01\x01\x04\0\x05field\x03\0\0\x01@\0\0{\x04\0\x06status\x01\x02\
+\x01p}\x01k\x03\x01@\x01\x04names\0\x04\x04\0\x06header\x01\x05\x01p\x03\x01@\x01\
+\x04names\0\x06\x04\0\x0dheader-values\x01\x07\x01p\x01\x01@\0\0\x08\x04\0\x07he\
+aders\x01\x09\x03\0\x1dwitgate:plugin/response@0.1.0\x05\x08\x01B\x07\x01@\0\0s\x04\
+\0\x04name\x01\0\x01@\0\0w\x04\0\x0ageneration\x01\x01\x01ps\x01@\0\0\x02\x04\0\x09\
+endpoints\x01\x03\x03\0\x19witgate:plugin/pool@0.1.0\x05\x09\x01B\x06\x01m\x05\x05\
+trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\x01@\x01\x05level\
+\x01\0\x7f\x04\0\x07enabled\x01\x02\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\
+\x05write\x01\x03\x03\0\x18witgate:plugin/log@0.1.0\x05\x0a\x01B\x03\x01j\0\x01s\
+\x01@\x01\x06configs\0\0\x04\0\x09configure\x01\x01\x04\0\x1ewitgate:plugin/life\
+cycle@0.1.0\x05\x0b\x04\0\x16witgate:sdk/base@0.1.0\x04\0\x0b\x0a\x01\0\x04base\x03\
+\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-\
+bindgen-rust\x060.63.0";
         };
     };
 }
@@ -1855,43 +2087,47 @@ pub use __export_base_impl as export_base;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1499] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xc0\x0a\x01A\x02\x01\
-A\x0f\x01B\x14\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1716] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x99\x0c\x01A\x02\x01\
+A\x10\x01B\x17\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
 2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
 \x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
 port{\x04\0\x0esocket-address\x03\0\x0b\x01ks\x01r\x04\x07versions\x06ciphers\x0b\
-server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01q\x06\x03set\x01\x02\
-\0\x06append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09aut\
-hority\x01s\0\x04\0\x0crequest-edit\x03\0\x10\x01q\x03\x03set\x01\x02\0\x06appen\
-d\x01\x02\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x12\x03\0\x1awitgate:p\
-lugin/types@0.1.0\x05\0\x02\x03\0\0\x05field\x02\x03\0\0\x06scheme\x02\x03\0\0\x0c\
-http-version\x02\x03\0\0\x0esocket-address\x02\x03\0\0\x0btls-session\x01B,\x02\x03\
-\x02\x01\x01\x04\0\x05field\x03\0\0\x02\x03\x02\x01\x02\x04\0\x0auri-scheme\x03\0\
-\x02\x02\x03\x02\x01\x03\x04\0\x0chttp-version\x03\0\x04\x02\x03\x02\x01\x04\x04\
-\0\x0esocket-address\x03\0\x06\x02\x03\x02\x01\x05\x04\0\x0btls-session\x03\0\x08\
-\x01@\0\0s\x04\0\x02id\x01\x0a\x04\0\x06method\x01\x0a\x01@\0\0\x05\x04\0\x07ver\
-sion\x01\x0b\x04\0\x0atarget-uri\x01\x0a\x04\0\x0coriginal-uri\x01\x0a\x01@\0\0\x03\
-\x04\0\x06scheme\x01\x0c\x04\0\x09authority\x01\x0a\x04\0\x04host\x01\x0a\x04\0\x04\
-path\x01\x0a\x01ks\x01@\0\0\x0d\x04\0\x05query\x01\x0e\x01p}\x01k\x0f\x01@\x01\x04\
-names\0\x10\x04\0\x06header\x01\x11\x01p\x0f\x01@\x01\x04names\0\x12\x04\0\x0dhe\
-ader-values\x01\x13\x01p\x01\x01@\0\0\x14\x04\0\x07headers\x01\x15\x01@\x01\x04n\
-ames\0\x0d\x04\0\x06cookie\x01\x16\x04\0\x08listener\x01\x0a\x01@\0\0\x07\x04\0\x04\
-peer\x01\x17\x04\0\x05local\x01\x17\x01k\x09\x01@\0\0\x18\x04\0\x03tls\x01\x19\x03\
-\0\x1cwitgate:plugin/request@0.1.0\x05\x06\x01B\x0e\x02\x03\x02\x01\x01\x04\0\x05\
-field\x03\0\0\x01@\0\0{\x04\0\x06status\x01\x02\x01p}\x01k\x03\x01@\x01\x04names\
-\0\x04\x04\0\x06header\x01\x05\x01p\x03\x01@\x01\x04names\0\x06\x04\0\x0dheader-\
-values\x01\x07\x01p\x01\x01@\0\0\x08\x04\0\x07headers\x01\x09\x03\0\x1dwitgate:p\
-lugin/response@0.1.0\x05\x07\x01B\x07\x01@\0\0s\x04\0\x04name\x01\0\x01@\0\0w\x04\
-\0\x0ageneration\x01\x01\x01ps\x01@\0\0\x02\x04\0\x09endpoints\x01\x03\x03\0\x19\
-witgate:plugin/pool@0.1.0\x05\x08\x01B\x06\x01m\x05\x05trace\x05debug\x04info\x04\
-warn\x05error\x04\0\x05level\x03\0\0\x01@\x01\x05level\x01\0\x7f\x04\0\x07enable\
-d\x01\x02\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\x05write\x01\x03\x03\0\x18\
-witgate:plugin/log@0.1.0\x05\x09\x04\06witgate:sdk/base-with-all-of-its-exports-\
-removed@0.1.0\x04\0\x0b*\x01\0$base-with-all-of-its-exports-removed\x03\0\0\0G\x09\
-producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rus\
-t\x060.63.0";
+server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01j\0\x01s\x01r\x07\x0c\
+verification\x10\x07subjects\x06issuers\x06serials\x0bfingerprints\x0anot-before\
+x\x09not-afterx\x04\0\x12client-certificate\x03\0\x11\x01q\x06\x03set\x01\x02\0\x06\
+append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09authority\
+\x01s\0\x04\0\x0crequest-edit\x03\0\x13\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\
+\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x15\x03\0\x1awitgate:plugin/typ\
+es@0.1.0\x05\0\x02\x03\0\0\x05field\x02\x03\0\0\x06scheme\x02\x03\0\0\x0chttp-ve\
+rsion\x02\x03\0\0\x0esocket-address\x02\x03\0\0\x0btls-session\x02\x03\0\0\x12cl\
+ient-certificate\x01B3\x02\x03\x02\x01\x01\x04\0\x05field\x03\0\0\x02\x03\x02\x01\
+\x02\x04\0\x0auri-scheme\x03\0\x02\x02\x03\x02\x01\x03\x04\0\x0chttp-version\x03\
+\0\x04\x02\x03\x02\x01\x04\x04\0\x0esocket-address\x03\0\x06\x02\x03\x02\x01\x05\
+\x04\0\x0btls-session\x03\0\x08\x02\x03\x02\x01\x06\x04\0\x0bcertificate\x03\0\x0a\
+\x01@\0\0s\x04\0\x02id\x01\x0c\x04\0\x06method\x01\x0c\x01@\0\0\x05\x04\0\x07ver\
+sion\x01\x0d\x04\0\x0atarget-uri\x01\x0c\x04\0\x0coriginal-uri\x01\x0c\x01@\0\0\x03\
+\x04\0\x06scheme\x01\x0e\x04\0\x09authority\x01\x0c\x04\0\x04host\x01\x0c\x04\0\x04\
+path\x01\x0c\x01ks\x01@\0\0\x0f\x04\0\x05query\x01\x10\x01p}\x01k\x11\x01@\x01\x04\
+names\0\x12\x04\0\x06header\x01\x13\x01p\x11\x01@\x01\x04names\0\x14\x04\0\x0dhe\
+ader-values\x01\x15\x01p\x01\x01@\0\0\x16\x04\0\x07headers\x01\x17\x01@\x01\x04n\
+ames\0\x0f\x04\0\x06cookie\x01\x18\x04\0\x08listener\x01\x0c\x01@\0\0\x07\x04\0\x04\
+peer\x01\x19\x04\0\x05local\x01\x19\x01k\x09\x01@\0\0\x1a\x04\0\x03tls\x01\x1b\x01\
+k\x0b\x01@\0\0\x1c\x04\0\x12client-certificate\x01\x1d\x01@\0\0\x14\x04\0\x18cli\
+ent-certificate-chain\x01\x1e\x03\0\x1cwitgate:plugin/request@0.1.0\x05\x07\x01B\
+\x0e\x02\x03\x02\x01\x01\x04\0\x05field\x03\0\0\x01@\0\0{\x04\0\x06status\x01\x02\
+\x01p}\x01k\x03\x01@\x01\x04names\0\x04\x04\0\x06header\x01\x05\x01p\x03\x01@\x01\
+\x04names\0\x06\x04\0\x0dheader-values\x01\x07\x01p\x01\x01@\0\0\x08\x04\0\x07he\
+aders\x01\x09\x03\0\x1dwitgate:plugin/response@0.1.0\x05\x08\x01B\x07\x01@\0\0s\x04\
+\0\x04name\x01\0\x01@\0\0w\x04\0\x0ageneration\x01\x01\x01ps\x01@\0\0\x02\x04\0\x09\
+endpoints\x01\x03\x03\0\x19witgate:plugin/pool@0.1.0\x05\x09\x01B\x06\x01m\x05\x05\
+trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\x01@\x01\x05level\
+\x01\0\x7f\x04\0\x07enabled\x01\x02\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\
+\x05write\x01\x03\x03\0\x18witgate:plugin/log@0.1.0\x05\x0a\x04\06witgate:sdk/ba\
+se-with-all-of-its-exports-removed@0.1.0\x04\0\x0b*\x01\0$base-with-all-of-its-e\
+xports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x07\
+0.262.0\x10wit-bindgen-rust\x060.63.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

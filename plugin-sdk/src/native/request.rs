@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use super::fields::Fields;
 use crate::{
-    Field, HttpVersion, Request, Scheme, TlsSession, bindings::SocketAddress, target_uri::TargetUri,
+    ClientCertificate, Field, HttpVersion, Request, Scheme, TlsSession, bindings::SocketAddress,
+    target_uri::TargetUri,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub(crate) struct RawRequest {
     peer: SocketAddr,
     local: SocketAddr,
     tls: Option<TlsSession>,
+    client_certificate: Option<ClientCertificate>,
+    client_certificate_chain: Vec<Vec<u8>>,
 }
 
 impl RawRequest {
@@ -92,12 +95,21 @@ impl RawRequest {
     pub(crate) fn tls(&self) -> Option<TlsSession> {
         self.tls.clone()
     }
+
+    pub(crate) fn client_certificate(&self) -> Option<ClientCertificate> {
+        self.client_certificate.clone()
+    }
+
+    pub(crate) fn client_certificate_chain(&self) -> Vec<Vec<u8>> {
+        self.client_certificate_chain.clone()
+    }
 }
 
 /// Builds a [`Request`] for a test.
 ///
 /// What is not said is: a client at `192.0.2.1:50000`, a gateway at `198.51.100.1` with the
-/// port of the URL, a listener `public`, HTTP/1.1, and TLS 1.3 when the URL is `https`.
+/// port of the URL, a listener `public`, HTTP/1.1, TLS 1.3 when the URL is `https`, and no
+/// certificate of the client.
 #[derive(Debug, Clone)]
 pub struct RequestBuilder(RawRequest);
 
@@ -151,6 +163,8 @@ impl Request {
             peer: ([192, 0, 2, 1], 50_000).into(),
             local: ([198, 51, 100, 1], port(&authority, scheme)).into(),
             tls: None,
+            client_certificate: None,
+            client_certificate_chain: Vec::new(),
             authority,
         };
         raw.original_uri = raw.target_uri();
@@ -232,6 +246,18 @@ impl RequestBuilder {
     #[must_use]
     pub fn tls(mut self, tls: Option<TlsSession>) -> Self {
         self.0.tls = tls;
+        self
+    }
+
+    /// The client's certificate, and the DER of all that it presented, its own first.
+    #[must_use]
+    pub fn client_certificate(
+        mut self,
+        certificate: ClientCertificate,
+        chain: impl IntoIterator<Item = Vec<u8>>,
+    ) -> Self {
+        self.0.client_certificate = Some(certificate);
+        self.0.client_certificate_chain = chain.into_iter().collect();
         self
     }
 

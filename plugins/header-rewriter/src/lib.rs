@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod certificate;
 mod condition;
 mod fact;
 mod message;

@@ -1,7 +1,7 @@
 //! What becomes of built requests and responses.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use witgate_sdk::{prelude::*, testing};
+use witgate_sdk::{RequestBuilder, prelude::*, testing};
 
 use crate::HeaderRewriter;
 
@@ -15,14 +15,17 @@ fn refusal(config: &str) -> String {
         .to_string()
 }
 
-fn request() -> Request {
+fn request_builder() -> RequestBuilder {
     Request::get("https://shop.example:8443/api/v1?x=1")
         .peer("192.0.2.7:5555")
         .header("User-Agent", "curl/8")
         .header("Accept", "text/html")
         .header("Accept", "text/plain")
         .cookie("lang", "de")
-        .build()
+}
+
+fn request() -> Request {
+    request_builder().build()
 }
 
 fn response() -> Response {
@@ -367,6 +370,57 @@ fn framing_and_connection_fields_are_refused() {
 }
 
 #[test]
+fn the_clients_certificate_has_azures_variables() {
+    let certificate = ClientCertificate {
+        verification: Err("it is not for TLS clients".into()),
+        subject: "CN=ada,O=Example".into(),
+        issuer: "CN=clients".into(),
+        serial: "c0ffee".into(),
+        fingerprint: "sha256:ab".into(),
+        not_before: 0,
+        not_after: 1_893_456_000,
+    };
+    let chain = [b"abc".to_vec(), b"issuer".to_vec()];
+    let request = request_builder().client_certificate(certificate, chain);
+    let value = |request: &RequestBuilder, name: &str| {
+        let rule = format!("[[request]]\nset = {{ x-a = '<{{var_client_certificate{name}}}>' }}");
+        let request = request.clone().build();
+        let seen = request.after(&plugin(&rule).rewrite_request(&request));
+        seen.header_str("x-a").unwrap()
+    };
+    for (name, with, without) in [
+        (
+            "",
+            "<-----BEGIN%20CERTIFICATE-----%0AYWJj%0A-----END%20CERTIFICATE-----%0A>",
+            "<>",
+        ),
+        ("_subject", "<CN=ada,O=Example>", "<>"),
+        ("_issuer", "<CN=clients>", "<>"),
+        ("_serial", "<C0FFEE>", "<>"),
+        (
+            "_fingerprint",
+            "<a9993e364706816aba3e25717850c26c9cd0d89d>",
+            "<>",
+        ),
+        ("_fingerprint_sha256", "<sha256:ab>", "<>"),
+        ("_start_date", "<Jan  1 00:00:00 1970 GMT>", "<>"),
+        ("_end_date", "<Jan  1 00:00:00 2030 GMT>", "<>"),
+        (
+            "_verification",
+            "<FAILED:it is not for TLS clients>",
+            "<NONE>",
+        ),
+    ] {
+        assert_eq!(value(&request, name), with, "{name}");
+        assert_eq!(value(&request_builder(), name), without, "{name}");
+    }
+    assert!(
+        refusal("[[request]]\nset = { x-a = '{var_client_certificate_color}' }")
+            .contains("expected a server variable")
+    );
+}
+
+#[test]
 fn variables_that_cannot_be_had_are_refused_with_the_reason() {
     for name in [
         "ciphers_supported",
@@ -383,10 +437,6 @@ fn variables_that_cannot_be_had_are_refused_with_the_reason() {
             "{refusal}"
         );
     }
-    assert!(
-        refusal("[[request]]\nset = { x-a = '{var_client_certificate_subject}' }")
-            .contains("client certificates")
-    );
     assert!(
         refusal("[[request]]\nset = { x-a = '{var_http_status}' }").contains("rule for requests")
     );

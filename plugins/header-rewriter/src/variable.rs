@@ -2,13 +2,14 @@
 
 use witgate_sdk::{HttpVersion, Scheme};
 
-use crate::{Side, message::Message};
+use crate::{Side, certificate::CertificateFact, message::Message};
 
 /// A fact about a request, its connection or its response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Variable {
     AddXForwardedForProxy,
     CiphersUsed,
+    ClientCertificate(CertificateFact),
     ClientIp,
     ClientPort,
     Cookie(String),
@@ -87,9 +88,8 @@ impl Variable {
         if let Some((_, why)) = ABSENT.iter().find(|(absent, _)| *absent == name) {
             return Err(format!("the server variable {name} cannot be had: {why}"));
         }
-        if name.starts_with("client_certificate") {
-            let why = "the gateway does not tell plugins about client certificates";
-            return Err(format!("the server variable {name} cannot be had: {why}"));
+        if let Some(fact) = CertificateFact::parse(name) {
+            return Ok(Self::ClientCertificate(fact));
         }
         match NAMES.iter().find(|(known, _)| *known == name) {
             Some((_, Self::HttpStatus)) if side == Side::Request => Err(
@@ -106,6 +106,7 @@ impl Variable {
         match self {
             Self::AddXForwardedForProxy => forwarded_for(message),
             Self::CiphersUsed => request.tls().map(|tls| tls.cipher).unwrap_or_default(),
+            Self::ClientCertificate(fact) => fact.value(request),
             Self::ClientIp => client_ip(message),
             Self::ClientPort => request.peer().port().to_string(),
             Self::Cookie(name) => request.cookie(name).unwrap_or_default(),

@@ -16,7 +16,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, UnixTime};
 
 use super::{
-    super::{FileProblem, Fingerprint, files, provider},
+    super::{FileProblem, Fingerprint, files, name, provider},
     TlsFileError,
 };
 use crate::config::{self, ClientMode};
@@ -46,6 +46,17 @@ pub enum Verdict {
     Failed(String),
 }
 
+impl Verdict {
+    /// Whether it is good; else why not.
+    pub fn verified(&self) -> Result<(), String> {
+        match self {
+            Self::Verified => Ok(()),
+            Self::Absent => Err("there is none".to_owned()),
+            Self::Failed(reason) => Err(reason.clone()),
+        }
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -70,7 +81,7 @@ pub struct ClientCertificate {
 /// A client's own certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientLeaf {
-    /// `CN=ada, O=Example`, in the certificate's order.
+    /// `CN=ada,O=Example` (RFC 4514).
     pub subject: String,
     /// As the subject.
     pub issuer: String,
@@ -78,6 +89,8 @@ pub struct ClientLeaf {
     pub serial: String,
     /// Of its DER.
     pub fingerprint: Fingerprint,
+    /// The first and the last second of its validity, since 1970.
+    pub validity: (i64, i64),
 }
 
 impl Clients {
@@ -209,14 +222,18 @@ impl ClientLeaf {
     fn read(der: &CertificateDer<'_>) -> Option<Self> {
         let (_, parsed) = x509_parser::parse_x509_certificate(der).ok()?;
         Some(Self {
-            subject: parsed.subject().to_string(),
-            issuer: parsed.issuer().to_string(),
+            subject: name::distinguished(parsed.subject()),
+            issuer: name::distinguished(parsed.issuer()),
             // A serial number whose first bit is set has a zero byte before it.
             serial: strip_zero(parsed.raw_serial())
                 .iter()
                 .map(|byte| format!("{byte:02x}"))
                 .collect(),
             fingerprint: Fingerprint::of(der),
+            validity: (
+                parsed.validity().not_before.timestamp(),
+                parsed.validity().not_after.timestamp(),
+            ),
         })
     }
 }
