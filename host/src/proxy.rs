@@ -13,6 +13,7 @@ mod forward;
 mod intake;
 mod normal;
 mod record;
+mod redirect;
 mod retry;
 mod session;
 
@@ -51,7 +52,7 @@ pub async fn serve(
     let accepted = accepts.accept(record.id, head, connection);
     let answered = match accepted.and_then(|request| session::admit(&open, request)) {
         Ok(request) => match &listener.https_redirect {
-            Some(redirect) => answer::to_https(redirect, &request),
+            Some(redirect) => redirect::to_https(redirect, &request),
             None => {
                 Exchange {
                     request: Lendable::new(request),

@@ -77,7 +77,7 @@ async fn a_plain_listener_speaks_http2_with_prior_knowledge() {
 }
 
 #[tokio::test]
-async fn a_redirect_keeps_host_path_and_query() {
+async fn a_redirect_keeps_host_path_and_query_or_goes_where_it_is_told() {
     for (keys, status, location) in [
         ("{}", "308", "https://shop.example/a/c?x=/../y"),
         (
@@ -95,6 +95,31 @@ async fn a_redirect_keeps_host_path_and_query() {
             "307",
             "https://shop.example/a/c?x=/../y",
         ),
+        (
+            "{ status = 303, path = \"drop\", query = \"drop\" }",
+            "303",
+            "https://shop.example/",
+        ),
+        (
+            "{ to = \"https://www.shop.example\" }",
+            "308",
+            "https://www.shop.example/a/c?x=/../y",
+        ),
+        (
+            "{ to = \"https://www.shop.example:8443/moved/\", query = \"drop\" }",
+            "308",
+            "https://www.shop.example:8443/moved/a/c",
+        ),
+        (
+            "{ to = \"https://www.shop.example\", path = \"drop\" }",
+            "308",
+            "https://www.shop.example/?x=/../y",
+        ),
+        (
+            "{ to = \"https://status.example/?from=shop\", path = \"drop\", query = \"drop\" }",
+            "308",
+            "https://status.example/?from=shop",
+        ),
     ] {
         let (upstream, gateway) =
             gateway(|setup| plain(setup).listener(&format!("https_redirect = {keys}"))).await;
@@ -107,6 +132,7 @@ async fn a_redirect_keeps_host_path_and_query() {
             answer.contains(&format!("location: {location}\r\n")),
             "{answer}"
         );
+        assert!(answer.ends_with("\r\n\r\n"), "no body: {answer}");
         assert_eq!(upstream.connections(), 0);
     }
 }

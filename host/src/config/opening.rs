@@ -19,15 +19,6 @@ pub(super) enum ListenerProtocol {
     Http,
 }
 
-/// `listeners.https_redirect`: where all requests of a plain listener are sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpsRedirect {
-    /// 301, 302, 307 or 308. Default 308.
-    pub status: u16,
-    /// Where HTTPS is, from the client's point of view. 1 to 65535, default 443.
-    pub port: u16,
-}
-
 /// `listeners.proxy_protocol`: each connection starts with a header of PROXY protocol v1 or v2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProxyProtocol {
@@ -78,32 +69,6 @@ impl Check<'_> {
             (ListenerProtocol::Http, None) => {}
         }
         None
-    }
-
-    pub(super) fn https_redirect(
-        &mut self,
-        key: &str,
-        protocol: ListenerProtocol,
-        raw: Option<raw::HttpsRedirect>,
-    ) -> Option<HttpsRedirect> {
-        let raw = raw?;
-        let key = format!("{key}.https_redirect");
-        if protocol == ListenerProtocol::Https {
-            self.problems.add(
-                &key,
-                "found `https_redirect`, expected none without protocol = \"http\"",
-            );
-        }
-        let status = raw.status.unwrap_or(308);
-        let is_known = matches!(status, 301 | 302 | 307 | 308);
-        if !is_known {
-            let message = format!("found {status}, expected 301, 302, 307 or 308");
-            self.problems.add(&format!("{key}.status"), message);
-        }
-        Some(HttpsRedirect {
-            status: u16::try_from(status).unwrap_or(308),
-            port: self.count(&format!("{key}.port"), raw.port, 1..=65535, 443),
-        })
     }
 
     pub(super) fn proxy_protocol(

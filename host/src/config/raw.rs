@@ -108,6 +108,9 @@ tables! {
     HttpsRedirect {
         status: Option<i64>,
         port: Option<i64>,
+        to: Option<String>,
+        path: Option<String>,
+        query: Option<String>,
     }
     ProxyProtocol {
         trusted: Vec<String>,

@@ -1,15 +1,10 @@
 //! Answers: an upstream's, passed on, and the gateway's own for what went wrong.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, StatusCode, header, response, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, header, response};
 
 use super::body::Content;
-use crate::{
-    config::HttpsRedirect,
-    error::GatewayError,
-    plugin::{Request, RequestId},
-    upstream::ResponseBody,
-};
+use crate::{error::GatewayError, plugin::RequestId, upstream::ResponseBody};
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -37,29 +32,6 @@ pub(super) fn drop_body(response: &mut hyper::Response<Content>, to_head: bool) 
 pub(super) fn close(response: &mut hyper::Response<Content>) {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
-}
-
-/// Sends the client to the same host, path and query under HTTPS.
-pub(super) fn to_https(
-    redirect: &HttpsRedirect,
-    request: &Request,
-) -> Result<hyper::Response<Content>, GatewayError> {
-    let host = request.authority.host();
-    let target = match request.head.uri.path_and_query().map(PathAndQuery::as_str) {
-        None | Some("*") => "/",
-        Some(target) => target,
-    };
-    let location = match redirect.port {
-        443 => format!("https://{host}{target}"),
-        port => format!("https://{host}:{port}{target}"),
-    };
-    let location = HeaderValue::try_from(location)
-        .map_err(|_| GatewayError::Path("the target is no URL of HTTPS"))?;
-    let mut response = hyper::Response::new(Content::Whole(Bytes::new()));
-    *response.status_mut() =
-        StatusCode::from_u16(redirect.status).unwrap_or(StatusCode::PERMANENT_REDIRECT);
-    response.headers_mut().insert(header::LOCATION, location);
-    Ok(response)
 }
 
 /// The gateway's own answer: status, cause and request id, and no more than that about what

@@ -5,8 +5,9 @@ use std::{path::PathBuf, time::Duration};
 use super::*;
 use crate::config::{
     AccessLog, CertificateFiles, ClientCertificates, ClientMode, EncodedSlashes, Endpoint, Hosts,
-    HttpsRedirect, LogFormat, OnError, Paths, PinnedCertificate, Protocol, Requests, Role, Slashes,
-    Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores, UnknownNames,
+    HttpsRedirect, LogFormat, OnError, Paths, PinnedCertificate, Protocol, RedirectPart,
+    RedirectTo, Requests, Role, Slashes, Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores,
+    UnknownNames,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -69,7 +70,7 @@ key = "a.key"
 name = "plain"
 address = "127.0.0.1:8080"
 protocol = "http"
-https_redirect = { status = 301, port = 8443 }
+https_redirect = { status = 301, port = 8443, query = "drop" }
 proxy_protocol = { trusted = ["10.0.0.0/8", "::1"], timeout = "2s" }
 
 [pools.web]
@@ -199,7 +200,9 @@ fn listeners_keep_the_files_order() {
     assert_eq!((public.tls.is_some(), &plain.tls), (true, &None));
     let redirect = HttpsRedirect {
         status: 301,
-        port: 8443,
+        to: RedirectTo::SameHost { port: 8443 },
+        path: RedirectPart::Keep,
+        query: RedirectPart::Drop,
     };
     assert_eq!(plain.https_redirect, Some(redirect));
     let proxy = plain.proxy_protocol.as_ref().unwrap();
