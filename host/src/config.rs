@@ -9,6 +9,7 @@ mod check;
 mod dns;
 mod endpoint_limits;
 mod error;
+mod error_pages;
 mod health;
 mod hosts;
 mod keys;
@@ -36,6 +37,7 @@ pub use balance::{Balance, HashOn};
 pub use dns::{Dns, Family};
 pub use endpoint_limits::EndpointLimits;
 pub use error::{ConfigError, Problem};
+pub use error_pages::{ErrorPage, ErrorPages, Form, PageStatuses};
 pub use health::{Ejection, Fitness, Probe, Statuses};
 pub use opening::ProxyProtocol;
 pub use redirect::{HttpsRedirect, RedirectPart, RedirectTo};
@@ -70,6 +72,9 @@ pub struct Config {
     pub limits: Limits,
     /// How names of endpoints are looked up.
     pub dns: Dns,
+    /// What clients get instead of the gateway's own words about errors, by listeners that have
+    /// no pages of their own.
+    pub error_pages: ErrorPages,
     /// At least one, names unique, in file order.
     pub listeners: Vec<Listener>,
     /// At least one, sorted by name.
@@ -234,6 +239,8 @@ pub struct Listener {
     pub proxy_protocol: Option<ProxyProtocol>,
     /// Which requests it takes, and in which form they are passed on.
     pub requests: Requests,
+    /// Its own pages, which replace all of the configuration's.
+    pub error_pages: Option<ErrorPages>,
 }
 
 /// One `[pools.NAME]`.

@@ -1,15 +1,20 @@
 //! What can go wrong with a request, and the one place that says what the client then gets:
-//! status, `Proxy-Status` (RFC 9209), and a cause that is the same in header and access log.
+//! status, `Proxy-Status` (RFC 9209), a cause that is the same in header and access log, and a body.
 
+mod accept;
 mod cause;
 mod connection;
+mod pages;
+mod template;
 
 use std::time::Duration;
 
 use http::HeaderValue;
 
+pub use accept::accept;
 pub use cause::Cause;
 pub use connection::ConnectionFault;
+pub use pages::{ErrorBody, ErrorPages, PageError};
 
 use crate::{
     plugin::CallError,

@@ -93,7 +93,8 @@ fn answer_with(
 ) -> hyper::Response<Body> {
     let mut response = answered.unwrap_or_else(|error| {
         record.failed(&error);
-        let mut response = answer::error(&error, record.id);
+        let body = record.error_body(&error);
+        let mut response = answer::error(&error, record.id, body);
         if error.ends_connection() && record.is_http1() {
             answer::close(&mut response);
         }

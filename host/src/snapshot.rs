@@ -74,11 +74,14 @@ impl Snapshot {
             .enumerate()
             .map(|(index, pool)| (pool.pool.name.clone(), index))
             .collect::<HashMap<_, _>>();
+        let pages = listeners::error_pages(&config, &config.error_pages)?;
         let listeners = config
             .listeners
             .iter()
             .map(|listener| {
-                listeners::build(&config, listener, &pools_by_name, previous, sockets).map(Arc::new)
+                let pages = Arc::clone(&pages);
+                listeners::build(&config, listener, &pools_by_name, pages, previous, sockets)
+                    .map(Arc::new)
             })
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
@@ -146,5 +149,12 @@ pub fn files(config: &Config) -> impl Iterator<Item = &std::path::Path> {
         .filter_map(|listener| listener.tls.as_ref())
         .flat_map(tls::downstream::files);
     let trusted = config.pools.iter().flat_map(pools::files);
-    certificates.chain(trusted)
+    let pages = config
+        .listeners
+        .iter()
+        .filter_map(|listener| listener.error_pages.as_ref());
+    let pages = pages
+        .chain([&config.error_pages])
+        .flat_map(|pages| pages.0.iter().map(|page| page.file.as_path()));
+    certificates.chain(trusted).chain(pages)
 }

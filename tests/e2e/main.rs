@@ -11,6 +11,7 @@ mod client_certificates;
 mod compared_with_nginx;
 mod dns;
 mod early_answers;
+mod error_pages;
 mod errors;
 mod faults_clients;
 mod faults_clients_h2;

@@ -36,6 +36,7 @@ pub(super) fn config(source: Source) -> Result<Config, ConfigError> {
         timeouts: check.timeouts(&raw.timeouts),
         limits: check.limits(&raw.limits),
         dns: check.dns(raw.dns),
+        error_pages: check.error_pages("error_pages", raw.error_pages),
         listeners: check.listeners(raw.listeners, admin, &raw.pools),
         pools: check.pools(raw.pools, has_plugins),
         source: source.clone(),
@@ -176,6 +177,9 @@ impl Check<'_> {
             self.declared(&format!("{key}.default_pool"), pool, pools);
         }
         let requests = self.requests(&format!("{key}.requests"), &raw.requests);
+        let error_pages = raw
+            .error_pages
+            .map(|raw| self.error_pages(&format!("{key}.error_pages"), raw));
         let address = hosts::socket_address(&raw.address);
         Some(Listener {
             address: self.problems.take(&format!("{key}.address"), address)?,
@@ -186,6 +190,7 @@ impl Check<'_> {
             proxy_protocol,
             default_pool: raw.default_pool,
             requests,
+            error_pages,
         })
     }
 

@@ -44,6 +44,8 @@ tables! {
         #[serde(default)]
         dns: Dns,
         #[serde(default)]
+        error_pages: BTreeMap<String, ErrorPage>,
+        #[serde(default)]
         listeners: Vec<Listener>,
         #[serde(default)]
         pools: BTreeMap<String, Pool>,
@@ -104,6 +106,12 @@ tables! {
         proxy_protocol: Option<ProxyProtocol>,
         #[serde(default)]
         requests: Requests,
+        error_pages: Option<BTreeMap<String, ErrorPage>>,
+    }
+    ErrorPage {
+        html: Option<String>,
+        json: Option<String>,
+        text: Option<String>,
     }
     HttpsRedirect {
         status: Option<i64>,

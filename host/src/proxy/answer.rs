@@ -1,10 +1,13 @@
 //! Answers: an upstream's, passed on, and the gateway's own for what went wrong.
 
-use bytes::Bytes;
 use http::{HeaderName, HeaderValue, header, response};
 
 use super::body::Content;
-use crate::{error::GatewayError, plugin::RequestId, upstream::ResponseBody};
+use crate::{
+    error::{ErrorBody, GatewayError},
+    plugin::RequestId,
+    upstream::ResponseBody,
+};
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -17,10 +20,10 @@ pub(super) fn upstream(head: response::Parts, body: ResponseBody) -> hyper::Resp
 /// Takes the gateway's or a plugin's own bytes from an answer that has no body; what an upstream
 /// answers has none already. An answer to HEAD says how long the body would be.
 pub(super) fn drop_body(response: &mut hyper::Response<Content>, to_head: bool) {
-    let Content::Whole(bytes) = response.body_mut() else {
+    let Some(length) = response.body().own_length() else {
         return;
     };
-    let length = std::mem::take(bytes).len();
+    *response.body_mut() = Content::empty();
     if to_head {
         response
             .headers_mut()
@@ -36,22 +39,20 @@ pub(super) fn close(response: &mut hyper::Response<Content>) {
 
 /// The gateway's own answer: status, cause and request id, and no more than that about what
 /// lies behind it.
-pub(super) fn error(error: &GatewayError, id: RequestId) -> hyper::Response<Content> {
-    let cause = error.cause();
-    let status = cause.status();
-    let reason = status.canonical_reason().unwrap_or("Error");
-    let text = format!(
-        "{} {reason}: {} (request {id})\n",
-        status.as_u16(),
-        cause.token()
-    );
-    let mut response = hyper::Response::new(Content::Whole(Bytes::from(text)));
-    *response.status_mut() = status;
+pub(super) fn error(
+    error: &GatewayError,
+    id: RequestId,
+    body: ErrorBody,
+) -> hyper::Response<Content> {
+    let ErrorBody {
+        content_type,
+        pieces,
+    } = body;
+    let mut response = hyper::Response::new(Content::Pieces(pieces.into_iter()));
+    *response.status_mut() = error.cause().status();
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/plain; charset=utf-8"),
-    );
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(PROXY_STATUS, error.proxy_status());
     if let Ok(id) = HeaderValue::try_from(id.to_string()) {

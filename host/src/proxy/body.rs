@@ -16,8 +16,28 @@ use crate::upstream::{BodyError, ResponseBody};
 pub(super) enum Content {
     /// As they come.
     Upstream(ResponseBody),
-    /// The gateway's or a plugin's own.
+    /// A plugin's own.
     Whole(Bytes),
+    /// The gateway's own, of which none is empty.
+    Pieces(std::vec::IntoIter<Bytes>),
+}
+
+impl Content {
+    /// Nothing.
+    pub(super) fn empty() -> Self {
+        Self::Whole(Bytes::new())
+    }
+
+    /// What is left of the gateway's or a plugin's own; none of an upstream's.
+    pub(super) fn own_length(&self) -> Option<u64> {
+        match self {
+            Self::Upstream(_) => None,
+            Self::Whole(bytes) => Some(bytes.len() as u64),
+            Self::Pieces(left) => {
+                Some(left.as_slice().iter().map(|piece| piece.len() as u64).sum())
+            }
+        }
+    }
 }
 
 /// An answer's body, with the request's record.
@@ -53,6 +73,7 @@ impl http_body::Body for Body {
             Content::Upstream(body) => std::task::ready!(Pin::new(body).poll_frame(cx)),
             Content::Whole(bytes) if bytes.is_empty() => None,
             Content::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+            Content::Pieces(left) => left.next().map(|piece| Ok(Frame::data(piece))),
         };
         match &frame {
             Some(Ok(frame)) => {
@@ -72,13 +93,14 @@ impl http_body::Body for Body {
         match &self.content {
             Content::Upstream(body) => body.is_end_stream(),
             Content::Whole(bytes) => bytes.is_empty(),
+            Content::Pieces(left) => left.len() == 0,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Upstream(body) => body.size_hint(),
-            Content::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            own => SizeHint::with_exact(own.own_length().unwrap_or_default()),
         }
     }
 }

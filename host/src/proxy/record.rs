@@ -12,11 +12,12 @@ use http::{StatusCode, Uri, Version, header::HOST, request::Parts};
 use crate::{
     access_log::{Entry, PluginEntry, TlsEntry},
     config::Role,
-    error::{Cause, ConnectionFault, GatewayError},
+    error::{self, Cause, ConnectionFault, ErrorBody, GatewayError},
     local::{Cut, Interim, LocalSnapshot, OpenConnection, StreamWatch},
     metrics::Counter,
     plugin::{Connection, LocalPlugin, Outcome, RequestId},
     pool::Endpoint,
+    snapshot::Listener,
     upstream::{BodyError, Upload},
 };
 
@@ -35,6 +36,7 @@ pub(super) struct Record {
     method: http::Method,
     uri: Uri,
     host: Option<http::HeaderValue>,
+    accept: Option<http::HeaderValue>,
     version: Version,
     status: Option<StatusCode>,
     pool: Option<usize>,
@@ -85,6 +87,7 @@ impl Record {
             method: head.method.clone(),
             uri: head.uri.clone(),
             host: head.headers.get(HOST).cloned(),
+            accept: error::accept(&head.headers),
             version: head.version,
             status: None,
             pool: None,
@@ -125,6 +128,18 @@ impl Record {
     pub(super) fn default_pool(&self) -> Option<usize> {
         let listener = self.snapshot.shared.listener(&self.open.listener.name)?;
         listener.default_pool
+    }
+
+    /// The listener as it is configured now; one that is gone keeps its last rules.
+    pub(super) fn listener(&self) -> &Listener {
+        let listener = self.snapshot.shared.listener(&self.open.listener.name);
+        listener.unwrap_or(&self.open.listener)
+    }
+
+    /// What the client reads of an error.
+    pub(super) fn error_body(&self, error: &GatewayError) -> ErrorBody {
+        let pages = &self.listener().error_pages;
+        pages.body(error.cause(), self.id, self.accept.as_ref())
     }
 
     pub(super) fn rule(&mut self, rule: Option<String>) {

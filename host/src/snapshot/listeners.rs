@@ -12,6 +12,7 @@ use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 use super::Snapshot;
 use crate::{
     config::{self, Config, ConfigError, HttpsRedirect, ListenerTls, ProxyProtocol, Requests},
+    error::ErrorPages,
     metrics::{ListenerCounters, PerWorker},
     plugin::Digest,
     tls::{self, downstream::Context},
@@ -36,6 +37,8 @@ pub struct Listener {
     pub default_pool: Option<usize>,
     /// Which requests it takes, and in which form they are passed on.
     pub requests: Requests,
+    /// What clients read of errors.
+    pub error_pages: Arc<ErrorPages>,
     /// What its clients did.
     pub counters: Arc<PerWorker<ListenerCounters>>,
     material: Option<Material>,
@@ -128,6 +131,7 @@ pub(super) fn build(
     config: &Config,
     listener: &config::Listener,
     pools: &HashMap<String, usize>,
+    pages: Arc<ErrorPages>,
     previous: Option<&Snapshot>,
     sockets: Sockets,
 ) -> Result<Listener, ConfigError> {
@@ -153,6 +157,10 @@ pub(super) fn build(
         || listener.name.as_str().into(),
         |before| Arc::clone(&before.name),
     );
+    let error_pages = match &listener.error_pages {
+        Some(own) => error_pages(config, own)?,
+        None => pages,
+    };
     let socket = socket(config, listener, previous, sockets)?;
     Ok(Listener {
         name,
@@ -162,9 +170,20 @@ pub(super) fn build(
         https_redirect: listener.https_redirect.clone(),
         proxy_protocol: listener.proxy_protocol.clone(),
         requests: listener.requests.clone(),
+        error_pages,
         counters,
         material,
     })
+}
+
+/// Reads the files of a set of pages.
+pub(super) fn error_pages(
+    config: &Config,
+    pages: &config::ErrorPages,
+) -> Result<Arc<ErrorPages>, ConfigError> {
+    ErrorPages::load(pages)
+        .map(Arc::new)
+        .map_err(|error| config.error(&error.key, &error))
 }
 
 impl Material {

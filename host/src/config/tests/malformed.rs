@@ -68,6 +68,14 @@ const CASES: &[Case] = &[
     (START, "[log]\nlevel = \"info\n", 11, "log.level", &["expected"]),
     (START, "[log]\nlevel = \"info\"\nlevel = \"warn\"\n", 12, "log.level", &["stands twice"]),
     (START, "[pools.web]\n", 10, "pools.web", &["stands twice"]),
+    // Error pages.
+    (START, "[error_pages]\n502 = {}\n", 11, "error_pages.502", &["no file is named", "`html`, `json` and `text`"]),
+    (START, "[error_pages]\n399 = { html = \"a\" }\n", 11, "error_pages.399", &["expected a status from 400 to 599"]),
+    (START, "[error_pages]\n3xx.html = \"a\"\n", 11, "error_pages.3xx", &["found \"3xx\"", "\"4xx\" or \"5xx\""]),
+    (START, "[error_pages]\n502 = { htm = \"a\" }\n", 11, "error_pages.502.htm", &["did you mean `html`?"]),
+    (START, "[error_pages]\n502 = { html = \"\" }\n", 11, "error_pages.502.html", &["found an empty path"]),
+    (START, "[error_pages]\n502 = \"a.html\"\n", 11, "error_pages.502", &["expected a table"]),
+    (TLS, "error_pages = { 600 = { text = \"a\" } }\n", 8, "listeners[0].error_pages.600", &["found \"600\""]),
     // Shapes.
     (START, "[timeout]\n", 10, "timeout", &["unknown key", "did you mean `timeouts`?"]),
     (START, "[zebra]\n", 10, "zebra", &["unknown key", "`workers`, `plugins`, `admin`"]),
@@ -401,7 +409,7 @@ fn an_error_is_shown_with_its_source_and_without_colours() {
     let text = START.replace("name =", "nmae =");
     let error = parse(&text).unwrap_err();
     let expected = "\
-error: `listeners[0].nmae`: unknown key, expected `name`, `address`, `protocol`, `tls`, `default_pool`, `https_redirect`, `proxy_protocol` or `requests`
+error: `listeners[0].nmae`: unknown key, expected `name`, `address`, `protocol`, `tls`, `default_pool`, `https_redirect`, `proxy_protocol`, `requests` or `error_pages`
  --> /etc/witgate/witgate.toml:2:1
   |
 2 | nmae = \"public\"

@@ -4,10 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use super::*;
 use crate::config::{
-    AccessLog, CertificateFiles, ClientCertificates, ClientMode, EncodedSlashes, Endpoint, Hosts,
-    HttpsRedirect, LogFormat, OnError, Paths, PinnedCertificate, Protocol, RedirectPart,
-    RedirectTo, Requests, Role, Slashes, Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores,
-    UnknownNames,
+    AccessLog, CertificateFiles, ClientCertificates, ClientMode, EncodedSlashes, Endpoint,
+    ErrorPage, ErrorPages, Form, Hosts, HttpsRedirect, LogFormat, OnError, PageStatuses, Paths,
+    PinnedCertificate, Protocol, RedirectPart, RedirectTo, Requests, Role, Slashes, Tickets,
+    TlsPolicy, TlsVersion, Trace, Trust, Underscores, UnknownNames,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -51,6 +51,10 @@ connections_per_client = 7
 h2_streams = 200
 connections_per_worker = 5
 
+[error_pages]
+502 = { html = "errors/502.html", json = "/errors/502.json" }
+5xx.text = "errors/5xx.txt"
+
 [[listeners]]
 name = "public"
 address = "127.0.0.1:8443"
@@ -72,6 +76,7 @@ address = "127.0.0.1:8080"
 protocol = "http"
 https_redirect = { status = 301, port = 8443, query = "drop" }
 proxy_protocol = { trusted = ["10.0.0.0/8", "::1"], timeout = "2s" }
+error_pages = {}
 
 [pools.web]
 protocol = "https"
@@ -227,6 +232,26 @@ fn listeners_keep_the_files_order() {
         ),
         (1, None)
     );
+}
+
+#[test]
+fn error_pages_are_understood() {
+    let config = parse(WHOLE).unwrap();
+    let page = |status: &str, name: &str, statuses, form, file: &str| ErrorPage {
+        key: format!("error_pages.{status}.{name}"),
+        statuses,
+        form,
+        file: path(file),
+    };
+    let (exact, class) = (PageStatuses::One(502), PageStatuses::Class(5));
+    let expected = ErrorPages(vec![
+        page("502", "html", exact, Form::Html, "errors/502.html"),
+        page("502", "json", exact, Form::Json, "/errors/502.json"),
+        page("5xx", "text", class, Form::Text, "errors/5xx.txt"),
+    ]);
+    assert_eq!(config.error_pages, expected);
+    let of = |index: usize| config.listeners[index].error_pages.clone();
+    assert_eq!((of(0), of(2)), (None, Some(ErrorPages::default())));
 }
 
 #[test]
