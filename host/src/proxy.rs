@@ -95,6 +95,9 @@ fn answer_with(
         record.failed(&error);
         let body = record.error_body(&error);
         let mut response = answer::error(&error, record.id, body);
+        if let GatewayError::Method(_) = error {
+            answer::allow(&mut response, record.listener().requests.trace);
+        }
         if error.ends_connection() && record.is_http1() {
             answer::close(&mut response);
         }

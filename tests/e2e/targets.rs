@@ -154,6 +154,7 @@ over_h1_and_h2! {
         let client = gateway.client(http);
         let answer = client.fetch(trace()).await.unwrap();
         assert_eq!((answer.status.as_u16(), answer.cause()), (405, "method-refused"));
+        assert_eq!(answer.header("allow"), "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
         assert_eq!(upstream.requests(), 0);
         gateway.configure(|setup| setup.listener("requests.trace = \"forward\""));
         let answer = witgate_tests::eventually!("the new rule", {
@@ -216,9 +217,17 @@ async fn fault_31_options_of_the_server_is_passed_on() {
 
 #[tokio::test]
 async fn fault_31_connect_is_refused() {
-    let (upstream, gateway) = gateway(|setup| setup).await;
+    let (upstream, mut gateway) = gateway(|setup| setup).await;
     let answer = ask(&gateway, "CONNECT", "shop.example:443", "shop.example").await;
     is_refused(&answer, 405, "method-refused");
+    let allow = "allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
+    assert!(answer.contains(allow), "{answer}");
+    gateway.configure(|setup| setup.listener("requests.trace = \"forward\""));
+    witgate_tests::eventually!("the new rule", {
+        let answer = ask(&gateway, "CONNECT", "shop.example:443", "shop.example").await;
+        is_refused(&answer, 405, "method-refused");
+        answer.contains("OPTIONS, TRACE\r\n").then_some(())
+    });
     assert_eq!(upstream.connections(), 0);
 }
 

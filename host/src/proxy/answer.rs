@@ -4,6 +4,7 @@ use http::{HeaderName, HeaderValue, header, response};
 
 use super::body::Content;
 use crate::{
+    config::Trace,
     error::{ErrorBody, GatewayError},
     plugin::RequestId,
     upstream::ResponseBody,
@@ -35,6 +36,17 @@ pub(super) fn drop_body(response: &mut hyper::Response<Content>, to_head: bool) 
 pub(super) fn close(response: &mut hyper::Response<Content>) {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
+}
+
+/// Names the methods that a listener takes (RFC 9110 §15.5.6): those of RFC 9110 and PATCH, since
+/// all that exist are passed on but CONNECT and, mostly, TRACE.
+pub(super) fn allow(response: &mut hyper::Response<Content>, trace: Trace) {
+    let methods = match trace {
+        Trace::Refuse => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        Trace::Forward => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE",
+    };
+    let methods = HeaderValue::from_static(methods);
+    response.headers_mut().insert(header::ALLOW, methods);
 }
 
 /// The gateway's own answer: status, cause and request id, and no more than that about what
