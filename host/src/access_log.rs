@@ -193,6 +193,8 @@ pub struct Entry<'a> {
     pub endpoint: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub affinity: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub upstream_version: Option<&'a str>,
     pub attempts: u32,
     pub plugins: Vec<PluginEntry<'a>>,
     pub duration_us: u64,

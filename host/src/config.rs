@@ -17,6 +17,7 @@ mod limits;
 mod opening;
 mod parse;
 mod pins;
+mod pool_http;
 mod pools;
 mod raw;
 mod redirect;
@@ -40,6 +41,7 @@ pub use error::{ConfigError, Problem};
 pub use error_pages::{ErrorPage, ErrorPages, Form, PageStatuses};
 pub use health::{Ejection, Fitness, Probe, Statuses};
 pub use opening::ProxyProtocol;
+pub use pool_http::{Keeping, PoolH2, PoolHttp};
 pub use redirect::{HttpsRedirect, RedirectPart, RedirectTo};
 pub use requests::{EncodedSlashes, Paths, Requests, Slashes, Trace, Underscores};
 pub use retries::{Retries, RetryOn};
@@ -252,6 +254,10 @@ pub struct Pool {
     pub name: String,
     /// How its endpoints are spoken to.
     pub protocol: Protocol,
+    /// Which HTTP that is. Default: what the endpoint chooses.
+    pub http: PoolHttp,
+    /// HTTP/2 connections to endpoints.
+    pub h2: PoolH2,
     /// At least one; ids and addresses unique.
     pub endpoints: Vec<Endpoint>,
     /// The name sent as SNI and verified; an endpoint's own host when absent.

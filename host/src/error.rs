@@ -185,7 +185,10 @@ pub enum UpstreamError {
     /// The connection ended before the response's head did.
     #[error("the connection was closed before it answered")]
     Closed,
-    /// Not HTTP/1.1, or against its rules.
+    /// The endpoint has reset the request's stream (HTTP/2), with this reason.
+    #[error("the endpoint has reset the stream: {0}")]
+    Reset(String),
+    /// Not HTTP, or against its rules.
     #[error("the answer is not valid HTTP: {0}")]
     Invalid(String),
     /// No response head in time.
@@ -292,9 +295,11 @@ impl UpstreamError {
             | Self::ConnectTimeout(_)
             | Self::TlsTimeout(_)
             | Self::Handshake(_) => Some(Failure::Connect),
-            Self::Closed | Self::Invalid(_) | Self::FirstByteTimeout(_) | Self::BodyTimeout(_) => {
-                Some(Failure::Request)
-            }
+            Self::Closed
+            | Self::Reset(_)
+            | Self::Invalid(_)
+            | Self::FirstByteTimeout(_)
+            | Self::BodyTimeout(_) => Some(Failure::Request),
         }
     }
 
@@ -310,8 +315,10 @@ impl UpstreamError {
             Self::ConnectTimeout(_) => Cause::ConnectTimeout,
             Self::TlsTimeout(_) => Cause::TlsTimeout,
             Self::Handshake(HandshakeFailure::Untrusted(failure)) => trust_cause(failure),
+            Self::Handshake(HandshakeFailure::Protocol) => Cause::ProtocolMismatch,
             Self::Handshake(_) => Cause::TlsFailed,
             Self::Closed => Cause::ConnectionClosed,
+            Self::Reset(_) => Cause::StreamReset,
             Self::Invalid(_) => Cause::ResponseInvalid,
             Self::FirstByteTimeout(_) => Cause::FirstByteTimeout,
             Self::BodyTimeout(_) => Cause::ResponseBodyTimeout,

@@ -57,8 +57,8 @@ pub struct Pool {
     pub authority: Option<Authority>,
     /// Deadlines towards endpoints.
     pub timeouts: config::PoolTimeouts,
-    /// Connections kept idle per endpoint and worker.
-    pub max_idle: usize,
+    /// How each worker keeps its connections to an endpoint.
+    pub keeping: config::Keeping,
     /// Names of endpoints that have no address yet.
     pub unresolved: Vec<String>,
     /// Changes with the list of endpoints.
@@ -124,7 +124,11 @@ impl Pool {
             retried,
             authority,
             timeouts: config.timeouts.clone(),
-            max_idle: config.max_idle,
+            keeping: config::Keeping {
+                max_idle: config.max_idle,
+                timeout: config.timeouts.idle,
+                h2: config.h2.clone(),
+            },
             unresolved,
             generation: generation(&config.name, &endpoints),
             seeds: endpoints
@@ -142,11 +146,12 @@ impl Pool {
     }
 }
 
-/// A connection carries one request at a time (HTTP/1.1): more requests than connections would
-/// only wait elsewhere.
+/// A connection of HTTP/1.1 carries one request at a time: more requests than connections
+/// would only wait elsewhere.
 fn limits(config: &config::Pool) -> config::EndpointLimits {
     let limits = config.limits.clone();
-    let requests = limits.requests.into_iter().chain(limits.connections).min();
+    let one_each = limits.connections.filter(|_| !config.http.may_be_h2());
+    let requests = limits.requests.into_iter().chain(one_each).min();
     config::EndpointLimits { requests, ..limits }
 }
 

@@ -7,6 +7,7 @@ mod answer;
 mod attempt;
 mod balance_key;
 mod body;
+mod connect;
 mod decide;
 mod edits;
 mod forward;

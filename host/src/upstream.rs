@@ -1,192 +1,142 @@
 //! Connections to endpoints: opened, verified, kept and used again. Each worker has its own;
 //! a connection is used again only for the endpoint, the trust and the name that it was
-//! opened for, since those make the [`Idle`] stack that it returns to.
+//! opened for, since those make the [`Connections`] that it belongs to.
 
 mod body;
 mod connect;
+mod connections;
+mod failure;
+mod h1;
+mod h2;
+mod opening;
 mod patience;
 mod replay;
 
-use std::{
-    cell::RefCell,
-    rc::{Rc, Weak},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
-use hyper::{
-    body::Incoming,
-    client::conn::{TrySendError, http1::SendRequest},
-};
+use http::{Request, Response, Version};
 use rustls_pki_types::ServerName;
-use tokio::task::AbortHandle;
 
-pub use body::{BodyError, RequestBody, ResponseBody, Upload};
-pub use connect::connect;
+pub use body::{BodyError, Incoming, RequestBody, ResponseBody, Upload};
+pub use connect::{connect, offers};
+pub use connections::Connections;
+pub use failure::NoAnswer;
+pub use opening::Opening;
 pub use patience::Deadline;
 pub use replay::Source;
 
+use crate::config::PoolHttp;
+
 /// How one pool's endpoints are spoken to.
 #[derive(Debug, Clone)]
-pub enum Transport {
-    /// TLS under this pool's trust.
-    Tls(Arc<rustls::ClientConfig>, ServerName<'static>),
-    /// Plain TCP.
-    Plain,
+pub struct Transport {
+    /// The pool's trust and the usual name; none without TLS.
+    pub tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
+    /// What is offered, or spoken without being asked.
+    pub http: PoolHttp,
 }
 
 impl PartialEq for Transport {
     /// Equal when a connection of one may carry a request of the other: same trust object,
-    /// which is kept over a reload exactly when rules and files are the same, and same name.
+    /// which is kept over a reload exactly when rules and files are the same, same name and
+    /// same choice of HTTP.
     fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Tls(trust, name), Self::Tls(other_trust, other_name)) => {
-                Arc::ptr_eq(trust, other_trust) && name == other_name
+        self.http == other.http
+            && match (&self.tls, &other.tls) {
+                (Some((trust, name)), Some((other_trust, other_name))) => {
+                    Arc::ptr_eq(trust, other_trust) && name == other_name
+                }
+                (None, None) => true,
+                _ => false,
             }
-            (Self::Plain, Self::Plain) => true,
-            _ => false,
-        }
     }
-}
-
-/// The idle connections of one worker to one endpoint; the one used last is used first.
-#[derive(Debug)]
-pub struct Idle {
-    stack: RefCell<Vec<IdleConnection>>,
-    limit: usize,
-    timeout: Duration,
-}
-
-#[derive(Debug)]
-struct IdleConnection {
-    open: Open,
-    name: Name,
-    since: Instant,
-}
-
-/// An open connection: where requests go in, and the task that moves its bytes.
-#[derive(Debug)]
-struct Open {
-    sender: SendRequest<RequestBody>,
-    task: AbortHandle,
 }
 
 /// The name that a connection was opened under, where that is the request's own; else none, as
-/// all connections of a stack have the same.
+/// all connections to an endpoint have the same.
 pub type Name = Option<ServerName<'static>>;
 
-/// A connection that carries a request now.
+/// A connection, or a stream of one, that carries a request now. Dropped before the end of the
+/// answer, it ends the request: HTTP/1.1 with the connection, HTTP/2 with the stream alone.
 #[derive(Debug)]
 pub struct Connection {
-    name: Name,
-    /// None once it has been released.
-    open: Option<Open>,
-    /// Where it returns to, unless that is gone by then.
-    home: Weak<Idle>,
-    /// Whether it has carried a request before this one.
-    pub reused: bool,
+    carrier: Carrier,
+    /// What it has done before this request.
+    pub past: Past,
 }
 
-impl Idle {
-    /// An empty stack that keeps at most `limit` connections for at most `timeout`.
-    pub fn new(limit: usize, timeout: Duration) -> Rc<Self> {
-        Rc::new(Self {
-            stack: RefCell::default(),
-            limit,
-            timeout,
-        })
-    }
+#[derive(Debug)]
+enum Carrier {
+    H1(h1::Exclusive),
+    H2(h2::Stream),
+}
 
-    /// Takes the connection of this name that was used last and can be used again.
-    pub fn take(self: &Rc<Self>, name: &Name, now: Instant) -> Option<Connection> {
-        let mut stack = self.stack.borrow_mut();
-        // One that is closed is never ready; `sweep` drops it.
-        let place = stack.iter().rposition(|connection| {
-            connection.name == *name && connection.open.sender.is_ready()
-        })?;
-        let connection = stack.remove(place);
-        if now.saturating_duration_since(connection.since) > self.timeout {
-            stack.clear();
-            return None;
-        }
-        Some(Connection {
-            open: Some(connection.open),
-            name: connection.name,
-            home: Rc::downgrade(self),
-            reused: true,
-        })
-    }
-
-    /// Closes connections that have been idle for too long.
-    pub fn sweep(&self, now: Instant) {
-        self.stack.borrow_mut().retain(|connection| {
-            !connection.open.sender.is_closed()
-                && now.saturating_duration_since(connection.since) <= self.timeout
-        });
-    }
-
-    /// Closes all.
-    pub fn clear(&self) {
-        self.stack.borrow_mut().clear();
-    }
-
-    fn put(&self, open: Open, name: Name) {
-        let mut stack = self.stack.borrow_mut();
-        if stack.len() >= self.limit {
-            // The one used longest ago has the best chance of being closed by the other side soon.
-            let oldest = stack.len().min(1);
-            stack.drain(..oldest);
-        }
-        if self.limit > 0 {
-            stack.push(IdleConnection {
-                open,
-                name,
-                since: Instant::now(),
-            });
-        }
-    }
+/// What a connection has done before a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Past {
+    /// It was opened for this request.
+    New,
+    /// It carried others and idled then: the other side may be closing it.
+    Idle,
+    /// It carries others beside this one.
+    Busy,
 }
 
 impl Connection {
-    fn fresh(sender: SendRequest<RequestBody>, task: AbortHandle, home: &Rc<Idle>) -> Self {
-        Self {
-            name: None,
-            open: Some(Open { sender, task }),
-            home: Rc::downgrade(home),
-            reused: false,
+    /// Which HTTP it speaks.
+    pub fn version(&self) -> Version {
+        match &self.carrier {
+            Carrier::H1(_) => Version::HTTP_11,
+            Carrier::H2(_) => Version::HTTP_2,
         }
     }
 
-    /// Sends a request. An error carries the request when none of it was sent.
+    /// Sends a request in the form that the connection's version wants, and waits for the head
+    /// of its answer.
+    ///
+    /// # Errors
+    /// See [`NoAnswer`].
     pub async fn send(
         &mut self,
-        request: http::Request<RequestBody>,
-    ) -> Result<http::Response<Incoming>, TrySendError<http::Request<RequestBody>>> {
-        let open = self.open.as_mut().expect("only `release` takes it");
-        open.sender.try_send_request(request).await
-    }
-
-    /// Carries no request after this one.
-    pub fn retire(&mut self) {
-        self.home = Weak::new();
-    }
-
-    /// Returns to its stack; closed when that is gone or the connection is.
-    fn release(mut self) {
-        let Some(home) = self.home.upgrade() else {
-            return;
-        };
-        if let Some(open) = self.open.take_if(|open| !open.sender.is_closed()) {
-            home.put(open, self.name.take());
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, NoAnswer> {
+        match &mut self.carrier {
+            Carrier::H1(connection) => connection.send(request).await,
+            Carrier::H2(stream) => stream.send(request).await,
         }
     }
-}
 
-impl Drop for Connection {
-    /// Whatever it was doing ends now: the other side may never read or write another byte.
-    fn drop(&mut self) {
-        if let Some(open) = &self.open {
-            open.task.abort();
+    /// Whether a request may have met the end of an idle connection: endpoints close those at any
+    /// time. One that has said GOAWAY has said with it what it acts on (RFC 9113 §6.8).
+    pub fn may_have_raced(&self) -> bool {
+        let told = match &self.carrier {
+            Carrier::H1(_) => false,
+            Carrier::H2(stream) => stream.is_told_to_go(),
+        };
+        self.past == Past::Idle && !told
+    }
+
+    /// Carries no request after this one, or these.
+    pub fn retire(&mut self) {
+        match &mut self.carrier {
+            Carrier::H1(connection) => connection.retire(),
+            Carrier::H2(stream) => stream.retire(),
+        }
+    }
+
+    /// The answer was too late. Nothing else follows on a connection that is silent altogether.
+    pub fn was_late(&mut self) {
+        match &mut self.carrier {
+            Carrier::H1(connection) => connection.retire(),
+            Carrier::H2(stream) => stream.retire_if_silent(),
+        }
+    }
+
+    /// The answer has ended: free for another request.
+    fn release(self) {
+        match self.carrier {
+            Carrier::H1(connection) => connection.release(),
+            Carrier::H2(stream) => drop(stream),
         }
     }
 }

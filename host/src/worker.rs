@@ -95,11 +95,12 @@ fn tidy(local: &Local) {
     local.access_log.flush();
     local.snapshot().trim();
     for pool in &local.snapshot().pools {
-        for (idle, endpoint) in pool.idle.iter().zip(&pool.running.pool.endpoints) {
+        let endpoints = &pool.running.pool.endpoints;
+        for (connections, endpoint) in pool.connections.iter().zip(endpoints) {
             // What is idle here may be all that another worker waits for.
             match endpoint.connections.waiting() {
-                0 => idle.sweep(now),
-                _ => idle.clear(),
+                0 => connections.sweep(now),
+                _ => connections.clear(),
             }
         }
     }

@@ -91,7 +91,7 @@ async fn fault_14_an_endpoint_that_fails_in_tls_is_told_apart_from_one_that_is_d
     let old = OldServer::start(dir.path()).await;
     for (address, cause, status) in [
         (refusing.address(), "tls-failed", 502),
-        (wrong_alpn.address(), "tls-failed", 502),
+        (wrong_alpn.address(), "protocol-mismatch", 502),
         (silent.address(), "tls-timeout", 504),
         (plain.address(), "tls-failed", 502),
         (old.address, "tls-failed", 502),

@@ -1,9 +1,10 @@
-//! HTTP/2 as frames: literal ones, right or wrong, on a raw socket.
+//! HTTP/2 as frames: literal ones, right or wrong, on a raw socket, as a client or a server.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
     time::timeout,
 };
 
@@ -125,8 +126,8 @@ pub fn settings(settings: &[(u16, u32)]) -> Vec<u8> {
 
 /// A connection that speaks frames.
 #[derive(Debug)]
-pub struct RawH2 {
-    stream: TlsClient,
+pub struct RawH2<S = TlsClient> {
+    stream: S,
 }
 
 impl RawH2 {
@@ -146,7 +147,9 @@ impl RawH2 {
             stream: socket.into_inner(),
         }
     }
+}
 
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> RawH2<S> {
     /// Writes these bytes; a connection that has ended takes them as well.
     pub async fn send(&mut self, bytes: &[u8]) {
         let written = async {
@@ -206,11 +209,70 @@ impl RawH2 {
             }
         }
         let _ = writer.flush().await;
-        timeout(Duration::from_secs(2), &mut reading).await.is_ok()
+        let ended = timeout(Duration::from_secs(2), &mut reading).await.is_ok();
+        reading.abort();
+        ended
     }
 }
 
-async fn read_frame(stream: &mut TlsClient) -> Option<Frame> {
+/// A server without TLS that leaves every frame to its test.
+#[derive(Debug)]
+pub struct RawH2Server {
+    listener: TcpListener,
+}
+
+impl RawH2Server {
+    /// Listens on a free port of the loopback.
+    pub async fn start() -> Self {
+        Self {
+            listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+
+    /// The next connection, once its preface has come; these settings are sent.
+    pub async fn accept(&self, with: &[(u16, u32)]) -> RawH2<TcpStream> {
+        let accepted = async {
+            let (mut stream, _) = self.listener.accept().await.unwrap();
+            let mut preface = [0; PREFACE.len()];
+            stream.read_exact(&mut preface).await.unwrap();
+            assert_eq!(preface, PREFACE);
+            RawH2 { stream }
+        };
+        let mut socket = timeout(wait::DEADLINE, accepted)
+            .await
+            .expect("a connection");
+        socket.send(&settings(with)).await;
+        socket
+    }
+
+    /// Whether somebody connects within this time.
+    pub async fn is_connected_to(&self, within: Duration) -> bool {
+        timeout(within, self.listener.accept()).await.is_ok()
+    }
+}
+
+impl RawH2<TcpStream> {
+    /// The stream of the next request.
+    pub async fn request(&mut self) -> u32 {
+        let head = self.read_kind(kind::HEADERS).await;
+        head.expect("a request").stream
+    }
+
+    /// Answers a request with 200 and this body.
+    pub async fn answer(&mut self, stream: u32, body: &[u8]) {
+        self.send(&headers(stream, 0, &[(b":status", b"200")]))
+            .await;
+        self.send(&frame(kind::DATA, END_STREAM, stream, body))
+            .await;
+    }
+}
+
+async fn read_frame<S: AsyncRead + Unpin>(stream: &mut S) -> Option<Frame> {
     let mut head = [0; 9];
     stream.read_exact(&mut head).await.ok()?;
     let [a, b, c, kind, flags, id @ ..] = head;

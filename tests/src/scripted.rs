@@ -16,7 +16,11 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use crate::{certs::Identity, gateway::Pool, upstream::acceptor};
+use crate::{
+    certs::Identity,
+    gateway::Pool,
+    upstream::{Speaks, acceptor},
+};
 
 /// A running upstream; stops when dropped.
 #[derive(Debug)]
@@ -73,7 +77,7 @@ impl Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
-        let acceptor = identity.map(|identity| acceptor(identity));
+        let acceptor = identity.map(|identity| acceptor(identity, Speaks::H1));
         Self {
             address,
             identity: identity.cloned(),

@@ -1,4 +1,4 @@
-//! Upstream servers: HTTP/1.1 over TLS or plain, answering by path (`answers`), or with
+//! Upstream servers: HTTP/1.1 or HTTP/2 over TLS or plain, answering by path (`answers`), or with
 //! literal bytes, or never; counting what reached them.
 
 mod answers;
@@ -14,8 +14,8 @@ use std::{
     time::Duration,
 };
 
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper::{server::conn::http2, service::service_fn};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::ServerConfig;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -45,8 +45,20 @@ pub struct Upstream {
 struct State {
     name: String,
     manner: Manner,
+    speaks: Speaks,
     held: Semaphore,
     seen: Seen,
+}
+
+/// Which HTTP a server speaks: by ALPN with TLS, without it by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP/1.1 alone.
+    H1,
+    /// HTTP/2 alone, with so many streams at a time.
+    H2(u32),
+    /// HTTP/2 or, when the client prefers it, HTTP/1.1; only with TLS.
+    Both,
 }
 
 /// What reached a server.
@@ -96,6 +108,18 @@ impl Upstream {
         Self::bind("127.0.0.1:0".parse().unwrap(), name, identity, manner).await
     }
 
+    /// A server that answers by path and speaks this.
+    pub async fn speaking(name: &str, identity: Option<&Arc<Identity>>, speaks: Speaks) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(listener, name, identity, Manner::Http, speaks)
+    }
+
+    /// An HTTP/2 server with TLS and a certificate of its own, for `web.internal`.
+    pub async fn h2(name: &str) -> Self {
+        let identity = Arc::new(Identity::self_signed(&["web.internal"]));
+        Self::speaking(name, Some(&identity), Speaks::H2(100)).await
+    }
+
     /// A server on this address.
     pub async fn bind(
         address: SocketAddr,
@@ -104,14 +128,25 @@ impl Upstream {
         manner: Manner,
     ) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
+        Self::on(listener, name, identity, manner, Speaks::H1)
+    }
+
+    fn on(
+        listener: TcpListener,
+        name: &str,
+        identity: Option<&Arc<Identity>>,
+        manner: Manner,
+        speaks: Speaks,
+    ) -> Self {
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             name: name.to_owned(),
             manner,
+            speaks,
             held: Semaphore::new(0),
             seen: Seen::default(),
         });
-        let acceptor = identity.map(|identity| acceptor(identity));
+        let acceptor = identity.map(|identity| acceptor(identity, speaks));
         let accepting = tokio::spawn(accept(listener, acceptor, Arc::clone(&state)));
         Self {
             state,
@@ -210,8 +245,8 @@ impl Dropping {
     }
 }
 
-/// Accepts TLS for HTTP/1.1.
-pub(crate) fn acceptor(identity: &Identity) -> TlsAcceptor {
+/// Accepts TLS for this.
+pub(crate) fn acceptor(identity: &Identity, speaks: Speaks) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -219,7 +254,12 @@ pub(crate) fn acceptor(identity: &Identity) -> TlsAcceptor {
         .with_no_client_auth()
         .with_single_cert(vec![identity.certificate()], identity.key())
         .unwrap();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let protocols: &[&str] = match speaks {
+        Speaks::H1 => &["http/1.1"],
+        Speaks::H2(_) => &["h2"],
+        Speaks::Both => &["h2", "http/1.1"],
+    };
+    config.alpn_protocols = protocols.iter().map(|name| (*name).into()).collect();
     TlsAcceptor::from(Arc::new(config))
 }
 
@@ -242,11 +282,13 @@ async fn serve(stream: TcpStream, acceptor: Option<TlsAcceptor>, state: Arc<Stat
         return read_on(stream).await;
     }
     let Some(acceptor) = acceptor else {
-        return speak(stream, state).await;
+        let h2 = matches!(state.speaks, Speaks::H2(_));
+        return speak(stream, h2, state).await;
     };
     if let Ok(stream) = acceptor.accept(stream).await {
         state.seen.handshakes.fetch_add(1, Ordering::Relaxed);
-        speak(stream, state).await;
+        let h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        speak(stream, h2, state).await;
     }
 }
 
@@ -256,7 +298,7 @@ async fn read_on(mut stream: impl AsyncRead + Unpin) {
     while matches!(stream.read(&mut sink).await, Ok(1..)) {}
 }
 
-async fn speak<S>(stream: S, state: Arc<State>)
+async fn speak<S>(stream: S, h2: bool, state: Arc<State>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -271,7 +313,18 @@ where
         }
         Manner::Http | Manner::Silent => stream,
     };
+    let streams = match state.speaks {
+        Speaks::H2(streams) => streams,
+        Speaks::H1 | Speaks::Both => 100,
+    };
     let service = service_fn(move |request| answers::answer(request, Arc::clone(&state)));
+    if h2 {
+        let _ = http2::Builder::new(TokioExecutor::new())
+            .max_concurrent_streams(streams)
+            .serve_connection(TokioIo::new(stream), service)
+            .await;
+        return;
+    }
     let _ = hyper::server::conn::http1::Builder::new()
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service)

@@ -62,6 +62,8 @@ impl Check<'_> {
         let pool = Pool {
             endpoints,
             server_name_from: self.server_name_from(&key, from, has_server_name),
+            http: self.pool_http(&key, raw.http.as_deref(), https),
+            h2: self.pool_h2(&key, &raw.h2),
             tls: self.pool_tls(&key, raw.tls.unwrap_or_default()),
             server_name: server_name.and_then(|name| self.problems.take(&at("server_name"), name)),
             authority: authority.and_then(|name| self.problems.take(&at("authority"), name)),

@@ -163,6 +163,9 @@ tables! {
     }
     Pool {
         protocol: Option<String>,
+        http: Option<String>,
+        #[serde(default)]
+        h2: PoolH2,
         endpoints: Vec<Endpoint>,
         server_name: Option<String>,
         server_name_from: Option<String>,
@@ -227,6 +230,12 @@ tables! {
     ClientIdentity {
         chain: String,
         key: String,
+    }
+    PoolH2 {
+        streams: Option<i64>,
+        stream_window: Option<Size>,
+        ping_after: Option<Duration>,
+        ping_timeout: Option<Duration>,
     }
     PoolTimeouts {
         connect: Option<Duration>,

@@ -37,6 +37,7 @@ pub enum Cause {
     ConnectTimeout,
     TlsTimeout,
     TlsFailed,
+    ProtocolMismatch,
     CertificateNotAllowListed,
     CertificateKeyListedOnly,
     CertificateExpired,
@@ -45,6 +46,7 @@ pub enum Cause {
     CertificateNameMismatch,
     CertificateInvalid,
     ConnectionClosed,
+    StreamReset,
     ResponseInvalid,
     FirstByteTimeout,
     ResponseBodyTimeout,
@@ -231,6 +233,12 @@ const MEANINGS: &[Meaning] = {
         ),
         Meaning(TlsFailed, "tls-failed", BAD_GATEWAY, "tls_protocol_error"),
         Meaning(
+            ProtocolMismatch,
+            "protocol-mismatch",
+            BAD_GATEWAY,
+            "tls_protocol_error",
+        ),
+        Meaning(
             CertificateNotAllowListed,
             "certificate-not-allow-listed",
             BAD_GATEWAY,
@@ -275,6 +283,12 @@ const MEANINGS: &[Meaning] = {
         Meaning(
             ConnectionClosed,
             "connection-closed",
+            BAD_GATEWAY,
+            "connection_terminated",
+        ),
+        Meaning(
+            StreamReset,
+            "stream-reset",
             BAD_GATEWAY,
             "connection_terminated",
         ),

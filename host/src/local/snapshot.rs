@@ -9,7 +9,7 @@ use crate::{
     plugin::{LocalPlugin, PoolFacts, Version},
     pool::{Balancer, RetryBudget},
     snapshot::{RunningPool, Snapshot},
-    upstream::Idle,
+    upstream::Connections,
 };
 
 /// A snapshot on one worker.
@@ -36,10 +36,10 @@ pub struct LocalPool {
     pub affinity: Option<Rc<LocalPlugin>>,
     /// This worker's turn.
     pub balancer: Rc<Balancer>,
-    /// Idle connections, by endpoint.
-    pub idle: Vec<Rc<Idle>>,
     /// How many retries this worker may make.
     pub budget: Rc<RetryBudget>,
+    /// Connections, by endpoint.
+    pub connections: Vec<Rc<Connections>>,
 }
 
 impl LocalSnapshot {
@@ -118,8 +118,8 @@ impl LocalPool {
                 || Rc::new(Balancer::new(count, worker)),
                 |before| Rc::clone(&before.balancer),
             ),
-            idle: (0..count)
-                .map(|index| idle(running, index, before))
+            connections: (0..count)
+                .map(|index| connections(running, index, before))
                 .collect(),
             budget: before.map_or_else(
                 || Rc::new(RetryBudget::new(Instant::now())),
@@ -130,17 +130,16 @@ impl LocalPool {
     }
 }
 
-/// The stack of an endpoint; taken over when a connection of before may carry a request of now.
-fn idle(running: &RunningPool, index: usize, before: Option<&LocalPool>) -> Rc<Idle> {
+/// Those to an endpoint; taken over when a connection of before may carry a request of now.
+fn connections(running: &RunningPool, index: usize, before: Option<&LocalPool>) -> Rc<Connections> {
     let pool = &running.pool;
     let known = before.and_then(|before| {
         let endpoint = pool.endpoints.get(index)?;
         let place = before.running.pool.position(&endpoint.key.id)?;
         let same = Arc::ptr_eq(before.running.pool.endpoints.get(place)?, endpoint)
             && before.running.transports.get(place) == running.transports.get(index)
-            && before.running.pool.max_idle == pool.max_idle
-            && before.running.pool.timeouts.idle == pool.timeouts.idle;
-        before.idle.get(place).filter(|_| same)
+            && before.running.pool.keeping == pool.keeping;
+        before.connections.get(place).filter(|_| same)
     });
-    known.map_or_else(|| Idle::new(pool.max_idle, pool.timeouts.idle), Rc::clone)
+    known.map_or_else(|| Connections::new(pool.keeping.clone()), Rc::clone)
 }

@@ -18,11 +18,11 @@ use tokio::{
 };
 
 use crate::{
-    config,
+    config::{self, PoolHttp},
     error::UpstreamError,
     pool::{Endpoint, Pool},
     tls::{self, Alpn},
-    upstream::Transport,
+    upstream::{self, Transport},
 };
 
 /// How much of a body is searched, bytes.
@@ -57,16 +57,29 @@ impl Question {
             };
             HeaderValue::try_from(own).ok()
         };
+        let pool_is_tls = transport.tls.is_some();
         Self {
             address,
             transport: match rules.encrypted {
                 true => transport.clone(),
-                false => Transport::Plain,
+                false => Transport {
+                    tls: None,
+                    http: plain_http(pool_is_tls, transport.http),
+                },
             },
             authority: named
                 .or_else(own)
                 .unwrap_or(HeaderValue::from_static("localhost")),
         }
+    }
+}
+
+/// A pool without TLS is probed as it is spoken to; the port beside one with TLS is mostly
+/// there for probes alone, which speak HTTP/1.1.
+fn plain_http(pool_is_tls: bool, http: PoolHttp) -> PoolHttp {
+    match pool_is_tls {
+        true => PoolHttp::H1,
+        false => http,
     }
 }
 
@@ -110,16 +123,20 @@ async fn ask(question: &Question, rules: &config::Probe) -> Result<(), ProbeErro
         .map_err(|error| ProbeError::Upstream(connect_error(&error)))?;
     // Dropped with this future, and its task with it: a probe that is too late ends whole.
     let mut connection = JoinSet::new();
-    let response = match &question.transport {
-        Transport::Plain => send(stream, Alpn::H1, question, rules, &mut connection).await?,
-        Transport::Tls(trust, name) => {
-            let stream = tls::upstream::connect(trust, name.clone(), stream)
+    let http = question.transport.http;
+    let response = match &question.transport.tls {
+        None => {
+            let alpn = match http {
+                PoolHttp::H2 => Alpn::H2,
+                PoolHttp::H1 | PoolHttp::Auto => Alpn::H1,
+            };
+            send(stream, alpn, question, rules, &mut connection).await?
+        }
+        Some((trust, name)) => {
+            let offers = upstream::offers(http);
+            let (stream, alpn) = tls::upstream::connect(trust, name.clone(), offers, stream)
                 .await
                 .map_err(|failure| ProbeError::Upstream(UpstreamError::Handshake(failure)))?;
-            let alpn = match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => Alpn::H2,
-                _ => Alpn::H1,
-            };
             send(stream, alpn, question, rules, &mut connection).await?
         }
     };
@@ -170,7 +187,10 @@ fn request(question: &Question, rules: &config::Probe, alpn: Alpn) -> Request<St
         Alpn::H2 => {
             *request.version_mut() = Version::HTTP_2;
             let whole = Uri::builder()
-                .scheme("https")
+                .scheme(match question.transport.tls {
+                    Some(_) => "https",
+                    None => "http",
+                })
                 .authority(question.authority.as_bytes())
                 .path_and_query(rules.path.clone())
                 .build();

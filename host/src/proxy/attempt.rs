@@ -10,11 +10,11 @@ use std::{
 };
 
 use http::{
-    HeaderValue,
+    HeaderValue, Uri, Version,
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
-    uri::PathAndQuery,
+    uri::{self, Authority, PathAndQuery, Scheme},
 };
-use hyper::{body::Body as _, body::Incoming, client::conn::TrySendError};
+use hyper::body::Body as _;
 use tokio::time::timeout;
 
 use super::Exchange;
@@ -22,8 +22,7 @@ use crate::{
     error::UpstreamError,
     headers,
     local::LocalPool,
-    tls,
-    upstream::{Connection, RequestBody, Source, Upload},
+    upstream::{Connection, Incoming, NoAnswer, Past, RequestBody, Source, Upload},
 };
 
 /// The body, which each try sends from its start.
@@ -71,8 +70,8 @@ pub(super) enum Next {
     Room,
     /// Nothing of the request was sent, and this endpoint will not do.
     OtherEndpoint,
-    /// Nothing of it was sent, as an idle connection had been closed by the other side; a new
-    /// one may do.
+    /// Nothing of it was acted on: the other side had closed the connection, or takes no more
+    /// requests on it; a new one may do.
     NewConnection,
     /// The request may have been acted on, or has met the end of an idle connection: if it is
     /// idempotent, a new connection may do.
@@ -96,41 +95,36 @@ impl Exchange<'_> {
         }
         // Connecting has its own deadlines; the wait for the answer begins here.
         sending.upload.last.set(Instant::now());
-        let mut request = self.upstream_request(local, sending);
+        let version = connection.version();
+        self.record.speaks(version);
+        let mut request = self.upstream_request(local, index, sending, version);
         self.pass_on_interim(&mut request);
         let limit = local.running.pool.timeouts.first_byte;
-        let reused = connection.reused;
-        match answer_of(&mut connection, request, &sending.upload, limit).await {
-            Ok(response) if response.status().is_informational() => Err(Failed {
-                error: UpstreamError::Invalid(format!(
-                    "status {} was not asked for",
-                    response.status()
-                )),
-                next: Next::GiveUp,
-            }),
-            Ok(response) => match framing(&response) {
-                Framing::Plain => Ok((response, connection)),
-                Framing::Doubtful => {
-                    connection.retire();
-                    Ok((response, connection))
-                }
-                Framing::Unknown => Err(Failed {
-                    error: UpstreamError::Invalid(
-                        "a transfer coding that is not `chunked`".to_owned(),
-                    ),
-                    next: Next::GiveUp,
-                }),
-            },
-            Err(NoAnswer::Unsent) => Err(Failed {
+        let past = connection.past;
+        let failed = match answer_of(&mut connection, request, &sending.upload, limit).await {
+            Ok(response) => return judged(response, connection),
+            Err(NoAnswer::Unsent) => Failed {
                 error: UpstreamError::Closed,
-                next: next_connection(reused),
-            }),
+                next: next_connection(past),
+            },
+            Err(NoAnswer::Refused(error)) => Failed {
+                error,
+                next: match sending.is_replayable() {
+                    true => next_connection(past),
+                    false => Next::GiveUp,
+                },
+            },
             Err(NoAnswer::Failed(error)) => {
-                let raced = reused && matches!(error, UpstreamError::Closed);
+                if matches!(error, UpstreamError::FirstByteTimeout(_)) {
+                    connection.was_late();
+                }
+                let closed = matches!(error, UpstreamError::Closed);
+                let raced = closed && connection.may_have_raced();
                 let next = if raced { Next::Raced } else { Next::Repeat };
-                Err(Failed { error, next })
+                Failed { error, next }
             }
-        }
+        };
+        Err(failed)
     }
 
     /// Has the client see the interim answers that come before the answer.
@@ -143,24 +137,31 @@ impl Exchange<'_> {
         }
     }
 
-    /// The request as it goes on the wire: origin form, the authority as `Host`.
-    fn upstream_request(&self, local: &LocalPool, sending: &Sending) -> http::Request<RequestBody> {
+    /// The request as it goes on the wire: over HTTP/1.1 in origin form with the authority as
+    /// `Host`, over HTTP/2 with the authority in its own place (RFC 9113 §8.3.1).
+    fn upstream_request(
+        &self,
+        local: &LocalPool,
+        index: usize,
+        sending: &Sending,
+        version: Version,
+    ) -> http::Request<RequestBody> {
         let head = &self.request.head;
         let mut request = http::Request::new(sending.body());
         *request.method_mut() = head.method.clone();
-        let target = head
-            .uri
-            .path_and_query()
-            .cloned()
-            .unwrap_or(PathAndQuery::from_static("/"));
-        *request.uri_mut() = target.into();
+        *request.version_mut() = version;
         *request.headers_mut() = head.headers.clone();
-        let authority = local
-            .running
-            .pool
-            .authority
-            .as_ref()
-            .unwrap_or(&self.request.authority);
+        let target = head.uri.path_and_query().cloned();
+        let target = target.unwrap_or(PathAndQuery::from_static("/"));
+        let pool = &local.running.pool;
+        let authority = pool.authority.as_ref().unwrap_or(&self.request.authority);
+        if version == Version::HTTP_2 {
+            let transport = local.running.transports.get(index);
+            let is_tls = transport.is_some_and(|transport| transport.tls.is_some());
+            *request.uri_mut() = absolute(is_tls, authority, target);
+            return request;
+        }
+        *request.uri_mut() = target.into();
         if let Ok(host) = HeaderValue::from_str(authority.as_str()) {
             request.headers_mut().insert(HOST, host);
         }
@@ -171,6 +172,38 @@ impl Exchange<'_> {
         }
         request
     }
+}
+
+fn absolute(is_tls: bool, authority: &Authority, target: PathAndQuery) -> Uri {
+    let mut parts = uri::Parts::default();
+    parts.scheme = Some(match is_tls {
+        true => Scheme::HTTPS,
+        false => Scheme::HTTP,
+    });
+    parts.authority = Some(authority.clone());
+    parts.path_and_query = Some(target);
+    Uri::from_parts(parts).expect("it has all three parts")
+}
+
+/// Whether an answer can be passed on.
+fn judged(
+    response: http::Response<Incoming>,
+    mut connection: Connection,
+) -> Result<(http::Response<Incoming>, Connection), Failed> {
+    let status = response.status();
+    let problem = match framing(&response) {
+        _ if status.is_informational() => format!("status {status} was not asked for"),
+        Framing::Plain => return Ok((response, connection)),
+        Framing::Doubtful => {
+            connection.retire();
+            return Ok((response, connection));
+        }
+        Framing::Unknown => "a transfer coding that is not `chunked`".to_owned(),
+    };
+    Err(Failed {
+        error: UpstreamError::Invalid(problem),
+        next: Next::GiveUp,
+    })
 }
 
 /// How sure it is where an answer ends.
@@ -194,19 +227,11 @@ fn framing(response: &http::Response<Incoming>) -> Framing {
 }
 
 /// A connection that was new and did not take the request will not do better next time.
-fn next_connection(reused: bool) -> Next {
-    if reused {
-        Next::NewConnection
-    } else {
-        Next::OtherEndpoint
+fn next_connection(past: Past) -> Next {
+    match past {
+        Past::New => Next::OtherEndpoint,
+        Past::Idle | Past::Busy => Next::NewConnection,
     }
-}
-
-/// Why there is no answer.
-enum NoAnswer {
-    /// Nothing was sent.
-    Unsent,
-    Failed(UpstreamError),
 }
 
 /// Sends, and waits for the head of the answer for at most `limit` after the last byte of the
@@ -222,32 +247,11 @@ async fn answer_of(
         let spent = upload.last.get().elapsed();
         match timeout(limit.saturating_sub(spent), &mut answer).await {
             Ok(Ok(response)) => return Ok(response),
-            Ok(Err(error)) => return Err(no_answer(error)),
+            Ok(Err(error)) => return Err(error),
             // The client is slow, not the upstream; the body's own deadline sees to it.
             Err(_) if upload.starved.get() => upload.last.set(Instant::now()),
             Err(_) if upload.last.get().elapsed() < limit => {}
             Err(_) => return Err(NoAnswer::Failed(UpstreamError::FirstByteTimeout(limit))),
         }
-    }
-}
-
-fn no_answer(mut error: TrySendError<http::Request<RequestBody>>) -> NoAnswer {
-    match error.take_message() {
-        Some(_) => NoAnswer::Unsent,
-        None => NoAnswer::Failed(send_error(&error.into_error())),
-    }
-}
-
-fn send_error(error: &hyper::Error) -> UpstreamError {
-    if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
-        return UpstreamError::Invalid(error.to_string());
-    }
-    let source =
-        std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
-    match source.map(tls::upstream::failure) {
-        Some(failure @ tls::upstream::HandshakeFailure::Tls(_)) => {
-            UpstreamError::Handshake(failure)
-        }
-        _ => UpstreamError::Closed,
     }
 }

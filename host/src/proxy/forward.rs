@@ -4,14 +4,13 @@
 use std::{pin::pin, rc::Rc, time::Instant};
 
 use http::response;
-use hyper::body::Incoming;
 use rustls_pki_types::ServerName;
 use tokio::time::timeout_at;
 
 use super::{
     Exchange,
-    admit::permit,
     attempt::{Failed, Next, Sending},
+    connect::open_connection,
     retry::Tries,
 };
 use crate::{
@@ -20,7 +19,7 @@ use crate::{
     local::LocalPool,
     plugin::Outcome,
     pool::{Choice, Endpoint, Pool, Wanted},
-    upstream::{self, BodyError, Connection, Deadline, ResponseBody, Source, Transport, Upload},
+    upstream::{self, BodyError, Connection, Deadline, Incoming, ResponseBody, Source, Upload},
 };
 
 /// An upstream's answer; its body is still to come.
@@ -39,7 +38,7 @@ impl Exchange<'_> {
         &mut self,
         pool: usize,
         wanted: Wanted,
-        body: Incoming,
+        body: hyper::body::Incoming,
     ) -> Result<Answer, GatewayError> {
         let snapshot = Rc::clone(&self.snapshot);
         let local = snapshot.pools.get(pool).ok_or(GatewayError::NoRoute)?;
@@ -61,7 +60,7 @@ impl Exchange<'_> {
         &mut self,
         local: &LocalPool,
         wanted: Wanted,
-        body: Incoming,
+        body: hyper::body::Incoming,
         deadline: Option<Deadline>,
     ) -> Result<Answer, GatewayError> {
         let name = self.server_name(local)?;
@@ -102,7 +101,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn sending(&mut self, local: &LocalPool, body: Incoming) -> Sending {
+    fn sending(&mut self, local: &LocalPool, body: hyper::body::Incoming) -> Sending {
         let upload = Upload::new(Instant::now(), self.body_bytes);
         self.record.upload(Rc::clone(&upload));
         let timeouts = &self.snapshot.shared.config.timeouts;
@@ -132,11 +131,7 @@ impl Exchange<'_> {
     ) -> Result<(http::Response<Incoming>, Connection), Failed> {
         self.record.attempt(choice.index);
         self.admit(local, choice.index).await.map_err(no_room)?;
-        let idle = local
-            .idle
-            .get(choice.index)
-            .and_then(|idle| idle.take(name, Instant::now()));
-        if let Some(connection) = idle {
+        if let Some(connection) = open_connection(local, choice.index, name) {
             match self.attempt(local, choice.index, connection, sending).await {
                 Err(failed) if failed.next == Next::NewConnection => {}
                 Err(failed) if tries.after_race(&failed, sending) => self.record.again(),
@@ -151,7 +146,8 @@ impl Exchange<'_> {
     /// the endpoint is asked for.
     fn server_name(&self, local: &LocalPool) -> Result<upstream::Name, GatewayError> {
         let running = &local.running;
-        let is_tls = matches!(running.transports.first(), Some(Transport::Tls(..)));
+        let transport = running.transports.first();
+        let is_tls = transport.is_some_and(|transport| transport.tls.is_some());
         if running.server_name_from == ServerNameFrom::Configuration || !is_tls {
             return Ok(None);
         }
@@ -163,55 +159,6 @@ impl Exchange<'_> {
         let name = ServerName::try_from(host);
         name.map(Some)
             .map_err(|_| GatewayError::BadRequest("the host is no name that TLS can ask for"))
-    }
-
-    async fn connect(
-        &mut self,
-        local: &LocalPool,
-        index: usize,
-        name: &upstream::Name,
-    ) -> Result<Connection, Failed> {
-        let pool = &local.running.pool;
-        let parts = (
-            pool.endpoints.get(index),
-            local.running.transports.get(index),
-            local.idle.get(index),
-        );
-        let (Some(endpoint), Some(transport), Some(home)) = parts else {
-            return Err(Failed {
-                error: UpstreamError::Closed,
-                next: Next::OtherEndpoint,
-            });
-        };
-        let permit = permit(local, index).await.map_err(no_room)?;
-        endpoint
-            .counters
-            .of(self.record.worker())
-            .connections
-            .add(1);
-        match upstream::connect(
-            endpoint.key.address,
-            transport,
-            name,
-            &pool.timeouts,
-            home,
-            permit,
-        )
-        .await
-        {
-            Ok(connection) => {
-                pool.reached(index);
-                Ok(connection)
-            }
-            Err(error @ UpstreamError::Exhausted(_)) => Err(Failed {
-                error,
-                next: Next::GiveUp,
-            }),
-            Err(error) => Err(Failed {
-                error,
-                next: Next::OtherEndpoint,
-            }),
-        }
     }
 
     fn answer(
@@ -308,7 +255,7 @@ fn is_grpc(headers: &http::HeaderMap) -> bool {
 }
 
 /// Another endpoint may have room; a request that has waited once does not wait again.
-fn no_room(error: UpstreamError) -> Failed {
+pub(super) fn no_room(error: UpstreamError) -> Failed {
     let next = match error {
         UpstreamError::QueueFull(_) => Next::Room,
         _ => Next::GiveUp,

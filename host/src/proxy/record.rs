@@ -46,6 +46,7 @@ pub(super) struct Record {
     /// Whether it holds one of the requests that the endpoint may have.
     has_slot: bool,
     outcome: Option<Outcome>,
+    upstream_version: Option<Version>,
     attempts: u32,
     plugins: Vec<PluginCall>,
     sent_upstream: Option<Instant>,
@@ -95,6 +96,7 @@ impl Record {
             endpoint: None,
             has_slot: false,
             outcome: None,
+            upstream_version: None,
             attempts: 0,
             plugins: Vec::new(),
             sent_upstream: None,
@@ -175,6 +177,11 @@ impl Record {
         if let Some(stream) = &self.stream {
             stream.ends_at(at);
         }
+    }
+
+    /// What the connection speaks that the request is sent on.
+    pub(super) fn speaks(&mut self, version: Version) {
+        self.upstream_version = Some(version);
     }
 
     /// The endpoint has taken the request among those that it may have.
@@ -329,6 +336,7 @@ impl Record {
             rule: self.rule.as_deref(),
             endpoint: endpoint.map(|endpoint| endpoint.key.id.as_str()),
             affinity: self.outcome.map(outcome),
+            upstream_version: self.upstream_version.map(version),
             attempts: self.attempts,
             plugins: self.plugins.iter().map(PluginCall::entry).collect(),
             duration_us: microseconds(self.started.elapsed()),

@@ -172,15 +172,19 @@ fn transport(
     host: &String,
     context: Option<&Arc<rustls::ClientConfig>>,
 ) -> Result<Transport, ConfigError> {
+    let http = pool.http;
     let Some(context) = context else {
-        return Ok(Transport::Plain);
+        return Ok(Transport { tls: None, http });
     };
     let (name, key) = match &pool.server_name {
         Some(name) => (name, format!("{}.server_name", pool.key)),
         None => (host, format!("{}.endpoints[{index}]", pool.key)),
     };
     match ServerName::try_from(name.clone()) {
-        Ok(name) => Ok(Transport::Tls(Arc::clone(context), name)),
+        Ok(name) => Ok(Transport {
+            tls: Some((Arc::clone(context), name)),
+            http,
+        }),
         Err(_) => Err(config.error(
             &key,
             format!("{name:?} is neither a DNS name nor an IP address"),
@@ -203,14 +207,16 @@ fn own_sessions(
         let same = Arc::ptr_eq(before.pool.endpoints.get(place)?, endpoint);
         before.transports.get(place).filter(|_| same)
     };
-    let own = |(transport, endpoint)| match (transport, known(endpoint)) {
-        (Transport::Tls(_, name), Some(Transport::Tls(kept, _))) => {
-            Transport::Tls(Arc::clone(kept), name)
+    let own = |(transport, endpoint): (Transport, _)| {
+        let kept = known(endpoint).and_then(|known| known.tls.as_ref());
+        let tls = transport.tls.map(|(shared, name)| match kept {
+            Some((kept, _)) => (Arc::clone(kept), name),
+            None => (tls::upstream::with_own_sessions(&shared), name),
+        });
+        Transport {
+            tls,
+            http: transport.http,
         }
-        (Transport::Tls(shared, name), _) => {
-            Transport::Tls(tls::upstream::with_own_sessions(&shared), name)
-        }
-        (Transport::Plain, _) => Transport::Plain,
     };
     transports
         .into_iter()

@@ -138,6 +138,9 @@ pub enum HandshakeFailure {
     /// The two could not agree, or the endpoint does not speak TLS; in plain words.
     #[error("{0}")]
     Tls(String),
+    /// ALPN has come to nothing.
+    #[error("the endpoint speaks none of the versions of HTTP that it was offered")]
+    Protocol,
     /// The endpoint closed or reset the connection.
     #[error("the endpoint closed the connection during the TLS handshake")]
     Closed,
@@ -174,6 +177,9 @@ fn tls_failure(error: &Error) -> HandshakeFailure {
         Error::InvalidMessage(InvalidMessage::UnknownProtocolVersion) => {
             "the endpoint speaks no TLS version that is known".to_owned()
         }
+        Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            return HandshakeFailure::Protocol;
+        }
         Error::AlertReceived(alert) => alert_in_words(*alert),
         Error::PeerIncompatible(reason) => {
             format!("the endpoint supports no common TLS version or cipher suite: {reason:?}")
@@ -206,7 +212,6 @@ fn alert_in_words(alert: AlertDescription) -> String {
         }
         AlertDescription::ProtocolVersion => "it supports neither TLS 1.2 nor 1.3",
         AlertDescription::UnrecognisedName => "it does not know the server name",
-        AlertDescription::NoApplicationProtocol => "it does not speak http/1.1",
         AlertDescription::CertificateRequired => "it wants a client certificate",
         AlertDescription::InsufficientSecurity => "it wants stronger cipher suites",
         AlertDescription::InternalError => "it has an internal error",

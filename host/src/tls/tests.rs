@@ -16,7 +16,7 @@ use rustls_pki_types::ServerName;
 use tempfile::TempDir;
 use tokio_rustls::{TlsAcceptor, client, server};
 
-use super::{Fingerprint, upstream::HandshakeFailure};
+use super::{Alpn, Fingerprint, upstream::HandshakeFailure};
 use crate::config::CertificateFiles;
 
 /// A certificate with its key, not yet in any file.
@@ -137,10 +137,13 @@ async fn handshake(
     io::Result<server::TlsStream<Pipe>>,
 ) {
     let (near, far) = tokio::io::duplex(64 * 1024);
-    tokio::join!(
-        super::upstream::connect(client, name(asked), near),
+    let offers = client.alpn_protocols.iter();
+    let offers: Vec<_> = offers.filter_map(|name| Alpn::from_wire(name)).collect();
+    let (near, far) = tokio::join!(
+        super::upstream::connect(client, name(asked), &offers, near),
         TlsAcceptor::from(Arc::clone(server)).accept(far),
-    )
+    );
+    (near.map(|(stream, _)| stream), far)
 }
 
 fn missing(folder: &Path) -> PathBuf {

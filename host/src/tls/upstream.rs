@@ -23,7 +23,7 @@ use super::{
 use crate::config::{ClientIdentity, PoolTls, TlsVersion, Trust};
 
 /// Reads the files of `trust` and `tls` and builds the configuration for connections to one
-/// pool: ALPN `http/1.1`, sessions resumed. Blocks on files.
+/// pool: sessions resumed, ALPN as each connection says. Blocks on files.
 ///
 /// # Errors
 /// The first file that cannot be used; a key that does not fit its chain.
@@ -41,7 +41,6 @@ pub fn client_config(trust: &Trust, tls: &PoolTls) -> Result<Arc<ClientConfig>, 
         }
         None => builder.with_no_client_auth(),
     };
-    config.alpn_protocols = vec![Alpn::H1.as_str().into()];
     config.resumption = sessions();
     Ok(Arc::new(config))
 }
@@ -77,24 +76,32 @@ fn sessions() -> Resumption {
 
 /// Does the handshake. `name` is verified where the trust asks for it, and sent as SNI unless
 /// it is an IP address. A resumed session does not show its certificate again, so the one it
-/// started with is checked for expiry.
+/// started with is checked for expiry. Says which of the protocols in `offers` the endpoint
+/// has chosen; HTTP/1.1, unless only others are offered, when it does not know of ALPN.
 ///
 /// # Errors
 /// See [`HandshakeFailure`]; `stream` is closed then.
 pub async fn connect<S>(
     config: &Arc<ClientConfig>,
     name: ServerName<'static>,
+    offers: &[Alpn],
     stream: S,
-) -> Result<TlsStream<S>, HandshakeFailure>
+) -> Result<(TlsStream<S>, Alpn), HandshakeFailure>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let connector = TlsConnector::from(Arc::clone(config));
-    let stream = connector.connect(name, stream).await;
+    let protocols = offers.iter().map(|alpn| alpn.as_str().into()).collect();
+    let stream = connector.with_alpn(protocols).connect(name, stream).await;
     let stream = stream.map_err(|error| failure(&error))?;
     still_valid(stream.get_ref().1, config.time_provider.current_time())
         .map_err(HandshakeFailure::Untrusted)?;
-    Ok(stream)
+    let chosen = match stream.get_ref().1.alpn_protocol() {
+        Some(name) => Alpn::from_wire(name),
+        None => Some(Alpn::H1).filter(|alpn| offers.is_empty() || offers.contains(alpn)),
+    };
+    let chosen = chosen.ok_or(HandshakeFailure::Protocol)?;
+    Ok((stream, chosen))
 }
 
 fn still_valid(connection: &ClientConnection, now: Option<UnixTime>) -> Result<(), TrustFailure> {

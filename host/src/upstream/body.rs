@@ -10,10 +10,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::{
-    Connection,
+    Connection, failure,
+    h2::Received,
     patience::{Deadline, Over, Patience},
     replay::{Read, Reader, Source},
 };
@@ -38,6 +38,48 @@ pub enum BodyError {
     Read(String),
 }
 
+/// An answer's body, as the connection gives it.
+#[derive(Debug)]
+pub enum Incoming {
+    /// Of HTTP/1.1.
+    H1(hyper::body::Incoming),
+    /// Of HTTP/2.
+    H2(Received),
+}
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = match self.get_mut() {
+            Self::H1(body) => ready!(Pin::new(body).poll_frame(cx))
+                .map(|frame| frame.map_err(|error| BodyError::Read(error.to_string()))),
+            Self::H2(body) => ready!(Pin::new(body).poll_frame(cx)).map(|frame| {
+                frame.map_err(|error| BodyError::Read(failure::h2(&error).to_string()))
+            }),
+        };
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::H1(body) => body.is_end_stream(),
+            Self::H2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::H1(body) => body.size_hint(),
+            Self::H2(body) => body.size_hint(),
+        }
+    }
+}
+
 /// How far the request body has come; shared between the body, which the upstream connection
 /// owns, and the request that waits for the answer.
 #[derive(Debug)]
@@ -52,6 +94,9 @@ pub struct Upload {
     pub ended: Cell<bool>,
     /// Whether an answer has begun.
     pub answered: Cell<bool>,
+    /// Frames passed on, of the request and of its answer: while one side has much to say the
+    /// other may be silent.
+    frames: Cell<u64>,
     /// Bytes that may be passed on.
     pub most: u64,
     /// Why it was cut short.
@@ -67,9 +112,14 @@ impl Upload {
             starved: Cell::new(false),
             ended: Cell::new(false),
             answered: Cell::new(false),
+            frames: Cell::new(0),
             most,
             error: RefCell::new(None),
         })
+    }
+
+    fn moved(&self) {
+        self.frames.set(self.frames.get() + 1);
     }
 }
 
@@ -131,12 +181,13 @@ impl Body for RequestBody {
             if this.upload.answered.get() {
                 this.patience.forgive();
             }
-            let over = ready!(this.patience.poll_over(cx));
+            let over = ready!(this.patience.poll_over(cx, this.upload.frames.get()));
             drop(source);
             return Poll::Ready(Some(Err(this.over(over))));
         };
         let (bytes, is_end) = (source.bytes_read(), source.is_end_for(reader));
         drop(source);
+        this.upload.moved();
         this.upload.starved.set(false);
         this.upload.last.set(Instant::now());
         this.upload.bytes.set(bytes);
@@ -217,7 +268,7 @@ impl ResponseBody {
         {
             return Poll::Ready(BodyError::Deadline(deadline.limit));
         }
-        ready!(self.patience.poll_over(cx));
+        ready!(self.patience.poll_over(cx, self.upload.frames.get()));
         Poll::Ready(BodyError::Idle(self.patience.idle()))
     }
 
@@ -255,6 +306,7 @@ impl Body for ResponseBody {
             this.connection = None;
             return Poll::Ready(Some(Err(error)));
         }
+        this.upload.moved();
         this.patience.progress(0);
         Poll::Ready(match frame {
             Some(Ok(frame)) => {
@@ -263,7 +315,7 @@ impl Body for ResponseBody {
             }
             Some(Err(error)) => {
                 this.connection = None;
-                Some(Err(BodyError::Read(error.to_string())))
+                Some(Err(error))
             }
             None => {
                 this.release();

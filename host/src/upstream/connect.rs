@@ -1,19 +1,24 @@
-//! A new connection to an endpoint: TCP, TLS under the pool's trust, HTTP/1.1.
+//! A new connection to an endpoint: TCP, TLS under the pool's trust, HTTP/1.1 or HTTP/2.
 //! Not a byte of a request is sent before the endpoint's certificate has been accepted.
 
 use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
 
+use http::Version;
 use hyper::{client::conn::http1, rt};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{Connection, Idle, Name, RequestBody, Transport};
-use crate::{config::PoolTimeouts, error::UpstreamError, tls};
+use super::{Connection, Connections, Name, RequestBody, Transport, h1::Exclusive, h2::Shared};
+use crate::{
+    config::{PoolHttp, PoolTimeouts},
+    error::UpstreamError,
+    tls::{self, Alpn},
+};
 
 /// Largest response head that is read, bytes (502 above); hyper's own limit on the number of
-/// its fields, 100, stays.
-const MAX_HEAD: usize = 256 << 10;
+/// its fields, 100, stays for HTTP/1.1.
+pub(super) const MAX_HEAD: usize = 256 << 10;
 
 /// Opens a connection that will return to `home` after its requests; under `name`, where that
 /// is the request's own. `permit` is dropped when the connection ends.
@@ -22,22 +27,24 @@ pub async fn connect(
     transport: &Transport,
     name: &Name,
     timeouts: &PoolTimeouts,
-    home: &Rc<Idle>,
+    home: &Rc<Connections>,
     permit: impl Sized + 'static,
 ) -> Result<Connection, UpstreamError> {
     let stream = timeout(timeouts.connect, connect_tcp(address))
         .await
         .unwrap_or(Err(UpstreamError::ConnectTimeout(timeouts.connect)))?;
-    let mut connection = match transport {
-        Transport::Plain => handshake(stream, home, permit).await?,
-        Transport::Tls(trust, usual) => {
-            let asked = name.as_ref().unwrap_or(usual);
-            let stream = connect_tls(stream, trust, asked, timeouts.tls_handshake).await?;
-            handshake(stream, home, permit).await?
-        }
+    let http = transport.http;
+    let Some((trust, usual)) = &transport.tls else {
+        let alpn = match http {
+            PoolHttp::H2 => Alpn::H2,
+            PoolHttp::H1 | PoolHttp::Auto => Alpn::H1,
+        };
+        return speak(stream, alpn, name, home, permit).await;
     };
-    connection.name.clone_from(name);
-    Ok(connection)
+    let asked = name.as_ref().unwrap_or(usual);
+    let limit = timeouts.tls_handshake;
+    let (stream, alpn) = connect_tls(stream, trust, asked, http, limit).await?;
+    speak(stream, alpn, name, home, permit).await
 }
 
 async fn connect_tcp(address: SocketAddr) -> Result<TcpStream, UpstreamError> {
@@ -75,17 +82,54 @@ async fn connect_tls(
     stream: TcpStream,
     trust: &Arc<rustls::ClientConfig>,
     name: &ServerName<'static>,
+    http: PoolHttp,
     limit: Duration,
-) -> Result<tokio_rustls::client::TlsStream<TcpStream>, UpstreamError> {
-    timeout(limit, tls::upstream::connect(trust, name.clone(), stream))
+) -> Result<(tokio_rustls::client::TlsStream<TcpStream>, Alpn), UpstreamError> {
+    let connecting = tls::upstream::connect(trust, name.clone(), offers(http), stream);
+    let (stream, alpn) = timeout(limit, connecting)
         .await
         .map_err(|_| UpstreamError::TlsTimeout(limit))?
-        .map_err(UpstreamError::Handshake)
+        .map_err(UpstreamError::Handshake)?;
+    Ok((stream, alpn))
 }
 
-async fn handshake<S>(
+/// What is offered by ALPN, the best first.
+pub fn offers(http: PoolHttp) -> &'static [Alpn] {
+    match http {
+        PoolHttp::Auto => &[Alpn::H2, Alpn::H1],
+        PoolHttp::H1 => &[Alpn::H1],
+        PoolHttp::H2 => &[Alpn::H2],
+    }
+}
+
+async fn speak<S>(
     stream: S,
-    home: &Rc<Idle>,
+    alpn: Alpn,
+    name: &Name,
+    home: &Rc<Connections>,
+    permit: impl Sized + 'static,
+) -> Result<Connection, UpstreamError>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
+    TokioIo<S>: rt::Read + rt::Write,
+{
+    match alpn {
+        Alpn::H1 => {
+            home.opened(Version::HTTP_11);
+            speak_h1(stream, name, home, permit).await
+        }
+        Alpn::H2 => {
+            home.opened(Version::HTTP_2);
+            let shared = Shared::open(stream, name, home, permit).await?;
+            Ok(home.share(shared))
+        }
+    }
+}
+
+async fn speak_h1<S>(
+    stream: S,
+    name: &Name,
+    home: &Rc<Connections>,
     permit: impl Sized + 'static,
 ) -> Result<Connection, UpstreamError>
 where
@@ -103,5 +147,5 @@ where
             tracing::debug!(%error, "upstream connection ended");
         }
     });
-    Ok(Connection::fresh(sender, task.abort_handle(), home))
+    Ok(Exclusive::fresh(sender, task.abort_handle(), name, home))
 }

@@ -18,6 +18,8 @@ pub(super) struct Patience {
     /// Whether a frame came since the timer was set; and, with a rate, how much came, how long
     /// it was waited for, and since when it is.
     moved: bool,
+    /// Frames of both directions when it was looked at last.
+    frames: u64,
     bytes: u64,
     waited: Duration,
     since: Option<Instant>,
@@ -40,6 +42,7 @@ impl Patience {
             min_rate,
             sleep: None,
             moved: false,
+            frames: 0,
             bytes: 0,
             waited: Duration::ZERO,
             since: None,
@@ -68,10 +71,12 @@ impl Patience {
         }
     }
 
-    /// Ready when nothing came for the whole timeout, or too little. A timer that is set is not
+    /// Ready when nothing came for the whole timeout, in neither direction as the number of
+    /// frames says, or too little. A timer that is set is not
     /// moved with every frame but when it fires, so that a stream costs one timer entry per
     /// timeout; a wait may thus last up to twice as long.
-    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Over> {
+    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>, frames: u64) -> Poll<Over> {
+        self.moved |= std::mem::replace(&mut self.frames, frames) != frames;
         if self.min_rate > 0 {
             self.since.get_or_insert_with(Instant::now);
         }
@@ -159,10 +164,10 @@ mod tests {
         let idle = Duration::from_millis(50);
         let mut patience = Patience::new(idle, 1000);
         patience.progress(1);
-        assert_eq!(poll_fn(|cx| patience.poll_over(cx)).await, Over::Slow);
+        assert_eq!(poll_fn(|cx| patience.poll_over(cx, 0)).await, Over::Slow);
         let mut patience = Patience::new(idle, 1000);
         patience.progress(1000);
         // Nothing more comes: not slow, but silent.
-        assert_eq!(poll_fn(|cx| patience.poll_over(cx)).await, Over::Idle);
+        assert_eq!(poll_fn(|cx| patience.poll_over(cx, 0)).await, Over::Idle);
     }
 }

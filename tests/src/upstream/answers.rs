@@ -8,9 +8,11 @@
 use std::{io, sync::Arc, sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+};
 use http_body_util::BodyExt as _;
-use hyper::body::{Frame, Incoming};
+use hyper::body::{Body as _, Frame, Incoming};
 use serde::{Deserialize, Serialize};
 
 use super::{State, representations};
@@ -23,6 +25,10 @@ pub struct Echo {
     pub upstream: String,
     /// The method.
     pub method: String,
+    /// `HTTP/1.1` or `HTTP/2.0`.
+    pub version: String,
+    /// The host that was asked for, and its port.
+    pub authority: String,
     /// Path and query, as received.
     pub target: String,
     /// All fields, those of one name in the order received; what is not UTF-8 is replaced.
@@ -49,6 +55,25 @@ impl Echo {
 type Answer = io::Result<Response<Body>>;
 
 pub(super) async fn answer(request: Request<Incoming>, state: Arc<State>) -> Answer {
+    let is_bare = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
+    let answer = answer_path(request, state).await?;
+    Ok(if is_bare {
+        without_body(answer)
+    } else {
+        answer
+    })
+}
+
+/// The library leaves the body of an answer to HEAD away over HTTP/1.1 alone.
+fn without_body(answer: Response<Body>) -> Response<Body> {
+    let (mut head, body) = answer.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        head.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(head, body::empty())
+}
+
+async fn answer_path(request: Request<Incoming>, state: Arc<State>) -> Answer {
     state.seen.requests.fetch_add(1, Ordering::Relaxed);
     let path = request.uri().path().to_owned();
     let (kind, number) = path.rsplit_once('/').unwrap_or(("", ""));
@@ -87,6 +112,8 @@ async fn echo(request: Request<Incoming>, state: &State) -> Answer {
     let echo = Echo {
         upstream: state.name.clone(),
         method: head.method.to_string(),
+        version: format!("{:?}", head.version),
+        authority: authority(&head),
         target: head
             .uri
             .path_and_query()
@@ -97,6 +124,14 @@ async fn echo(request: Request<Incoming>, state: &State) -> Answer {
         bytes,
     };
     json(&echo)
+}
+
+fn authority(head: &http::request::Parts) -> String {
+    match (head.uri.authority(), head.headers.get(header::HOST)) {
+        (Some(authority), _) => authority.to_string(),
+        (None, Some(host)) => String::from_utf8_lossy(host.as_bytes()).into_owned(),
+        (None, None) => String::new(),
+    }
 }
 
 async fn slow(request: Request<Incoming>, state: &State, ms: u64) -> Answer {

@@ -6,8 +6,8 @@ use super::*;
 use crate::config::{
     AccessLog, CertificateFiles, ClientCertificates, ClientMode, EncodedSlashes, Endpoint,
     ErrorPage, ErrorPages, Form, Hosts, HttpsRedirect, LogFormat, OnError, PageStatuses, Paths,
-    PinnedCertificate, Protocol, RedirectPart, RedirectTo, Requests, Role, Slashes, Tickets,
-    TlsPolicy, TlsVersion, Trace, Trust, Underscores, UnknownNames,
+    PinnedCertificate, PoolH2, PoolHttp, Protocol, RedirectPart, RedirectTo, Requests, Role,
+    Slashes, Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores, UnknownNames,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -91,6 +91,8 @@ trust.certificates = [
 ]
 timeouts = { connect = "1s", tls_handshake = "2s", first_byte = "3s", idle = "4s", request = "5m" }
 max_idle = 0
+http = "h2"
+h2 = { streams = 7, stream_window = "1MiB", ping_after = "1s", ping_timeout = "2s" }
 ejection = { time = "250ms" }
 
 [pools.keys]
@@ -297,6 +299,13 @@ fn pools_are_sorted_by_name() {
         (web.max_idle, web.fitness.ejection.time),
         (0, Duration::from_millis(250))
     );
+    let h2 = PoolH2 {
+        streams: 7,
+        stream_window: 1 << 20,
+        ping_after: SECOND,
+        ping_timeout: 2 * SECOND,
+    };
+    assert_eq!((web.http, &web.h2), (PoolHttp::H2, &h2));
 }
 
 #[test]
@@ -388,6 +397,13 @@ fn defaults_are_as_documented() {
     );
     assert_eq!(timeouts.request, None);
     assert_eq!(pool.max_idle, 64);
+    let h2 = PoolH2 {
+        streams: 100,
+        stream_window: 256 << 10,
+        ping_after: 30 * SECOND,
+        ping_timeout: 10 * SECOND,
+    };
+    assert_eq!((pool.http, &pool.h2), (PoolHttp::Auto, &h2));
     assert_eq!(
         (pool.endpoints[0].weight, pool.endpoints[0].id.as_str()),
         (1, "10.0.0.4:443")

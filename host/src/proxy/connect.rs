@@ -1,0 +1,84 @@
+//! Connections for requests: one that is open, or a new one, within what the endpoint may have.
+
+use std::time::Instant;
+
+use super::{
+    Exchange,
+    admit::permit,
+    attempt::{Failed, Next},
+    forward::no_room,
+};
+use crate::{
+    error::UpstreamError,
+    local::LocalPool,
+    upstream::{self, Connection},
+};
+
+/// One that is open and free, or has room for another stream.
+pub(super) fn open_connection(
+    local: &LocalPool,
+    index: usize,
+    name: &upstream::Name,
+) -> Option<Connection> {
+    let http = local.running.transports.get(index)?.http;
+    let connections = local.connections.get(index)?;
+    connections.take(name, http, Instant::now())
+}
+
+impl Exchange<'_> {
+    /// A new connection, or a place on one that others have opened meanwhile.
+    pub(super) async fn connect(
+        &mut self,
+        local: &LocalPool,
+        index: usize,
+        name: &upstream::Name,
+    ) -> Result<Connection, Failed> {
+        let pool = &local.running.pool;
+        let parts = (
+            pool.endpoints.get(index),
+            local.running.transports.get(index),
+            local.connections.get(index),
+        );
+        let (Some(endpoint), Some(transport), Some(home)) = parts else {
+            return Err(no_connection(UpstreamError::Closed));
+        };
+        let http = transport.http;
+        let (permit, opening) = loop {
+            if let Some(joined) = home.join(name, http).await {
+                return joined.map_err(no_connection);
+            }
+            let permit = tokio::select! {
+                biased;
+                permit = permit(local, index) => permit.map_err(no_room)?,
+                freed = home.freed(name, http) => return Ok(freed),
+            };
+            // Others may have begun during the wait.
+            if let Some(opening) = home.begin(name, http) {
+                break (permit, opening);
+            }
+        };
+        let counters = endpoint.counters.of(self.record.worker());
+        counters.connections.add(1);
+        let address = endpoint.key.address;
+        let opened = upstream::connect(address, transport, name, &pool.timeouts, home, permit);
+        match opened.await {
+            Ok(connection) => {
+                pool.reached(index);
+                Ok(connection)
+            }
+            Err(error) => {
+                opening.failed(&error);
+                Err(no_connection(error))
+            }
+        }
+    }
+}
+
+/// Another endpoint may do, unless it is the gateway that can open no more.
+fn no_connection(error: UpstreamError) -> Failed {
+    let next = match error {
+        UpstreamError::Exhausted(_) => Next::GiveUp,
+        _ => Next::OtherEndpoint,
+    };
+    Failed { error, next }
+}
