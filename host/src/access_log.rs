@@ -2,13 +2,14 @@
 //! collects lines in a buffer and hands it over; when the writer falls behind, or cannot
 //! write, lines are dropped and counted, and requests go on.
 
+mod output;
+
 use std::{
     cell::{Cell, RefCell},
-    fs::{File, OpenOptions},
-    io::{self, Write},
+    io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{self, Receiver, SyncSender},
     },
     thread::JoinHandle,
@@ -16,6 +17,7 @@ use std::{
 
 use serde::Serialize;
 
+use self::output::Output;
 use crate::{
     config,
     plugin::RequestId,
@@ -35,10 +37,11 @@ const QUEUE: usize = 512;
 pub struct Sender {
     queue: Option<SyncSender<Lines>>,
     lost: Arc<AtomicU64>,
+    reopen: Arc<AtomicBool>,
 }
 
 /// Whole lines, and how many.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Lines {
     bytes: Vec<u8>,
     count: u64,
@@ -46,42 +49,49 @@ struct Lines {
 
 /// Opens the log and starts its writer. Fails when the file cannot be opened for appending.
 pub fn start(config: &config::AccessLog) -> io::Result<(Sender, Option<JoinHandle<()>>)> {
-    let lost = Arc::new(AtomicU64::new(0));
-    let output: Box<dyn Write + Send> = match config {
-        config::AccessLog::Off => return Ok((Sender { queue: None, lost }, None)),
-        config::AccessLog::Stdout => Box::new(io::stdout()),
-        config::AccessLog::File(path) => Box::new(append(path)?),
+    let (lost, reopen) = (Arc::default(), Arc::default());
+    let Some(output) = Output::open(config)? else {
+        let queue = None;
+        return Ok((
+            Sender {
+                queue,
+                lost,
+                reopen,
+            },
+            None,
+        ));
     };
     let (queue, lines) = mpsc::sync_channel(QUEUE);
-    let counter = Arc::clone(&lost);
+    let sender = Sender {
+        queue: Some(queue),
+        lost: Arc::clone(&lost),
+        reopen: Arc::clone(&reopen),
+    };
     let writer = std::thread::Builder::new()
         .name("access-log".to_owned())
-        .spawn(move || write_all(&lines, output, &counter))?;
-    Ok((
-        Sender {
-            queue: Some(queue),
-            lost,
-        },
-        Some(writer),
-    ))
+        .spawn(move || write_all(&lines, output, &lost, &reopen))?;
+    Ok((sender, Some(writer)))
 }
 
-fn append(path: &std::path::Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
-}
-
-fn write_all(lines: &Receiver<Lines>, mut output: Box<dyn Write + Send>, lost: &AtomicU64) {
+fn write_all(lines: &Receiver<Lines>, mut output: Output, lost: &AtomicU64, reopen: &AtomicBool) {
     for lines in lines {
-        let written = output.write_all(&lines.bytes).and_then(|()| output.flush());
-        if let Err(error) = written
-            && lost.fetch_add(lines.count, Ordering::Relaxed) == 0
-        {
-            tracing::error!(%error, "access-log lines are lost; the metric counts them");
+        if reopen.swap(false, Ordering::Relaxed) {
+            output.reopen();
         }
+        lost.fetch_add(output.write(&lines.bytes), Ordering::Relaxed);
     }
 }
 
 impl Sender {
+    /// Has the file opened again, by its path, before more is written to it.
+    pub fn reopen(&self) {
+        self.reopen.store(true, Ordering::Relaxed);
+        if let Some(queue) = &self.queue {
+            // A full queue wakes the writer as well.
+            drop(queue.try_send(Lines::default()));
+        }
+    }
+
     /// Counts lines that could not be written, without keeping the writer alive.
     pub fn lost(&self) -> LostLines {
         LostLines(Arc::clone(&self.lost))

@@ -3,20 +3,25 @@
 
 mod exposition;
 mod pools;
+mod readiness;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::{
-    Router, extract,
-    http::{StatusCode, header},
+    Router,
+    extract::FromRequestParts,
+    http::{StatusCode, header, request::Parts},
     response::IntoResponse,
     routing::get,
 };
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    access_log, names::LookupStatus, reload::ReloadStatus, shutdown::Phase, snapshot::Snapshot,
+    access_log, log, names::LookupStatus, reload::ReloadStatus, shutdown::Phase, snapshot::Snapshot,
 };
+
+/// What the admin listener tells about; nothing yet while the gateway starts.
+pub type Shown = Arc<OnceLock<State>>;
 
 /// What the admin listener tells about.
 #[derive(Clone)]
@@ -31,30 +36,37 @@ pub struct State {
     pub lookups: Arc<LookupStatus>,
     /// What the access log could not write.
     pub lost_lines: access_log::LostLines,
+    /// What the log could not write.
+    pub lost_log_lines: log::LostLines,
 }
 
 /// Serves `/healthz`, `/readyz`, `/metrics` and `/pools` until the process ends.
-pub async fn serve(listener: TcpListener, state: State) {
+pub async fn serve(listener: TcpListener, shown: Shown) {
     let routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
         .route("/metrics", get(metrics))
         .route("/pools", get(pools))
-        .with_state(state);
+        .with_state(shown);
     if let Err(error) = axum::serve(listener, routes).await {
         tracing::error!(%error, "the admin listener has ended");
     }
 }
 
-/// 200 while new connections are welcome, 503 from the start of a drain.
-async fn readiness(extract::State(state): extract::State<State>) -> impl IntoResponse {
-    match *state.phase.borrow() {
-        Phase::Serve => (StatusCode::OK, "ready\n"),
-        Phase::Drain | Phase::Stop => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+impl FromRequestParts<Shown> for State {
+    type Rejection = (StatusCode, &'static str);
+
+    async fn from_request_parts(_: &mut Parts, shown: &Shown) -> Result<Self, Self::Rejection> {
+        let starting = (StatusCode::SERVICE_UNAVAILABLE, "starting\n");
+        shown.get().cloned().ok_or(starting)
     }
 }
 
-async fn metrics(extract::State(state): extract::State<State>) -> impl IntoResponse {
+async fn readiness(state: State) -> impl IntoResponse {
+    readiness::answer(&state)
+}
+
+async fn metrics(state: State) -> impl IntoResponse {
     let snapshot = Arc::clone(&state.snapshots.borrow());
     match exposition::text(&snapshot, &state) {
         Ok(text) => {
@@ -65,7 +77,7 @@ async fn metrics(extract::State(state): extract::State<State>) -> impl IntoRespo
     }
 }
 
-async fn pools(extract::State(state): extract::State<State>) -> impl IntoResponse {
+async fn pools(state: State) -> impl IntoResponse {
     let snapshot = Arc::clone(&state.snapshots.borrow());
     match pools::json(&snapshot) {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),

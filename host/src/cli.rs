@@ -12,13 +12,8 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::{
-    config::{Config, LogFormat},
-    run,
-};
+use crate::run;
 
 /// A TLS gateway whose decisions are hot-reloadable Wasm plugins.
 #[derive(Debug, Parser)]
@@ -38,8 +33,18 @@ enum Command {
     /// Run the gateway
     ///
     /// Follows the configuration file, the certificates and the plugin folder while it runs. SIGHUP
-    /// reloads at once, SIGTERM finishes what runs and exits, a second SIGTERM exits at once.
-    Run(ConfigFile),
+    /// reloads at once, SIGUSR1 opens the access log again, SIGUSR2 starts the program again and
+    /// hands everything over to it. SIGTERM finishes what runs and exits, a second SIGTERM exits at
+    /// once.
+    Run {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Listen even where another gateway does
+        ///
+        /// Both get connections until one of them ends. Without it an address in use ends the start.
+        #[arg(long)]
+        overlap: bool,
+    },
     /// Load everything that `run` would and say what is wrong with it
     ///
     /// Reads configuration, certificates and plugins, serves nothing and leaves the listening
@@ -94,7 +99,9 @@ impl Cli {
     /// Does what was asked; errors go to stderr.
     pub fn run(self) -> ExitCode {
         let done = match self.command {
-            Command::Run(file) => run_gateway(&file.config),
+            Command::Run { file, overlap } => {
+                run::run(&file.config, overlap).map_err(|error| render(&error))
+            }
             Command::Check(file) => check(&file.config),
             Command::Plugin(PluginCommand::New { name, sdk }) => {
                 plugin_new::run(&name, Path::new("."), sdk.as_deref())
@@ -116,10 +123,6 @@ impl Cli {
             }
         }
     }
-}
-
-fn run_gateway(path: &Path) -> Result<(), String> {
-    run::run(path, set_up_log).map_err(|error| render(&error))
 }
 
 fn check(path: &Path) -> Result<(), String> {
@@ -176,29 +179,4 @@ fn describe(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-/// Lines that may wait for a slow reader of the log; more are dropped.
-const LOG_QUEUE: usize = 10_000;
-
-/// The log goes to stderr, as the configuration says; `RUST_LOG` overrides the level. A thread of
-/// its own writes it, so that a reader that stalls holds up no request. The guard writes what
-/// is left when it is dropped.
-fn set_up_log(config: &Config) -> WorkerGuard {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(config.log.level.as_str().to_lowercase()));
-    let (writer, guard) = NonBlockingBuilder::default()
-        .buffered_lines_limit(LOG_QUEUE)
-        .lossy(true)
-        .finish(std::io::stderr());
-    let log = fmt()
-        .with_writer(writer)
-        .with_env_filter(filter)
-        .with_target(false);
-    // A log that is already there belongs to whoever embeds the gateway.
-    drop(match config.log.format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
-    });
-    guard
 }

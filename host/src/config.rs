@@ -187,8 +187,12 @@ pub struct Timeouts {
     /// Bytes that a client must send or take each second while the gateway waits for it; 0 for
     /// any number. 0 to 1 MiB, default 240.
     pub body_min_rate: u64,
+    /// How long it is told before a drain that one will come. Default 0 s.
+    pub shutdown_delay: Duration,
     /// How long running requests may take after SIGTERM. Default 30 s.
     pub shutdown_grace: Duration,
+    /// How long the process that will replace this one may take to be ready. Default 60 s.
+    pub upgrade: Duration,
 }
 
 /// `[limits]`: sizes that clients must keep to.

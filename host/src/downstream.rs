@@ -8,8 +8,12 @@ mod h2_frames;
 mod h2_streams;
 mod opening;
 
-use std::{convert::Infallible, io, pin::pin, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, future::poll_fn, io, pin::pin, rc::Rc, sync::Arc, task::Poll,
+    time::Duration,
+};
 
+use http::{HeaderValue, StatusCode, Version, header::CONNECTION};
 use hyper::{
     body::Incoming,
     rt,
@@ -46,6 +50,8 @@ const H2_SEND_BUFFER: usize = 256 << 10;
 /// A silent HTTP/2 client is pinged after this long, and cut off when it does not answer.
 const H2_PING_AFTER: Duration = Duration::from_secs(60);
 const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a new HTTP/1.1 client may take to send its first request once the gateway leaves.
+const FIRST_REQUEST: Duration = Duration::from_secs(5);
 /// How long an HTTP/2 client without requests may take to close once it is told to.
 const H2_CLOSE: Duration = Duration::from_secs(5);
 
@@ -234,19 +240,31 @@ where
     let service = service(Rc::clone(open), connection, manner);
     let served = builder.serve_connection(TokioIo::new(stream), service);
     let mut served = pin!(served);
-    let mut draining = false;
+    let (mut leave, mut leaving) = (pin!(leave(open)), false);
     loop {
         tokio::select! {
             biased;
             result = served.as_mut() => return result,
-            () = local.drain.wait(), if !draining => {
-                draining = true;
+            () = leave.as_mut(), if !leaving => {
+                leaving = true;
                 served.as_mut().graceful_shutdown();
             }
             // The stream writes it when it is polled again.
             () = open.interim.queued() => {}
         }
     }
+}
+
+/// Completes when an HTTP/1.1 connection should end with what runs on it. One that is new gets
+/// its first request answered: its client could not tell that it was not read.
+async fn leave(open: &OpenConnection) {
+    open.local.drain.wait().await;
+    // Looked at whenever the connection is woken, as it is by what comes in.
+    let begun = poll_fn(|_| match open.requests.have_begun() {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    });
+    drop(timeout(FIRST_REQUEST, begun).await);
 }
 
 async fn serve_h2<S>(
@@ -335,12 +353,20 @@ fn service(
     service_fn(move |request| {
         let (open, connection) = (Rc::clone(&open), Arc::clone(&connection));
         async move {
-            Ok(match manner {
+            let local = Rc::clone(&open.local);
+            let is_h1 = request.version() < Version::HTTP_2;
+            let mut answer = match manner {
                 Manner::Serve => proxy::serve(open, connection, request).await,
                 Manner::RefusePlain => {
                     proxy::refuse(open, &connection, request, GatewayError::PlainHttp)
                 }
-            })
+            };
+            let stays_http = answer.status() != StatusCode::SWITCHING_PROTOCOLS;
+            if is_h1 && stays_http && local.drain.announced() {
+                let close = HeaderValue::from_static("close");
+                answer.headers_mut().insert(CONNECTION, close);
+            }
+            Ok(answer)
         }
     })
 }

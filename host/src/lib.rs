@@ -12,7 +12,8 @@
 //! plugin folder, and replaced by [`reload`] when they change; what its worker adds to that is
 //! [`local`]. [`names`] looks up endpoints, [`probe`] asks them how
 //! they are. [`run`] puts the process together,
-//! [`admin`] tells how it is, [`shutdown`] ends it, [`cli`] is the command line.
+//! [`admin`] and [`log`] tell how it is, [`supervisor`] is told, [`upgrade`] hands its [`sockets`]
+//! to a new one, [`shutdown`] ends it, [`cli`] is the command line.
 
 pub mod cli;
 pub mod config;
@@ -27,6 +28,7 @@ pub mod local;
 
 pub mod admission;
 pub mod listener;
+pub mod sockets;
 
 pub mod downstream;
 pub mod tls;
@@ -46,5 +48,8 @@ pub mod headers;
 
 pub mod access_log;
 pub mod admin;
+pub mod log;
 pub mod metrics;
 pub mod shutdown;
+pub mod supervisor;
+pub mod upgrade;

@@ -1,9 +1,10 @@
-//! Accepting connections: one loop per listener and local. A connection is handed on at once,
-//! so that a silent client holds up nobody; a full worker or an exhausted system pauses it.
+//! Accepting connections: one loop per listening socket and worker. A connection is handed on at
+//! once, so that a silent client holds up nobody; a full worker or an exhausted system pauses it.
 
 use std::{
     collections::HashMap,
     io,
+    pin::pin,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -17,20 +18,27 @@ use tokio::{
 use crate::{
     downstream,
     local::{Local, OpenConnection},
-    snapshot::Socket,
+    sockets::Socket,
 };
 
 /// How long accepting pauses when the system has no descriptor or memory left, or the worker
 /// has all the connections that it may have.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Connections that are taken from a socket before it is closed: as many as the kernel may hold.
+const LAST: usize = 4096;
 /// How often it is told that there are too many connections.
 const TELL_AGAIN: Duration = Duration::from_secs(10);
 
-/// The loops of one local.
+/// The loops of one worker.
 #[derive(Default)]
 pub struct Acceptors {
     /// By address of the shared socket, which the entry keeps alive.
-    running: HashMap<*const Socket, (Arc<Socket>, JoinHandle<()>)>,
+    running: HashMap<*const Socket, Running>,
+}
+
+struct Running {
+    socket: Arc<Socket>,
+    loops: Vec<JoinHandle<()>>,
 }
 
 impl Acceptors {
@@ -44,44 +52,92 @@ impl Acceptors {
             .iter()
             .map(|listener| &listener.socket)
             .collect();
-        self.running.retain(|_, (socket, task)| {
-            let stays = wanted.iter().any(|wanted| Arc::ptr_eq(wanted, socket));
+        self.running.retain(|_, running| {
+            let stays = wanted
+                .iter()
+                .any(|wanted| Arc::ptr_eq(wanted, &running.socket));
             if !stays {
-                task.abort();
+                running.socket.close();
+                running.loops.iter().for_each(JoinHandle::abort);
             }
             stays
         });
-        if local.drain.started() {
-            return;
-        }
         for socket in wanted {
+            if local.drain.started() {
+                socket.close();
+                continue;
+            }
             self.running
                 .entry(Arc::as_ptr(socket))
-                .or_insert_with(|| (Arc::clone(socket), start(local, socket)));
+                .or_insert_with(|| Running::start(local, socket));
         }
     }
 
-    /// Stops all loops.
-    pub fn stop(&mut self) {
-        self.running.drain().for_each(|(_, (_, task))| task.abort());
+    /// Lets go of the sockets. The loops end by themselves when the worker's drain has started.
+    pub fn close(&self) {
+        for running in self.running.values() {
+            running.socket.close();
+        }
+    }
+
+    /// Whether the loops have ended, and with them all accepting.
+    pub fn ended(&self) -> bool {
+        let mut loops = self.running.values().flat_map(|running| &running.loops);
+        loops.all(JoinHandle::is_finished)
     }
 }
 
-fn start(local: &Rc<Local>, socket: &Arc<Socket>) -> JoinHandle<()> {
-    let local = Rc::clone(local);
-    let socket = Arc::clone(socket);
-    tokio::task::spawn_local(async move {
-        let listener = socket.take(local.index).map(TcpListener::from_std);
-        match listener {
-            Some(Ok(listener)) => accept_all(&local, &socket, &listener).await,
-            Some(Err(error)) => {
-                tracing::error!(address = %socket.address, %error, "cannot accept connections")
-            }
-            None => {
-                tracing::error!(address = %socket.address, "the listening socket is in use already")
-            }
+impl Running {
+    fn start(local: &Rc<Local>, socket: &Arc<Socket>) -> Self {
+        let listeners = socket.take(local.index).unwrap_or_else(|error| {
+            tracing::error!(address = %socket.address, %error, "cannot accept connections");
+            Vec::new()
+        });
+        let start = |listener| {
+            let (local, socket) = (Rc::clone(local), Arc::clone(socket));
+            tokio::task::spawn_local(async move {
+                match TcpListener::from_std(listener) {
+                    Ok(listener) => serve(&local, &socket, listener).await,
+                    Err(error) => {
+                        tracing::error!(address = %socket.address, %error, "cannot accept connections")
+                    }
+                }
+            })
+        };
+        Self {
+            socket: Arc::clone(socket),
+            loops: listeners.into_iter().map(start).collect(),
         }
-    })
+    }
+}
+
+/// Accepts until the drain starts, and then what the kernel has accepted by then: closing the
+/// socket would reset it.
+async fn serve(local: &Rc<Local>, socket: &Arc<Socket>, listener: TcpListener) {
+    let mut drain = pin!(local.drain.wait());
+    tokio::select! {
+        biased;
+        () = &mut drain => {}
+        () = accept_all(local, socket, &listener) => {}
+    }
+    let Ok(listener) = listener.into_std() else {
+        return;
+    };
+    for _ in 0..LAST {
+        if is_full(local) {
+            return;
+        }
+        let accepted = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if is_of_one_connection(&error) => continue,
+            Err(_) => return,
+        };
+        if accepted.set_nonblocking(true).is_ok()
+            && let Ok(stream) = TcpStream::from_std(accepted)
+        {
+            hand_on(local, socket, stream);
+        }
+    }
 }
 
 async fn accept_all(local: &Rc<Local>, socket: &Arc<Socket>, listener: &TcpListener) {

@@ -108,6 +108,7 @@ pub struct OpenConnection {
 /// How busy a connection is.
 #[derive(Debug)]
 pub struct Requests {
+    begun: Cell<bool>,
     running: Cell<usize>,
     last: Cell<Instant>,
     cancelled: Cell<u32>,
@@ -120,7 +121,13 @@ const CANCEL_WINDOW: Duration = Duration::from_secs(10);
 impl Requests {
     /// A request begins.
     pub fn begin(&self) {
+        self.begun.set(true);
         self.running.set(self.running.get() + 1);
+    }
+
+    /// Whether there has been one.
+    pub fn have_begun(&self) -> bool {
+        self.begun.get()
     }
 
     /// A request has ended.
@@ -163,6 +170,7 @@ impl OpenConnection {
         counters.open.add(1);
         let now = Instant::now();
         let requests = Requests {
+            begun: Cell::new(false),
             running: Cell::new(0),
             last: Cell::new(now),
             cancelled: Cell::new(0),

@@ -26,7 +26,8 @@ use crate::{
     config::{Config, ConfigError},
     names::{LookupStatus, Names},
     plugin::PluginEngine,
-    snapshot::{self, Snapshot, Sockets},
+    snapshot::{self, Snapshot},
+    sockets::Sockets,
 };
 
 /// How often files are looked at when no event says that they have changed: network file
@@ -49,6 +50,25 @@ pub struct ReloadStatus {
     pub plugins_rejected: AtomicU64,
     /// Whether the last change was refused.
     pub last_refused: AtomicBool,
+    /// Whether changes are left alone.
+    held: channel::Sender<bool>,
+}
+
+impl ReloadStatus {
+    /// Leaves changes alone, until told otherwise: what is handed over must not change.
+    pub fn hold(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+
+    async fn released(&self) {
+        // It fails when the sender is gone, which is here.
+        drop(self.held.subscribe().wait_for(|held| !held).await);
+    }
+
+    /// Whether the last change was refused.
+    pub fn is_refused(&self) -> bool {
+        self.last_refused.load(Ordering::Relaxed)
+    }
 }
 
 /// Why the gateway cannot start.
@@ -85,6 +105,7 @@ pub struct Reloader {
     seen: Signature,
     expiry: ExpiryWatch,
     names: Names,
+    sockets: Sockets,
     status: Arc<ReloadStatus>,
 }
 
@@ -104,7 +125,7 @@ impl Reloader {
         let addresses = names.add(&config).await;
         let versions = plugins.versions();
         let live = Arc::new(Snapshot::build(
-            config, versions, &addresses, None, sockets,
+            config, versions, &addresses, None, &sockets,
         )?);
         let mut expiry = ExpiryWatch::default();
         expiry.look(&live);
@@ -117,6 +138,7 @@ impl Reloader {
             seen,
             expiry,
             names,
+            sockets,
             status: Arc::default(),
         })
     }
@@ -140,28 +162,32 @@ impl Reloader {
         self.names.status()
     }
 
-    /// Follows changes until the process ends. `asked` says that someone wants a reload now.
+    /// Follows changes until the process ends. `asked` says that someone wants a reload now, by
+    /// a number that `answered` gets when it has been done.
     pub async fn follow(
         mut self,
         to_workers: channel::Sender<Arc<Snapshot>>,
         mut asked: channel::Receiver<u64>,
+        answered: channel::Sender<u64>,
     ) {
         let mut folders = FolderWatch::new();
         loop {
             self.expiry.look(&self.live);
             folders.watch(self.inputs());
-            let everything = tokio::select! {
-                () = folders.changed() => false,
-                () = tokio::time::sleep(POLL) => false,
+            let question = tokio::select! {
+                () = folders.changed() => None,
+                () = tokio::time::sleep(POLL) => None,
                 () = self.names.changed() => {
                     self.readdress(&to_workers);
-                    false
+                    None
                 }
-                asked = asked.changed() => match asked {
-                    Ok(()) => true,
+                changed = asked.changed() => match changed {
+                    Ok(()) => Some(*asked.borrow_and_update()),
                     Err(_) => return,
                 },
             };
+            let everything = question.is_some();
+            self.status.released().await;
             if self.live.has_left(Instant::now()) {
                 self.readdress(&to_workers);
             }
@@ -173,6 +199,9 @@ impl Reloader {
             if self.apply(everything).await {
                 to_workers.send_replace(Arc::clone(&self.live));
                 self.see_new_inputs();
+            }
+            if let Some(question) = question {
+                answered.send_replace(question);
             }
         }
     }
@@ -229,8 +258,9 @@ impl Reloader {
         let versions = plugins.versions();
         let before = Arc::clone(&self.live);
         let addresses = self.names.add(&config).await;
+        let sockets = self.sockets.clone();
         let built = tokio::task::spawn_blocking(move || {
-            Snapshot::build(config, versions, &addresses, Some(&before), Sockets::Open)
+            Snapshot::build(config, versions, &addresses, Some(&before), &sockets)
         })
         .await;
         match built {
@@ -331,12 +361,9 @@ fn keep_until_the_next_start(config: &mut Config, live: &Config) {
     let same = config.workers == live.workers
         && config.admin == live.admin
         && config.log == live.log
-        && config.access_log == live.access_log
-        && config.timeouts.shutdown_grace == live.timeouts.shutdown_grace;
+        && config.access_log == live.access_log;
     if !same {
-        tracing::warn!(
-            "`workers`, `admin`, `log`, `access_log` and `timeouts.shutdown_grace` take effect at the next start"
-        );
+        tracing::warn!("`workers`, `admin`, `log` and `access_log` take effect at the next start");
     }
     config.workers = live.workers;
     config.admin = live.admin;

@@ -1,28 +1,34 @@
 //! `witgate run`: workers, control and the way from start to exit. The control runtime does
 //! all that is not a request: reloads, compiling, the admin listener, signals.
 
-use std::{io, net::SocketAddr, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
+mod admin_socket;
+mod life;
+mod signals;
+
+use std::{io, path::Path, sync::Arc, thread::JoinHandle, time::Duration};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
-};
+use tokio::sync::watch;
 
+use self::{admin_socket::AdminSocket, signals::Signals};
 use crate::{
     access_log, admin,
     admission::Admission,
     config::{Config, ConfigError},
+    log::{self, Log},
     probe,
-    reload::{Reloader, StartError},
+    reload::{ReloadStatus, Reloader, StartError},
     shutdown::Phase,
-    snapshot::{Snapshot, Sockets},
+    snapshot::Snapshot,
+    sockets::{Origin, Passed, Sockets},
+    supervisor,
+    upgrade::{self, Program},
     worker,
 };
 
-/// How long the access-log writer may take for its last lines.
-const LAST_LINES: Duration = Duration::from_secs(2);
+/// Threads for what blocks are kept for good: a system that refuses new ones later then makes
+/// reloads slower and does not end them.
+const KEEP_THREADS: Duration = Duration::from_hours(24 * 365);
 
 /// Why the gateway did not start or did not end well.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +39,9 @@ pub enum RunError {
     /// The address or file of a part of the configuration.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// What was passed to it is of no use.
+    #[error("the sockets that were passed cannot be used: {0}")]
+    Passed(io::Error),
     /// Threads, signals, runtimes.
     #[error("the system refuses {what}: {source}")]
     System {
@@ -47,26 +56,33 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |source| RunError::System { what, source }
 }
 
-/// Runs the gateway until it is told to end. `set_up_log` is called with the first good
-/// configuration, before certificates and plugins are loaded; what it returns is dropped at the
-/// end.
-pub fn run<Log>(path: &Path, set_up_log: impl FnOnce(&Config) -> Log) -> Result<(), RunError> {
+/// Runs the gateway until it is told to end. With `overlap` it listens even where another
+/// gateway does.
+pub fn run(path: &Path, overlap: bool) -> Result<(), RunError> {
+    // First, while there are no threads: it changes the environment.
+    let passed = Passed::from_environment().map_err(RunError::Passed)?;
+    let origin = Arc::new(Origin { passed, overlap });
+    let program = Program::of_this_process();
     raise_descriptor_limit();
     let control = control_runtime().map_err(system("a runtime"))?;
     let ended = control.block_on(async {
         let mut signals = Signals::new().map_err(system("signal handlers"))?;
         let config = Config::load(path)?;
-        let _log = set_up_log(&config);
+        let log = Log::set_up(&config.log);
+        let admin = open_admin(&config, &origin)?;
+        let sockets = Sockets::Open(Arc::clone(&origin));
         let reloader = tokio::select! {
-            reloader = Reloader::start(path, config, Sockets::Open) => reloader?,
+            reloader = Reloader::start(path, config, sockets) => reloader?,
             () = signals.end() => return Ok(()),
         };
-        let gateway = Gateway::start(reloader).await?;
+        origin.passed.close_the_rest();
+        let mut gateway = Gateway::start(reloader, admin, program, log.lost())?;
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             workers = gateway.workers.len(),
             "ready"
         );
+        gateway.tell_ready(&origin.passed)?;
         gateway.until_the_end(&mut signals).await;
         Ok(())
     });
@@ -100,39 +116,70 @@ fn descriptors() -> usize {
 }
 
 fn control_runtime() -> io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .thread_name("control")
+        .thread_keep_alive(KEEP_THREADS)
         .enable_all()
-        .build()
+        .build()?;
+    drop(runtime.spawn_blocking(|| ()));
+    Ok(runtime)
+}
+
+/// The admin listener, which answers from now on; that of an upgrade waits for its turn.
+fn open_admin(config: &Config, origin: &Origin) -> Result<Option<AdminSocket>, RunError> {
+    let Some(address) = config.admin else {
+        return Ok(None);
+    };
+    let opened = AdminSocket::open(address, origin).and_then(|mut admin| {
+        if !origin.passed.is_upgrade() {
+            admin.serve()?;
+        }
+        Ok(admin)
+    });
+    opened.map(Some).map_err(|error| {
+        let problem = format!("cannot listen on {address}: {error}");
+        config.error("admin.address", problem).into()
+    })
 }
 
 /// The parts of a running gateway.
 struct Gateway {
     workers: Vec<JoinHandle<()>>,
-    access_log: Option<JoinHandle<()>>,
+    access_log: access_log::Sender,
+    access_log_writer: Option<JoinHandle<()>>,
+    admin: Option<AdminSocket>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
     phase: watch::Sender<Phase>,
     reloads: watch::Sender<u64>,
-    grace: Duration,
+    answered: watch::Receiver<u64>,
+    status: Arc<ReloadStatus>,
+    program: Program,
 }
 
 impl Gateway {
-    async fn start(reloader: Reloader) -> Result<Self, RunError> {
+    fn start(
+        reloader: Reloader,
+        admin: Option<AdminSocket>,
+        program: Program,
+        lost_log_lines: log::LostLines,
+    ) -> Result<Self, RunError> {
         let live = Arc::clone(reloader.live());
         let config = Arc::clone(&live.config);
-        let (log_sender, log_writer) = access_log::start(&config.access_log)
+        let (access_log, access_log_writer) = access_log::start(&config.access_log)
             .map_err(|error| config.error("access_log.path", error))?;
-        let admin = bind_admin(&config).await?;
-        let (snapshots, _) = watch::channel(Arc::clone(&live));
+        let (to_workers, snapshots) = watch::channel(Arc::clone(&live));
         let (phase, _) = watch::channel(Phase::Serve);
         let (reloads, asked) = watch::channel(0);
+        let (answers, answered) = watch::channel(0);
+        let status = reloader.status();
         let admission = Admission::new(descriptors());
         let workers = (0..config.workers.get())
             .map(|index| {
                 worker::start(worker::Setup {
                     index,
-                    snapshots: snapshots.subscribe(),
+                    snapshots: snapshots.clone(),
                     phase: phase.subscribe(),
-                    access_log: log_sender.clone(),
+                    access_log: access_log.clone(),
                     admission: Arc::clone(&admission),
                 })
             })
@@ -141,117 +188,46 @@ impl Gateway {
         for listener in &live.listeners {
             tracing::info!(listener = %listener.name, address = %listener.socket.address, "listening");
         }
-        if let Some((listener, address)) = admin {
-            tracing::info!(%address, "admin listening");
-            let state = admin::State {
-                snapshots: snapshots.subscribe(),
+        if let Some(admin) = &admin {
+            admin.show(admin::State {
+                snapshots: snapshots.clone(),
                 phase: phase.subscribe(),
-                reloads: reloader.status(),
+                reloads: Arc::clone(&status),
                 lookups: reloader.lookups(),
-                lost_lines: log_sender.lost(),
-            };
-            tokio::spawn(admin::serve(listener, state));
+                lost_lines: access_log.lost(),
+                lost_log_lines,
+            });
         }
-        tokio::spawn(probe::follow(snapshots.subscribe()));
-        tokio::spawn(reloader.follow(snapshots, asked));
+        tokio::spawn(probe::follow(snapshots.clone()));
+        tokio::spawn(reloader.follow(to_workers, asked, answers));
         Ok(Self {
             workers,
-            access_log: log_writer,
+            access_log,
+            access_log_writer,
+            admin,
+            snapshots,
             phase,
             reloads,
-            grace: config.timeouts.shutdown_grace,
+            answered,
+            status,
+            program,
         })
     }
 
-    /// Serves; SIGHUP reloads; the first SIGTERM or SIGINT drains, the second or the end of the
-    /// grace period stops.
-    async fn until_the_end(self, signals: &mut Signals) {
-        loop {
-            let Signals {
-                hangup,
-                terminate,
-                interrupt,
-            } = signals;
-            tokio::select! {
-                _ = hangup.recv() => {
-                    tracing::info!("reload asked for");
-                    self.reloads.send_modify(|count| *count += 1);
-                }
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-            }
+    /// Tells who waits for it: the process that this one replaces, which tells the supervisor in
+    /// its turn, or the supervisor itself.
+    fn tell_ready(&mut self, passed: &Passed) -> Result<(), RunError> {
+        if !passed.is_upgrade() {
+            supervisor::ready();
+            return Ok(());
         }
-        tracing::info!(grace = ?self.grace, "draining: no new connections, running requests finish");
-        self.phase.send_replace(Phase::Drain);
-        let mut workers = tokio::task::spawn_blocking(move || join(self.workers));
-        let cut = tokio::select! {
-            _ = &mut workers => None,
-            () = tokio::time::sleep(self.grace) => Some("the grace period is over"),
-            () = signals.end() => Some("told to end at once"),
-        };
-        if let Some(reason) = cut {
-            tracing::warn!(reason, "running requests are cut");
-            self.phase.send_replace(Phase::Stop);
-            drop(workers.await);
+        if let Some(admin) = &mut self.admin {
+            admin.serve().map_err(system("the admin listener"))?;
         }
-        if let Some(writer) = self.access_log {
-            let written = tokio::task::spawn_blocking(move || writer.join());
-            if tokio::time::timeout(LAST_LINES, written).await.is_err() {
-                tracing::warn!("the access log cannot be written; its last lines are lost");
-            }
+        if let Err(error) = upgrade::tell_ready() {
+            tracing::warn!(%error, "the process before is gone already");
+            supervisor::ready();
         }
-        tracing::info!("ended");
-    }
-}
-
-fn join(threads: Vec<JoinHandle<()>>) {
-    for thread in threads {
-        if thread.join().is_err() {
-            tracing::error!("a worker has panicked");
-        }
-    }
-}
-
-async fn bind_admin(config: &Config) -> Result<Option<(TcpListener, SocketAddr)>, RunError> {
-    let Some(address) = config.admin else {
-        return Ok(None);
-    };
-    let bound = async {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        Ok::<_, io::Error>((listener, address))
-    };
-    match bound.await {
-        Ok(bound) => Ok(Some(bound)),
-        Err(error) => Err(config
-            .error(
-                "admin.address",
-                format!("cannot listen on {address}: {error}"),
-            )
-            .into()),
-    }
-}
-
-/// What the process is told by signals.
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn end(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
-//! The end: SIGTERM or SIGINT starts a drain, in which no connection is accepted and running
-//! requests finish; a second signal, or the end of the grace period, stops at once.
+//! The end: SIGTERM or SIGINT announces it for as long as is configured, then starts a drain, in
+//! which no connection is accepted and running requests finish; a second signal, or the end of
+//! the grace period, stops at once.
 
 use std::{
     cell::{Cell, RefCell},
@@ -10,10 +11,12 @@ use std::{
 };
 
 /// How far the process is on its way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Accepting and serving.
     Serve,
+    /// Still accepting and serving, but not ready any more: load balancers should look elsewhere.
+    Leave,
     /// Finishing what runs.
     Drain,
     /// Ending now.
@@ -24,12 +27,23 @@ pub enum Phase {
 /// anyway, so that waiting for the end costs a request nothing.
 #[derive(Debug, Default)]
 pub struct Drain {
+    announced: Cell<bool>,
     started: Cell<bool>,
     waiting: RefCell<HashMap<u64, Waker>>,
     next: Cell<u64>,
 }
 
 impl Drain {
+    /// Answers over HTTP/1.1 end their connections from now on.
+    pub fn announce(&self) {
+        self.announced.set(true);
+    }
+
+    /// Whether it has been announced.
+    pub fn announced(&self) -> bool {
+        self.announced.get()
+    }
+
     /// Tells all connections to end with their running requests.
     pub fn start(&self) {
         self.started.set(true);

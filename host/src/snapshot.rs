@@ -16,11 +16,12 @@ use crate::{
     names::Addresses,
     plugin::{PoolFacts, Version},
     pool::{Drain, Pool},
+    sockets::Sockets,
     tls,
     upstream::Transport,
 };
 
-pub use listeners::{Listener, Socket, Sockets};
+pub use listeners::Listener;
 
 /// Everything that a worker needs to serve.
 pub struct Snapshot {
@@ -62,7 +63,7 @@ impl Snapshot {
         plugins: Vec<Arc<Version>>,
         addresses: &Addresses,
         previous: Option<&Snapshot>,
-        sockets: Sockets,
+        sockets: &Sockets,
     ) -> Result<Self, ConfigError> {
         let pools = config
             .pools

@@ -70,20 +70,21 @@ async fn serve(mut setup: Setup, ready: &mpsc::SyncSender<io::Result<()>>) {
     let mut housekeeping = tokio::time::interval(HOUSEKEEPING);
     loop {
         tokio::select! {
-            changed = setup.snapshots.changed() => {
+            // Without anyone to change it the snapshot is served on.
+            Ok(()) = setup.snapshots.changed() => {
                 let latest = Arc::clone(&setup.snapshots.borrow_and_update());
                 local.adopt(latest);
                 acceptors.follow(&local);
-                if changed.is_err() { break }
             }
             changed = setup.phase.changed() => {
                 let phase = *setup.phase.borrow_and_update();
                 if changed.is_err() || phase == Phase::Stop { break }
-                if phase == Phase::Drain { acceptors.stop(); local.drain.start(); }
+                if phase >= Phase::Leave { local.drain.announce(); }
+                if phase >= Phase::Drain { local.drain.start(); acceptors.close(); }
             }
             _ = housekeeping.tick() => tidy(&local),
         }
-        if local.drain.started() && local.connections.get() == 0 {
+        if local.drain.started() && acceptors.ended() && local.connections.get() == 0 {
             break;
         }
     }

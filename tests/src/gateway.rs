@@ -1,10 +1,11 @@
 //! The gateway itself: the real binary, started on a configuration of a test's own.
 
+mod launch;
 mod lines;
 mod setup;
 
 use std::{
-    env, fs,
+    env, fs, io,
     net::SocketAddr,
     path::PathBuf,
     process::{ExitStatus, Output, Stdio},
@@ -38,6 +39,9 @@ const START: Duration = Duration::from_secs(60);
 pub struct Gateway {
     setup: Setup,
     process: Child,
+    /// Process ids: of the group, and of who serves now.
+    group: u32,
+    serving: u32,
     log: Lines,
     access: Lines,
     address: SocketAddr,
@@ -48,16 +52,7 @@ impl Gateway {
     /// Starts the binary on what was set up, and waits until it is ready.
     async fn start(setup: Setup) -> Self {
         setup.write();
-        let mut process = match setup.descriptor_limit() {
-            Some(limit) => limited(limit),
-            None => command(&["run", "--config"]),
-        };
-        let mut process = process
-            .arg(setup.file())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut process = setup.launch().spawn(&setup.file());
         let log = Lines::read(process.stderr.take().unwrap());
         let access = Lines::read(process.stdout.take().unwrap());
         eventually!(within START, "ready", ready(&mut process, &log));
@@ -65,9 +60,12 @@ impl Gateway {
             .address("listening", "listener=")
             .expect("a listener's address");
         let admin = log.address("admin listening", "");
+        let group = process.id().expect("a running process");
         Self {
             setup,
             process,
+            group,
+            serving: group,
             log,
             access,
             address,
@@ -134,13 +132,13 @@ impl Gateway {
 
     /// Descriptors that the process has open.
     pub fn descriptors(&self) -> usize {
-        let pid = self.process.id().expect("a running process");
+        let pid = self.serving;
         fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
     }
 
     /// Time on the processor so far, as the kernel counts it: hundredths of a second.
     pub fn ticks(&self) -> u64 {
-        let pid = self.process.id().expect("a running process");
+        let pid = self.serving;
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         let fields: Vec<_> = stat
             .rsplit(')')
@@ -206,14 +204,12 @@ impl Gateway {
     /// `GET` of a path of the admin listener: status and body.
     pub async fn admin(&self, path: &str) -> (u16, String) {
         let address = self.admin.expect("a gateway with an admin listener");
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let head = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-        stream.write_all(head.as_bytes()).await.unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        let status = text.split(' ').nth(1).unwrap().parse().unwrap();
-        let body = text.split_once("\r\n\r\n").unwrap().1;
-        (status, body.to_owned())
+        ask_admin(address, path).await.unwrap()
+    }
+
+    /// Where the admin listener listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.expect("a gateway with an admin listener")
     }
 
     /// What the admin listener tells of one endpoint; null when it is not there.
@@ -262,7 +258,7 @@ impl Gateway {
     }
 
     fn memory(&self, key: &str) -> u64 {
-        let pid = self.process.id().expect("a running process");
+        let pid = self.serving;
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         let line = status.lines().find(|line| line.starts_with(key)).unwrap();
         let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -284,14 +280,48 @@ impl Gateway {
         eventually!("the end of the process", self.process.try_wait().unwrap())
     }
 
+    /// Starts another on the same files, once this one has ended.
+    pub async fn restart(mut self) -> Self {
+        self.exit().await;
+        let setup = std::mem::take(&mut self.setup);
+        Self::start(setup).await
+    }
+
     /// SIGTERM and the end.
     pub async fn stop(mut self) -> ExitStatus {
         self.terminate().await;
         self.exit().await
     }
 
-    async fn signal(&self, signal: &str) {
-        let pid = self.process.id().expect("a running process").to_string();
+    /// The id of the process that serves.
+    pub fn process(&self) -> u32 {
+        self.serving
+    }
+
+    /// Sends SIGUSR2 and waits until another process has taken over and this one has ended.
+    /// From then on everything here is about the other one, but [`exit`](Self::exit).
+    pub async fn upgrade(&mut self) {
+        let (before, old) = (self.log().len(), self.serving);
+        self.signal("-USR2").await;
+        self.taken_over(before).await;
+        eventually!(
+            "the end of the process before",
+            has_ended(old).then_some(())
+        );
+    }
+
+    /// Waits until another process has taken over, told after so many log entries.
+    pub async fn taken_over(&mut self, entries: usize) {
+        let entry = self
+            .logged_after(entries, &["another process has taken over"])
+            .await;
+        let id = entry.split("process=").nth(1).unwrap();
+        self.serving = id.trim().parse().unwrap();
+    }
+
+    /// Sends a signal: `-USR1`.
+    pub async fn signal(&self, signal: &str) {
+        let pid = self.serving.to_string();
         let sent = Command::new("kill")
             .args([signal, &pid])
             .status()
@@ -301,12 +331,40 @@ impl Gateway {
     }
 }
 
+/// Whether a process is gone, or waits for its parent to see it.
+fn has_ended(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"));
+    stat.map_or(true, |stat| stat.contains(") Z "))
+}
+
 impl Drop for Gateway {
     fn drop(&mut self) {
+        // Processes that have taken over are no children of this one.
+        let group = format!("-{}", self.group);
+        let mut kill = std::process::Command::new("kill");
+        drop(
+            kill.args(["-KILL", "--", &group])
+                .stderr(Stdio::null())
+                .status(),
+        );
         if std::thread::panicking() {
             eprintln!("the gateway's log:\n{}", self.log.all().join("\n"));
         }
     }
+}
+
+/// `GET` of a path of an admin listener: status and body.
+pub async fn ask_admin(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+    let mut stream = TcpStream::connect(address).await?;
+    let head = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    let status = text.split(' ').nth(1).and_then(|word| word.parse().ok());
+    let (_, body) = text
+        .split_once("\r\n\r\n")
+        .ok_or(io::ErrorKind::UnexpectedEof)?;
+    Ok((status.ok_or(io::ErrorKind::InvalidData)?, body.to_owned()))
 }
 
 /// Whether it is ready; panics with its log when it has ended instead.
@@ -328,18 +386,6 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// `run --config` in a process that may have so many descriptors.
-fn limited(descriptors: u32) -> Command {
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", "ulimit -n \"$1\"; exec \"$0\" run --config \"$2\""])
-        .arg(binary())
-        .arg(descriptors.to_string())
-        .env("NO_COLOR", "1")
-        .kill_on_drop(true);
-    command
-}
-
 /// Runs the binary to its end.
 pub async fn output(arguments: &[&str]) -> Output {
     let run = command(arguments).output();
@@ -350,7 +396,7 @@ pub async fn output(arguments: &[&str]) -> Output {
 }
 
 /// `WITGATE_BIN`, or the binary beside the test executable's folder.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let path = env::var_os("WITGATE_BIN").map(PathBuf::from);
     let path = path.unwrap_or_else(|| crate::wasm::target_dir().join("debug/witgate"));
     assert!(

@@ -35,7 +35,8 @@ pub(crate) fn build(project: &Project) -> Result<()> {
 
 /// What the tests need besides, see [`peers`].
 pub(crate) fn tests(project: &Project) -> Result<()> {
-    step("Look for nginx, node, nghttp2 and Python", || {
+    step("Look for nginx, node, nghttp2, Python and systemd", || {
+        systemd()?;
         peers::run(project)
     })
 }
@@ -69,6 +70,14 @@ fn openssl() -> Result<()> {
     match which("openssl") {
         Some(_) => Ok(()),
         None => apt::install(&["openssl"], "openssl"),
+    }
+}
+
+/// Passes sockets as it does to services; nothing of it needs to run.
+fn systemd() -> Result<()> {
+    match which("systemd-socket-activate") {
+        Some(_) => Ok(()),
+        None => apt::install(&["systemd"], "systemd-socket-activate"),
     }
 }
 

@@ -111,7 +111,13 @@ impl Scrape {
             "access_log_lost_lines",
             "Access-log lines that could not be written",
         )?
-        .encode_counter::<NoLabelSet, _, u64>(&self.state.lost_lines.get(), None)
+        .encode_counter::<NoLabelSet, _, u64>(&self.state.lost_lines.get(), None)?;
+        counter(
+            encoder,
+            "log_lost_lines",
+            "Lines of the gateway's own log that could not be written",
+        )?
+        .encode_counter::<NoLabelSet, _, u64>(&self.state.lost_log_lines.get(), None)
     }
 
     fn listeners(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -20,6 +20,9 @@ use super::{
 /// A shorter deadline is a mistake, a longer one is none at all.
 pub(super) const TIMEOUTS: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_hours(24);
+/// A start takes a while; a process that never gets ready must not be waited for all day.
+pub(super) const UPGRADE: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_hours(1);
 pub(super) const GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
 const PLUGIN_DEADLINES: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(60);

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     AccessLog, Config, Listener, Log, LogFormat, PluginLimits, Plugins, Timeouts,
-    check::{Check, GRACE, RawPluginLimits, TIMEOUTS, Unique},
+    check::{Check, GRACE, RawPluginLimits, TIMEOUTS, UPGRADE, Unique},
     error::{ConfigError, Problems, Source},
     hosts, raw,
 };
@@ -122,7 +122,9 @@ impl Check<'_> {
             request_head: timeout("request_head", &raw.request_head, TIMEOUTS, 60),
             body_idle: timeout("body_idle", &raw.body_idle, TIMEOUTS, 60),
             body_min_rate,
+            shutdown_delay: timeout("shutdown_delay", &raw.shutdown_delay, GRACE, 0),
             shutdown_grace: timeout("shutdown_grace", &raw.shutdown_grace, GRACE, 30),
+            upgrade: timeout("upgrade", &raw.upgrade, UPGRADE, 60),
         }
     }
 

@@ -81,7 +81,9 @@ tables! {
         request_head: Option<Duration>,
         body_idle: Option<Duration>,
         body_min_rate: Option<Size>,
+        shutdown_delay: Option<Duration>,
         shutdown_grace: Option<Duration>,
+        upgrade: Option<Duration>,
     }
     Limits {
         head_bytes: Option<Size>,

@@ -1,13 +1,6 @@
-//! From a configured listener to sockets, one for each worker, and a TLS context.
+//! From a configured listener to its sockets and a TLS context.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::{SocketAddr, TcpListener},
-    sync::{Arc, Mutex, PoisonError},
-};
-
-use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+use std::{collections::HashMap, sync::Arc};
 
 use super::Snapshot;
 use crate::{
@@ -15,11 +8,9 @@ use crate::{
     error::ErrorPages,
     metrics::{ListenerCounters, PerWorker},
     plugin::Digest,
+    sockets::{Socket, Sockets},
     tls::{self, downstream::Context},
 };
-
-/// Connections that the kernel holds until a worker accepts them.
-const BACKLOG: i32 = 4096;
 
 /// A listener of a running configuration.
 pub struct Listener {
@@ -51,89 +42,13 @@ struct Material {
     files: Vec<Option<Digest>>,
 }
 
-/// Whether to open the sockets of new listeners.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sockets {
-    /// To serve.
-    Open,
-    /// To check a configuration, perhaps that of a gateway which runs and has the addresses.
-    Leave,
-}
-
-/// One address, with a listening socket for each worker (`SO_REUSEPORT`), which takes its own
-/// when it first serves the listener.
-pub struct Socket {
-    configured: SocketAddr,
-    /// With the port that the system chose, where the configuration says 0.
-    pub address: SocketAddr,
-    waiting: Vec<Mutex<Option<TcpListener>>>,
-}
-
-impl Socket {
-    /// Fails when anyone else listens there, `SO_REUSEPORT` or not: two gateways that share a
-    /// port by accident would each get half of the connections.
-    fn bind(address: SocketAddr, workers: usize) -> io::Result<Self> {
-        raw(address)?.bind(&address.into())?;
-        let first = listen(address)?;
-        let bound = first.local_addr()?;
-        let rest = (1..workers)
-            .map(|_| listen(bound))
-            .collect::<io::Result<Vec<_>>>()?;
-        let waiting = std::iter::once(first)
-            .chain(rest)
-            .map(|listener| Mutex::new(Some(listener)));
-        Ok(Self {
-            configured: address,
-            address: bound,
-            waiting: waiting.collect(),
-        })
-    }
-
-    /// A socket that nobody will accept from.
-    fn unopened(address: SocketAddr) -> Self {
-        Self {
-            configured: address,
-            address,
-            waiting: Vec::new(),
-        }
-    }
-
-    /// A worker's own listening socket; none the second time.
-    pub fn take(&self, worker: usize) -> Option<TcpListener> {
-        self.waiting
-            .get(worker)?
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-    }
-}
-
-fn raw(address: SocketAddr) -> io::Result<RawSocket> {
-    let socket = RawSocket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
-    socket.set_reuse_address(true)?;
-    Ok(socket)
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = raw(address)?;
-    socket.set_reuse_port(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
 pub(super) fn build(
     config: &Config,
     listener: &config::Listener,
     pools: &HashMap<String, usize>,
     pages: Arc<ErrorPages>,
     previous: Option<&Snapshot>,
-    sockets: Sockets,
+    sockets: &Sockets,
 ) -> Result<Listener, ConfigError> {
     let before = previous.and_then(|snapshot| snapshot.listener(&listener.name));
     let default_pool = default_pool(config, listener, pools)?;
@@ -236,24 +151,29 @@ fn socket(
     config: &Config,
     listener: &config::Listener,
     previous: Option<&Snapshot>,
-    sockets: Sockets,
+    sockets: &Sockets,
 ) -> Result<Arc<Socket>, ConfigError> {
-    if sockets == Sockets::Leave {
+    let Sockets::Open(origin) = sockets else {
         return Ok(Arc::new(Socket::unopened(listener.address)));
-    }
+    };
     let known = previous
         .into_iter()
         .flat_map(|snapshot| &snapshot.listeners)
         .find(|before| before.socket.configured == listener.address);
     match known {
         Some(before) => Ok(Arc::clone(&before.socket)),
-        None => Socket::bind(listener.address, config.workers.get())
-            .map(Arc::new)
-            .map_err(|error| {
-                config.error(
-                    &format!("{}.address", listener.key),
-                    format!("cannot listen on {}: {error}", listener.address),
-                )
-            }),
+        None => Socket::open(
+            &listener.name,
+            listener.address,
+            config.workers.get(),
+            origin,
+        )
+        .map(Arc::new)
+        .map_err(|error| {
+            config.error(
+                &format!("{}.address", listener.key),
+                format!("cannot listen on {}: {error}", listener.address),
+            )
+        }),
     }
 }

@@ -4,12 +4,13 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     fs,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
 };
 
 use tempfile::TempDir;
 
-use super::Gateway;
+use super::{Gateway, launch::Launch};
 use crate::{
     certs::{Authority, GATEWAY_NAMES},
     upstream::Upstream,
@@ -23,10 +24,12 @@ pub struct Setup {
     authority: Authority,
     workers: usize,
     plugin_defaults: String,
+    admin: String,
     tables: Vec<String>,
     certificates: Vec<String>,
     listener: Vec<String>,
-    descriptors: Option<u32>,
+    address: String,
+    launch: Launch,
     default_pool: Option<String>,
     pools: BTreeMap<String, Pool>,
 }
@@ -50,10 +53,12 @@ impl Setup {
             authority,
             workers: 2,
             plugin_defaults: String::new(),
-            tables: vec!["[admin]\naddress = \"127.0.0.1:0\"".into()],
+            admin: "127.0.0.1:0".into(),
+            tables: Vec::new(),
             certificates: vec!["gateway".into()],
             listener: Vec::new(),
-            descriptors: None,
+            address: "127.0.0.1:0".into(),
+            launch: Launch::default(),
             default_pool: None,
             pools: BTreeMap::new(),
         }
@@ -96,14 +101,58 @@ impl Setup {
         self
     }
 
-    /// Lets the process have so many descriptors.
-    pub fn descriptors(mut self, limit: u32) -> Self {
-        self.descriptors = Some(limit);
+    /// Another address of the listener than any free port.
+    pub fn address(mut self, address: SocketAddr) -> Self {
+        self.address = address.to_string();
         self
     }
 
-    pub(super) fn descriptor_limit(&self) -> Option<u32> {
-        self.descriptors
+    /// The same for the admin listener.
+    pub fn admin(mut self, address: SocketAddr) -> Self {
+        self.admin = address.to_string();
+        self
+    }
+
+    /// Lets the process have so many descriptors.
+    pub fn descriptors(self, limit: u32) -> Self {
+        self.prelude(&format!("ulimit -n {limit}"))
+    }
+
+    /// Shell commands that come before the gateway in its process.
+    pub fn prelude(mut self, commands: &str) -> Self {
+        self.launch.prelude.push(commands.to_owned());
+        self
+    }
+
+    /// Adds an argument behind `run --config FILE`.
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.launch.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Adds a variable to the environment.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.launch
+            .environment
+            .push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts the program by this path instead.
+    pub fn program(mut self, path: &Path) -> Self {
+        self.launch.program = Some(path.to_owned());
+        self
+    }
+
+    /// Passes a listening socket under this name, as systemd does.
+    pub fn socket(mut self, name: &str, socket: &TcpListener) -> Self {
+        let socket = socket.try_clone().unwrap();
+        self.launch.socket = Some((name.to_owned(), socket));
+        self
+    }
+
+    pub(super) fn launch(&self) -> &Launch {
+        &self.launch
     }
 
     /// Declares a pool, or replaces the one of this name.
@@ -189,19 +238,22 @@ impl Setup {
         *self = change(now);
     }
 
-    fn text(&self) -> String {
+    /// The configuration as it is written.
+    pub fn text(&self) -> String {
         let mut text = format!("workers = {}\n", self.workers);
         let _ = writeln!(
             text,
             "[plugins]\ndir = \"plugins\"\n{}",
             self.plugin_defaults
         );
+        let _ = writeln!(text, "[admin]\naddress = \"{}\"", self.admin);
         for table in &self.tables {
             let _ = writeln!(text, "{table}");
         }
         let _ = writeln!(
             text,
-            "[[listeners]]\nname = \"public\"\naddress = \"127.0.0.1:0\""
+            "[[listeners]]\nname = \"public\"\naddress = \"{}\"",
+            self.address
         );
         if !self.certificates.is_empty() {
             let _ = writeln!(text, "tls.certificates = [{}]", self.certificate_list());

@@ -107,6 +107,8 @@ const CASES: &[Case] = &[
     (START, "[timeouts]\nbody_idle = \"\"\n", 11, "timeouts.body_idle", &["found \"\", expected a duration"]),
     (START, "[timeouts]\nrequest_head = \"0s\"\n", 11, "timeouts.request_head",
         &["found \"0s\", expected 1ms to 1d"]),
+    (START, "[timeouts]\nshutdown_delay = \"2d\"\n", 11, "timeouts.shutdown_delay", &["found \"2d\", expected 0s to 1d"]),
+    (START, "[timeouts]\nupgrade = \"500ms\"\n", 11, "timeouts.upgrade", &["found \"500ms\", expected 1s to 1h"]),
     (START, "workers = 0\n", 10, "pools.web.workers", &["unknown key"]),
     ("workers = 0\n", START, 1, "workers", &["found 0, expected 1 to 1024"]),
     ("workers = -1\n", START, 1, "workers", &["found -1, expected 1 to 1024"]),

@@ -36,7 +36,9 @@ tls_handshake = "11s"
 request_head = "1m1s"
 body_idle = "1m 2s"
 body_min_rate = "1KiB"
+shutdown_delay = "3s"
 shutdown_grace = "0s"
+upgrade = "5s"
 
 [limits]
 head_bytes = 65536
@@ -162,6 +164,10 @@ fn a_whole_file_is_understood() {
         (62 * SECOND, Duration::ZERO)
     );
     assert_eq!(timeouts.body_min_rate, 1024);
+    assert_eq!(
+        (timeouts.shutdown_delay, timeouts.upgrade),
+        (3 * SECOND, 5 * SECOND)
+    );
     let limits = &config.limits;
     assert_eq!((limits.head_bytes, limits.head_fields), (65536, 50));
     assert_eq!((limits.h2_streams, limits.connections_per_worker), (200, 5));
@@ -355,6 +361,10 @@ fn defaults_are_as_documented() {
         (60 * SECOND, 30 * SECOND)
     );
     assert_eq!(timeouts.body_min_rate, 240);
+    assert_eq!(
+        (timeouts.shutdown_delay, timeouts.upgrade),
+        (Duration::ZERO, 60 * SECOND)
+    );
     let limits = &config.limits;
     assert_eq!((limits.head_bytes, limits.head_fields), (64 * 1024, 100));
     assert_eq!(limits.target_bytes, 16 * 1024);
