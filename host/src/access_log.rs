@@ -213,6 +213,8 @@ pub struct Entry<'a> {
     pub bytes_in: u64,
     pub bytes_out: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub tunnel: Option<TunnelEntry<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<&'a str>,
@@ -275,6 +277,14 @@ impl<'a> ClientEntry<'a> {
             }),
         }
     }
+}
+
+/// What a request has become that switched to another protocol.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "as above")]
+pub struct TunnelEntry<'a> {
+    pub protocol: &'a str,
+    pub ended_by: &'a str,
 }
 
 /// One call of a plugin.

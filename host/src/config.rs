@@ -43,7 +43,7 @@ pub use health::{Ejection, Fitness, Probe, Statuses};
 pub use opening::ProxyProtocol;
 pub use pool_http::{Keeping, PoolH2, PoolHttp};
 pub use redirect::{HttpsRedirect, RedirectPart, RedirectTo};
-pub use requests::{EncodedSlashes, Paths, Requests, Slashes, Trace, Underscores};
+pub use requests::{EncodedSlashes, Paths, Requests, Slashes, Trace, Underscores, Upgrades};
 pub use retries::{Retries, RetryOn};
 pub use sidecar::{Role, Sidecar};
 pub use tls::{
@@ -189,7 +189,9 @@ pub struct Timeouts {
     pub body_min_rate: u64,
     /// How long it is told before a drain that one will come. Default 0 s.
     pub shutdown_delay: Duration,
-    /// How long running requests may take after SIGTERM. Default 30 s.
+    /// In which no byte goes through a tunnel, either way. 1 ms to 7 days, default 1 h.
+    pub tunnel_idle: Duration,
+    /// How long running requests and tunnels may take after SIGTERM. Default 30 s.
     pub shutdown_grace: Duration,
     /// How long the process that will replace this one may take to be ready. Default 60 s.
     pub upgrade: Duration,

@@ -7,18 +7,26 @@ mod facts;
 mod h2_frames;
 mod h2_streams;
 mod opening;
+mod place;
+mod switch;
 
 use std::{
-    convert::Infallible, future::poll_fn, io, pin::pin, rc::Rc, sync::Arc, task::Poll,
+    convert::Infallible,
+    future::poll_fn,
+    io,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
 use http::{HeaderValue, StatusCode, Version, header::CONNECTION};
 use hyper::{
     body::Incoming,
-    rt,
     server::conn::{http1, http2},
-    service::service_fn,
+    service::{Service as _, service_fn},
+    upgrade::OnUpgrade,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -29,7 +37,12 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use self::{
-    client_stream::ClientStream, h2_frames::FrameWatch, h2_streams::Streams, opening::Ends,
+    client_stream::ClientStream,
+    h2_frames::FrameWatch,
+    h2_streams::Streams,
+    opening::Ends,
+    place::Place,
+    switch::{Behind, Switch},
 };
 use crate::{
     config::Limits,
@@ -220,12 +233,12 @@ fn failed(open: &OpenConnection, cause: HandshakeCause) {
 
 async fn serve_h1<S>(
     open: &Rc<OpenConnection>,
-    stream: S,
+    stream: ClientStream<S>,
     connection: Arc<Connection>,
     manner: Manner,
 ) -> hyper::Result<()>
 where
-    TokioIo<S>: rt::Read + rt::Write + Unpin + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let local = &open.local;
     let config = Arc::clone(&local.snapshot().shared.config);
@@ -237,22 +250,29 @@ where
     if config.limits.head_fields != DEFAULT_FIELDS {
         builder.max_headers(config.limits.head_fields);
     }
-    let service = service(Rc::clone(open), connection, manner);
-    let served = builder.serve_connection(TokioIo::new(stream), service);
-    let mut served = pin!(served);
+    let switch = Rc::new(Switch::default());
+    let behind = Behind::Connection(Rc::clone(&switch));
+    let service = service(Rc::clone(open), connection, manner, behind);
+    let place = Place::default();
+    let service = service_fn(move |request| place.put(service.call(request)));
+    let mut served = builder.serve_connection(TokioIo::new(stream), service);
+    let mut serving = Pin::new(&mut served);
     let (mut leave, mut leaving) = (pin!(leave(open)), false);
     loop {
         tokio::select! {
             biased;
-            result = served.as_mut() => return result,
+            result = poll_fn(|cx| serving.poll_without_shutdown(cx)) => break result?,
             () = leave.as_mut(), if !leaving => {
                 leaving = true;
-                served.as_mut().graceful_shutdown();
+                serving.as_mut().graceful_shutdown();
             }
             // The stream writes it when it is polled again.
             () = open.interim.queued() => {}
         }
     }
+    let parts = served.into_parts();
+    switch.finish(parts.io.into_inner(), parts.read_buf).await;
+    Ok(())
 }
 
 /// Completes when an HTTP/1.1 connection should end with what runs on it. One that is new gets
@@ -277,11 +297,12 @@ where
 {
     let local = &open.local;
     let config = Arc::clone(&local.snapshot().shared.config);
-    let service = service(Rc::clone(open), connection, Manner::Serve);
+    let service = service(Rc::clone(open), connection, Manner::Serve, Behind::Stream);
     let streams = Streams::new(Rc::clone(open), config.timeouts.body_idle);
     let stream = FrameWatch::new(stream, Rc::clone(open), config.limits.h2_idle_frames);
-    let served =
-        h2_builder(streams, &config.limits).serve_connection(TokioIo::new(stream), service);
+    let websockets = open.listener.requests.upgrades.allow("websocket");
+    let served = h2_builder(streams, &config.limits, websockets)
+        .serve_connection(TokioIo::new(stream), service);
     let mut served = pin!(served);
     tokio::select! {
         biased;
@@ -323,7 +344,7 @@ fn body_idle(open: &OpenConnection) -> Duration {
     open.local.snapshot().shared.config.timeouts.body_idle
 }
 
-fn h2_builder(streams: Streams, limits: &Limits) -> http2::Builder<Streams> {
+fn h2_builder(streams: Streams, limits: &Limits, websockets: bool) -> http2::Builder<Streams> {
     let resets = usize::try_from(limits.h2_resets).unwrap_or(usize::MAX);
     let mut builder = http2::Builder::new(streams);
     builder
@@ -337,6 +358,9 @@ fn h2_builder(streams: Streams, limits: &Limits) -> http2::Builder<Streams> {
         .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
         .max_local_error_reset_streams(resets)
         .max_pending_accept_reset_streams(resets);
+    if websockets {
+        builder.enable_connect_protocol();
+    }
     builder
 }
 
@@ -344,29 +368,36 @@ fn service(
     open: Rc<OpenConnection>,
     connection: Arc<Connection>,
     manner: Manner,
+    behind: Behind,
 ) -> impl hyper::service::Service<
     hyper::Request<Incoming>,
     Response = hyper::Response<proxy::Body>,
     Error = Infallible,
     Future = impl Future<Output = Result<hyper::Response<proxy::Body>, Infallible>>,
 > + use<> {
-    service_fn(move |request| {
+    service_fn(move |mut request: hyper::Request<Incoming>| {
         let (open, connection) = (Rc::clone(&open), Arc::clone(&connection));
+        let stream = request.extensions_mut().remove::<OnUpgrade>();
+        let behind = stream.map(|stream| (stream, behind.clone()));
         async move {
             let local = Rc::clone(&open.local);
             let is_h1 = request.version() < Version::HTTP_2;
-            let mut answer = match manner {
+            let mut served = match manner {
                 Manner::Serve => proxy::serve(open, connection, request).await,
                 Manner::RefusePlain => {
                     proxy::refuse(open, &connection, request, GatewayError::PlainHttp)
                 }
             };
+            let answer = &mut served.response;
             let stays_http = answer.status() != StatusCode::SWITCHING_PROTOCOLS;
             if is_h1 && stays_http && local.drain.announced() {
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(CONNECTION, close);
             }
-            Ok(answer)
+            if let Some((stream, behind)) = behind {
+                behind.note(stream, served.tunnel);
+            }
+            Ok(served.response)
         }
     })
 }

@@ -65,6 +65,13 @@ pub enum GatewayError {
     /// A method that the gateway does not forward.
     #[error("method {0} is not forwarded")]
     Method(http::Method),
+    /// A protocol over HTTP/2 (RFC 8441) that the listener does not let through.
+    #[error("protocol {0:?} is not passed on")]
+    Protocol(String),
+    /// A WebSocket over HTTP/2 was answered as if it were a request: 2xx would tell the client
+    /// that it is open (RFC 8441 §5).
+    #[error("a WebSocket was answered with status {0} instead of 101")]
+    NotSwitched(http::StatusCode),
     /// `hosts = "certificate"`, and the connection's certificate does not name this host.
     #[error("the certificate of this connection does not name the host")]
     Misdirected,
@@ -211,6 +218,8 @@ impl GatewayError {
             Self::TooManyFields { .. } => Cause::HeadTooLarge,
             Self::BodyTooLarge { .. } => Cause::RequestBodyTooLarge,
             Self::Method(_) => Cause::MethodRefused,
+            Self::Protocol(_) => Cause::ProtocolUnsupported,
+            Self::NotSwitched(_) => Cause::NotSwitched,
             Self::Misdirected => Cause::MisdirectedRequest,
             Self::NoClientCertificate => Cause::ClientCertificateMissing,
             Self::ClientCertificate(_) => Cause::ClientCertificateRefused,
@@ -231,7 +240,9 @@ impl GatewayError {
     pub fn ends_connection(&self) -> bool {
         matches!(
             self,
-            Self::BadRequest(_)
+            // What follows may be meant for the tunnel that was asked for.
+            Self::Method(http::Method::CONNECT)
+                | Self::BadRequest(_)
                 | Self::Host(_)
                 | Self::PlainHttp
                 | Self::BodyTooLarge { .. }

@@ -9,6 +9,8 @@ use http::{
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+/// Of the upgrade to `h2c`, which is never passed on (RFC 7540 §3.2.1).
+const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// Fields that never cross the gateway (RFC 9110 §7.6.1), `te` apart.
@@ -47,6 +49,7 @@ pub fn clean_request(headers: &mut HeaderMap) {
         TE,
         EXPECT,
         PROXY_AUTHORIZATION,
+        HTTP2_SETTINGS,
         CLIENT_CERT,
         CLIENT_CERT_CHAIN,
     ] {
@@ -120,6 +123,17 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
+}
+
+/// Whether a `Connection` line names `upgrade`, without which that field says nothing (RFC 9110
+/// §7.8).
+pub fn names_upgrade(headers: &HeaderMap) -> bool {
+    named_by_connection(headers).contains(&UPGRADE)
+}
+
+/// Whether this is a token (RFC 9110 §5.6.2).
+pub fn is_token(text: &str) -> bool {
+    HeaderName::from_bytes(text.as_bytes()).is_ok()
 }
 
 /// The fields that all `Connection` lines name.

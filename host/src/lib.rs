@@ -43,6 +43,8 @@ pub mod probe;
 
 pub mod upstream;
 
+pub mod keepalive;
+
 pub mod error;
 pub mod headers;
 

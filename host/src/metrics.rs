@@ -120,6 +120,8 @@ pub struct ListenerCounters {
     pub accepted: Counter,
     /// Connections open now.
     pub open: Counter,
+    /// Tunnels open now.
+    pub tunnels: Counter,
     /// TLS handshakes that failed or took too long, by [`HandshakeCause::ALL`].
     failed_handshakes: [Counter; HandshakeCause::ALL.len()],
     /// Connections that the gateway ended, by [`ConnectionFault::ALL`].

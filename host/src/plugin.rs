@@ -33,5 +33,5 @@ pub use facts::{
     TlsSession,
 };
 pub use load::load;
-pub use local::LocalPlugin;
+pub use local::{LocalPlugin, PluginNames};
 pub use version::{Digest, Source, Version};

@@ -17,16 +17,20 @@ mod record;
 mod redirect;
 mod retry;
 mod session;
+mod tunnel;
+mod upgrade;
 
 use std::{rc::Rc, sync::Arc, time::Instant};
 
 use http::{Method, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 pub use body::Body;
+pub use tunnel::Tunnel;
 
-use self::{body::Content, decide::Routed, record::Record};
+use self::{body::Content, decide::Routed, record::Record, upgrade::Upgrade};
 use crate::{
+    config::Timeouts,
     error::GatewayError,
     local::{LocalSnapshot, OpenConnection},
     plugin::{Connection, Lendable, Request},
@@ -38,9 +42,9 @@ pub async fn serve(
     open: Rc<OpenConnection>,
     connection: Arc<Connection>,
     request: hyper::Request<Incoming>,
-) -> hyper::Response<Body> {
+) -> Served {
     let snapshot = open.local.snapshot();
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     // As the listener is configured now; one that is gone keeps its last rules.
     let listener = snapshot.shared.listener(&open.listener.name);
     let listener = listener.unwrap_or(&open.listener);
@@ -50,6 +54,8 @@ pub async fn serve(
     };
     let to_head = head.method == Method::HEAD;
     let mut record = Record::new(Rc::clone(&open), Rc::clone(&snapshot), &connection, &head);
+    let has_body = !body.is_end_stream();
+    let upgrade = Upgrade::asked(&mut head, has_body, &listener.requests.upgrades);
     let accepted = accepts.accept(record.id, head, connection);
     let answered = match accepted.and_then(|request| session::admit(&open, request)) {
         Ok(request) => match &listener.https_redirect {
@@ -57,6 +63,7 @@ pub async fn serve(
             None => {
                 Exchange {
                     request: Lendable::new(request),
+                    upgrade: upgrade.as_ref(),
                     body_bytes: accepts.requests.body_bytes,
                     snapshot: Rc::clone(&snapshot),
                     lap: record.started,
@@ -71,7 +78,59 @@ pub async fn serve(
     if let Some(interim) = record.interim() {
         interim.all_written().await;
     }
-    answer_with(answered, record, to_head)
+    match upgrade {
+        Some(upgrade) => {
+            let timeouts = &snapshot.shared.config.timeouts;
+            settle(&upgrade, answered, record, to_head, timeouts)
+        }
+        None => Served {
+            response: answer_with(answered, record, to_head),
+            tunnel: None,
+        },
+    }
+}
+
+/// Answers a request to go over to another protocol: the endpoint has done so, or not.
+fn settle(
+    upgrade: &Upgrade,
+    answered: Result<hyper::Response<Content>, GatewayError>,
+    mut record: Record,
+    to_head: bool,
+    timeouts: &Timeouts,
+) -> Served {
+    let answered = match upgrade.check(answered) {
+        Ok(response) => {
+            let (mut head, content) = response.into_parts();
+            if let Content::Switched(endpoint, protocol) = content {
+                upgrade.tell(&protocol, &mut head);
+                record.status(head.status);
+                record.switched(protocol);
+                return Served {
+                    response: hyper::Response::from_parts(head, Body::of_tunnel()),
+                    tunnel: Some(Tunnel::new(endpoint, record, timeouts)),
+                };
+            }
+            Ok(hyper::Response::from_parts(head, content))
+        }
+        Err(error) => Err(error),
+    };
+    let mut response = answer_with(answered, record, to_head);
+    if !upgrade.is_of_stream() {
+        // Bytes that the client has sent in the hope of another answer are no requests.
+        answer::close(&mut response);
+    }
+    Served {
+        response,
+        tunnel: None,
+    }
+}
+
+/// What a client gets.
+pub struct Served {
+    /// The answer.
+    pub response: hyper::Response<Body>,
+    /// What the connection, or the stream, becomes behind it.
+    pub tunnel: Option<Tunnel>,
 }
 
 /// Answers a request with this error, whatever it asks for.
@@ -80,11 +139,14 @@ pub fn refuse(
     connection: &Connection,
     request: hyper::Request<Incoming>,
     error: GatewayError,
-) -> hyper::Response<Body> {
+) -> Served {
     let snapshot = open.local.snapshot();
     let (head, _) = request.into_parts();
     let record = Record::new(open, snapshot, connection, &head);
-    answer_with(Err(error), record, head.method == Method::HEAD)
+    Served {
+        response: answer_with(Err(error), record, head.method == Method::HEAD),
+        tunnel: None,
+    }
 }
 
 fn answer_with(
@@ -119,6 +181,8 @@ fn has_no_body(status: StatusCode) -> bool {
 /// A request on its way.
 struct Exchange<'a> {
     request: Lendable<Request>,
+    /// The protocol that it would go over to.
+    upgrade: Option<&'a Upgrade>,
     snapshot: Rc<LocalSnapshot>,
     /// The most that its body may have.
     body_bytes: u64,

@@ -12,6 +12,8 @@ use std::{
 
 use socket2::{Domain, Protocol, SockRef, Socket as RawSocket, Type};
 
+use crate::keepalive;
+
 pub use passed::{HANDED_OVER, HandOver, Passed};
 
 /// Connections that the kernel holds until a worker accepts them.
@@ -179,6 +181,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
+    keepalive::set(&socket);
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }

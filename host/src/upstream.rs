@@ -11,6 +11,7 @@ mod h2;
 mod opening;
 mod patience;
 mod replay;
+mod switched;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub use failure::NoAnswer;
 pub use opening::Opening;
 pub use patience::Deadline;
 pub use replay::Source;
+pub use switched::Switched;
 
 use crate::config::PoolHttp;
 

@@ -51,6 +51,8 @@ mod tls_policy;
 mod tls_staple;
 mod tls_tickets;
 mod trust;
+mod tunnels;
+mod tunnels_h2;
 mod upstream_h2;
 mod upstream_h2_connections;
 mod upstream_tls;

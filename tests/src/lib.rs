@@ -21,6 +21,7 @@ pub mod raw_h2;
 pub mod scripted;
 pub mod tls;
 pub mod tls_server;
+pub mod tunnel;
 pub mod upstream;
 pub mod wait;
 pub mod wasm;

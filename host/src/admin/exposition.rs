@@ -136,6 +136,14 @@ impl Scrape {
             open.encode_family(&[("listener", &*listener.name)])?
                 .encode_gauge(&value)?;
         }
+        let help = "Connections and streams of clients that are tunnels now";
+        let mut tunnels = gauge(encoder, "tunnels_open", help)?;
+        for listener in listeners {
+            let value = listener.counters.sum(|each| each.tunnels.get());
+            tunnels
+                .encode_family(&[("listener", &*listener.name)])?
+                .encode_gauge(&value)?;
+        }
         let mut failed = counter(
             encoder,
             "handshakes_failed",

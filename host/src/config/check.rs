@@ -23,6 +23,9 @@ pub(super) const TIMEOUTS: RangeInclusive<Duration> =
 /// A start takes a while; a process that never gets ready must not be waited for all day.
 pub(super) const UPGRADE: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_hours(1);
+/// Tunnels may be silent for days.
+pub(super) const TUNNELS: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_hours(7 * 24);
 pub(super) const GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
 const PLUGIN_DEADLINES: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(60);

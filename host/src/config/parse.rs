@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     AccessLog, Config, Listener, Log, LogFormat, PluginLimits, Plugins, Timeouts,
-    check::{Check, GRACE, RawPluginLimits, TIMEOUTS, UPGRADE, Unique},
+    check::{Check, GRACE, RawPluginLimits, TIMEOUTS, TUNNELS, UPGRADE, Unique},
     error::{ConfigError, Problems, Source},
     hosts, raw,
 };
@@ -123,6 +123,7 @@ impl Check<'_> {
             body_idle: timeout("body_idle", &raw.body_idle, TIMEOUTS, 60),
             body_min_rate,
             shutdown_delay: timeout("shutdown_delay", &raw.shutdown_delay, GRACE, 0),
+            tunnel_idle: timeout("tunnel_idle", &raw.tunnel_idle, TUNNELS, 3600),
             shutdown_grace: timeout("shutdown_grace", &raw.shutdown_grace, GRACE, 30),
             upgrade: timeout("upgrade", &raw.upgrade, UPGRADE, 60),
         }

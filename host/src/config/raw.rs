@@ -82,6 +82,7 @@ tables! {
         body_idle: Option<Duration>,
         body_min_rate: Option<Size>,
         shutdown_delay: Option<Duration>,
+        tunnel_idle: Option<Duration>,
         shutdown_grace: Option<Duration>,
         upgrade: Option<Duration>,
     }
@@ -133,6 +134,7 @@ tables! {
         underscores: Option<String>,
         trace: Option<String>,
         body_bytes: Option<Size>,
+        upgrades: Option<Vec<String>>,
     }
     Tls {
         certificates: Vec<Certificate>,

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::{check::Check, raw};
+use crate::headers::is_token;
 
 const BODY_BYTES: RangeInclusive<u64> = 0..=(1 << 40);
 /// What Azure's gateway lets through without a firewall.
@@ -23,6 +24,8 @@ pub struct Requests {
     pub trace: Trace,
     /// Bytes of a request's body; 413 above. 0 to 1 TiB, default 4 GiB.
     pub body_bytes: u64,
+    /// Protocols that clients may switch to. Default `websocket` alone.
+    pub upgrades: Upgrades,
 }
 
 impl Default for Requests {
@@ -34,6 +37,7 @@ impl Default for Requests {
             underscores: Underscores::default(),
             trace: Trace::default(),
             body_bytes: DEFAULT_BODY as u64,
+            upgrades: Upgrades::default(),
         }
     }
 }
@@ -88,7 +92,72 @@ pub enum Trace {
     Forward,
 }
 
+/// Which protocols a client may go over to on its connection (RFC 9110 §7.8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upgrades {
+    /// All but versions of HTTP.
+    Any,
+    /// These, by the name before the version; none when empty.
+    Named(Vec<String>),
+}
+
+impl Default for Upgrades {
+    fn default() -> Self {
+        Self::Named(vec!["websocket".to_owned()])
+    }
+}
+
+/// Requests inside these would pass every plugin by.
+const VERSIONS_OF_HTTP: [&str; 4] = ["h2c", "h2", "h3", "http"];
+
+impl Upgrades {
+    /// Whether clients may switch to the protocol of this name, in any case.
+    pub fn allow(&self, name: &str) -> bool {
+        match self {
+            Self::Any => !is_http(name),
+            Self::Named(names) => names.iter().any(|named| named.eq_ignore_ascii_case(name)),
+        }
+    }
+}
+
+fn is_http(name: &str) -> bool {
+    VERSIONS_OF_HTTP
+        .iter()
+        .any(|http| http.eq_ignore_ascii_case(name))
+}
+
 impl Check<'_> {
+    fn upgrades(&mut self, key: &str, raw: Option<&Vec<String>>) -> Upgrades {
+        let Some(raw) = raw else {
+            return Upgrades::default();
+        };
+        if raw.iter().any(|name| name == "*") {
+            if raw.len() > 1 {
+                self.problems.add(
+                    key,
+                    "found \"*\" beside others, expected it alone: it stands for all",
+                );
+            }
+            return Upgrades::Any;
+        }
+        for (index, name) in raw.iter().enumerate() {
+            let problem = match name {
+                name if is_http(name) => {
+                    "a protocol other than HTTP: its requests would pass the plugins by"
+                }
+                name if !is_token(name) => {
+                    "the name of a protocol such as \"websocket\", without a version"
+                }
+                _ => continue,
+            };
+            self.problems.add(
+                &format!("{key}[{index}]"),
+                format!("found {name:?}, expected {problem}"),
+            );
+        }
+        Upgrades::Named(raw.clone())
+    }
+
     pub(super) fn requests(&mut self, key: &str, raw: &raw::Requests) -> Requests {
         let key = |name: &str| format!("{key}.{name}");
         Requests {
@@ -131,6 +200,7 @@ impl Check<'_> {
                 BODY_BYTES,
                 DEFAULT_BODY,
             ) as u64,
+            upgrades: self.upgrades(&key("upgrades"), raw.upgrades.as_ref()),
         }
     }
 }

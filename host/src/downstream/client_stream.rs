@@ -58,6 +58,11 @@ impl<S> ClientStream<S> {
         }
     }
 
+    /// Without any of that.
+    pub(super) fn into_inner(self) -> S {
+        self.stream
+    }
+
     /// Passes a result on; one that has been pending for the whole limit, or to the end of the
     /// answer's time, becomes an error.
     fn bounded<R>(

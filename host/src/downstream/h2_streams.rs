@@ -34,11 +34,17 @@ where
 {
     fn execute(&self, stream: F) {
         let Self { open, limit } = self.clone();
+        // Of a stream that has become a tunnel, hyper runs the sending half this way.
+        let tunnel = open.stream.get();
         tokio::task::spawn_local(async move {
             let watch = Rc::new(StreamWatch::default());
             let mut stream = pin!(stream);
             let mut timer = None;
             poll_fn(|cx| {
+                let is_cut = |tunnel: &Rc<StreamWatch>| tunnel.poll_broken(cx).is_ready();
+                if tunnel.as_ref().is_some_and(is_cut) {
+                    return Poll::Ready(());
+                }
                 let polled = open.stream.during(&watch, || stream.as_mut().poll(cx));
                 if polled.is_ready() || has_stalled(&watch, limit, &mut timer, cx) {
                     return Poll::Ready(());
@@ -46,6 +52,9 @@ where
                 Poll::Pending
             })
             .await;
+            if let Some(tunnel) = tunnel {
+                tunnel.close();
+            }
         });
     }
 }

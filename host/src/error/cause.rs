@@ -14,6 +14,7 @@ pub enum Cause {
     HeadTooLarge,
     RequestBodyTooLarge,
     MethodRefused,
+    ProtocolUnsupported,
     MisdirectedRequest,
     ClientCertificateMissing,
     ClientCertificateRefused,
@@ -53,6 +54,9 @@ pub enum Cause {
     ClientClosed,
     ClientStalled,
     ResponseCut,
+    NotSwitched,
+    TunnelIdle,
+    Shutdown,
 }
 
 /// What a cause means on the wire: token, status, and RFC 9209 §2.3 error type.
@@ -107,6 +111,12 @@ const MEANINGS: &[Meaning] = {
             MethodRefused,
             "method-refused",
             StatusCode::METHOD_NOT_ALLOWED,
+            "http_request_denied",
+        ),
+        Meaning(
+            ProtocolUnsupported,
+            "protocol-unsupported",
+            StatusCode::NOT_IMPLEMENTED,
             "http_request_denied",
         ),
         Meaning(
@@ -327,6 +337,24 @@ const MEANINGS: &[Meaning] = {
             "response-cut",
             BAD_GATEWAY,
             "http_response_incomplete",
+        ),
+        Meaning(
+            NotSwitched,
+            "not-switched",
+            BAD_GATEWAY,
+            "http_upgrade_failed",
+        ),
+        Meaning(
+            TunnelIdle,
+            "tunnel-idle",
+            StatusCode::REQUEST_TIMEOUT,
+            "connection_timeout",
+        ),
+        Meaning(
+            Shutdown,
+            "shutdown",
+            StatusCode::SERVICE_UNAVAILABLE,
+            "connection_terminated",
         ),
     ]
 };

@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,10 +24,21 @@ use super::{
 /// those that do.
 const MAX_INSTANCES: usize = 64;
 
+/// What a plugin version is called in the access log.
+#[derive(Debug)]
+pub struct PluginNames {
+    /// The plugin's name.
+    pub name: Arc<str>,
+    /// The version's.
+    pub label: Arc<str>,
+}
+
 /// The instances of one plugin version on one worker.
 pub struct LocalPlugin {
     /// What they are instances of.
     pub version: Arc<Version>,
+    /// What it is called, for those who may outlive it.
+    pub names: Rc<PluginNames>,
     worker: usize,
     /// Boxed, as they come and go with each call.
     #[allow(
@@ -41,8 +53,13 @@ pub struct LocalPlugin {
 impl LocalPlugin {
     /// A version on the worker of this number; instances are made when they are needed.
     pub fn new(version: Arc<Version>, worker: usize) -> Self {
+        let names = PluginNames {
+            name: Arc::clone(&version.name),
+            label: Arc::clone(&version.label),
+        };
         Self {
             version,
+            names: Rc::new(names),
             worker,
             idle: RefCell::default(),
             busy: Cell::new(0),

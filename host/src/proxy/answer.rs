@@ -7,15 +7,14 @@ use crate::{
     config::Trace,
     error::{ErrorBody, GatewayError},
     plugin::RequestId,
-    upstream::ResponseBody,
 };
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// An upstream's answer.
-pub(super) fn upstream(head: response::Parts, body: ResponseBody) -> hyper::Response<Content> {
-    hyper::Response::from_parts(head, Content::Upstream(body))
+pub(super) fn upstream(head: response::Parts, content: Content) -> hyper::Response<Content> {
+    hyper::Response::from_parts(head, content)
 }
 
 /// Takes the gateway's or a plugin's own bytes from an answer that has no body; what an upstream
@@ -33,7 +32,7 @@ pub(super) fn drop_body(response: &mut hyper::Response<Content>, to_head: bool) 
 }
 
 /// Has an HTTP/1.1 connection end with this answer.
-pub(super) fn close(response: &mut hyper::Response<Content>) {
+pub(super) fn close<B>(response: &mut hyper::Response<B>) {
     let close = HeaderValue::from_static("close");
     response.headers_mut().insert(header::CONNECTION, close);
 }

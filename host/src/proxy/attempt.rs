@@ -10,7 +10,7 @@ use std::{
 };
 
 use http::{
-    HeaderValue, Uri, Version,
+    HeaderValue, StatusCode, Uri, Version,
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING},
     uri::{self, Authority, PathAndQuery, Scheme},
 };
@@ -102,7 +102,7 @@ impl Exchange<'_> {
         let limit = local.running.pool.timeouts.first_byte;
         let past = connection.past;
         let failed = match answer_of(&mut connection, request, &sending.upload, limit).await {
-            Ok(response) => return judged(response, connection),
+            Ok(response) => return self.judged(response, connection),
             Err(NoAnswer::Unsent) => Failed {
                 error: UpstreamError::Closed,
                 next: next_connection(past),
@@ -135,6 +135,49 @@ impl Exchange<'_> {
                 interim.push(answer.status(), answer.headers());
             });
         }
+    }
+
+    /// Whether an answer can be passed on.
+    fn judged(
+        &self,
+        response: http::Response<Incoming>,
+        mut connection: Connection,
+    ) -> Result<(http::Response<Incoming>, Connection), Failed> {
+        let problem = match framing(&response) {
+            _ if response.status().is_informational() => match self.switches(&response) {
+                Ok(()) => return Ok((response, connection)),
+                Err(problem) => problem,
+            },
+            Framing::Plain if self.upgrade.is_none() => return Ok((response, connection)),
+            // Nor is a connection that was to become a tunnel used for anything else.
+            Framing::Plain | Framing::Doubtful => {
+                connection.retire();
+                return Ok((response, connection));
+            }
+            Framing::Unknown => "a transfer coding that is not `chunked`".to_owned(),
+        };
+        Err(Failed {
+            error: UpstreamError::Invalid(problem),
+            next: Next::GiveUp,
+        })
+    }
+
+    /// Whether a 1xx is the 101 that was asked for; hyper passes over the others.
+    fn switches(&self, response: &http::Response<Incoming>) -> Result<(), String> {
+        match self.upgrade {
+            Some(upgrade) => upgrade
+                .agreed(response.headers())
+                .map(drop)
+                .map_err(str::to_owned),
+            None => Err(format!("status {} was not asked for", response.status())),
+        }
+    }
+
+    /// The protocol that an answer switches to, if it does.
+    pub(super) fn agreed(&self, response: &http::Response<Incoming>) -> Option<String> {
+        let is_switch = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        let upgrade = self.upgrade.filter(|_| is_switch)?;
+        upgrade.agreed(response.headers()).ok()
     }
 
     /// The request as it goes on the wire: over HTTP/1.1 in origin form with the authority as
@@ -170,6 +213,9 @@ impl Exchange<'_> {
             let chunked = HeaderValue::from_static("chunked");
             request.headers_mut().insert(TRANSFER_ENCODING, chunked);
         }
+        if let Some(upgrade) = self.upgrade {
+            upgrade.ask(request.headers_mut());
+        }
         request
     }
 }
@@ -183,27 +229,6 @@ fn absolute(is_tls: bool, authority: &Authority, target: PathAndQuery) -> Uri {
     parts.authority = Some(authority.clone());
     parts.path_and_query = Some(target);
     Uri::from_parts(parts).expect("it has all three parts")
-}
-
-/// Whether an answer can be passed on.
-fn judged(
-    response: http::Response<Incoming>,
-    mut connection: Connection,
-) -> Result<(http::Response<Incoming>, Connection), Failed> {
-    let status = response.status();
-    let problem = match framing(&response) {
-        _ if status.is_informational() => format!("status {status} was not asked for"),
-        Framing::Plain => return Ok((response, connection)),
-        Framing::Doubtful => {
-            connection.retire();
-            return Ok((response, connection));
-        }
-        Framing::Unknown => "a transfer coding that is not `chunked`".to_owned(),
-    };
-    Err(Failed {
-        error: UpstreamError::Invalid(problem),
-        next: Next::GiveUp,
-    })
 }
 
 /// How sure it is where an answer ends.

@@ -7,13 +7,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 
 use super::record::Record;
-use crate::upstream::{BodyError, ResponseBody};
+use crate::upstream::{BodyError, ResponseBody, Switched};
 
-/// The bytes of an answer.
+/// What is behind the head of an answer.
 pub(super) enum Content {
+    /// Another protocol, of this name.
+    Switched(Switched, String),
     /// As they come.
     Upstream(ResponseBody),
     /// A plugin's own.
@@ -31,11 +33,20 @@ impl Content {
     /// What is left of the gateway's or a plugin's own; none of an upstream's.
     pub(super) fn own_length(&self) -> Option<u64> {
         match self {
-            Self::Upstream(_) => None,
+            Self::Upstream(_) | Self::Switched(..) => None,
             Self::Whole(bytes) => Some(bytes.len() as u64),
             Self::Pieces(left) => {
                 Some(left.as_slice().iter().map(|piece| piece.len() as u64).sum())
             }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Switched(..) => true,
+            Self::Upstream(body) => body.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Pieces(left) => left.len() == 0,
         }
     }
 }
@@ -43,19 +54,30 @@ impl Content {
 /// An answer's body, with the request's record.
 pub struct Body {
     content: Content,
-    record: Record,
+    /// None when a tunnel has it.
+    record: Option<Record>,
 }
 
 impl Body {
-    pub(super) fn new(content: Content, record: Record) -> Self {
-        let mut body = Self { content, record };
+    pub(super) fn new(content: Content, mut record: Record) -> Self {
         // A body that is empty from the start is never read.
-        if http_body::Body::is_end_stream(&body) {
-            body.record.complete();
+        if content.is_empty() {
+            record.complete();
         } else {
-            body.record.offered();
+            record.offered();
         }
-        body
+        Self {
+            content,
+            record: Some(record),
+        }
+    }
+
+    /// The empty body before a tunnel.
+    pub(super) fn of_tunnel() -> Self {
+        Self {
+            content: Content::empty(),
+            record: None,
+        }
     }
 }
 
@@ -68,33 +90,34 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        this.record.taken();
+        let Some(record) = &mut this.record else {
+            return Poll::Ready(None);
+        };
+        record.taken();
         let frame = match &mut this.content {
             Content::Upstream(body) => std::task::ready!(Pin::new(body).poll_frame(cx)),
-            Content::Whole(bytes) if bytes.is_empty() => None,
-            Content::Whole(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+            Content::Whole(bytes) if !bytes.is_empty() => {
+                Some(Ok(Frame::data(std::mem::take(bytes))))
+            }
             Content::Pieces(left) => left.next().map(|piece| Ok(Frame::data(piece))),
+            Content::Whole(_) | Content::Switched(..) => None,
         };
         match &frame {
             Some(Ok(frame)) => {
-                this.record.offered();
-                this.record.sent(frame.data_ref().map_or(0, Bytes::len));
+                record.offered();
+                record.sent(frame.data_ref().map_or(0, Bytes::len));
             }
-            Some(Err(error)) => this.record.cut(error),
-            None => this.record.complete(),
+            Some(Err(error)) => record.cut(error),
+            None => record.complete(),
         }
-        if http_body::Body::is_end_stream(this) {
-            this.record.complete();
+        if this.content.is_empty() {
+            record.complete();
         }
         Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Upstream(body) => body.is_end_stream(),
-            Content::Whole(bytes) => bytes.is_empty(),
-            Content::Pieces(left) => left.len() == 0,
-        }
+        self.content.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {

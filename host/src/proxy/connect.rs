@@ -1,6 +1,6 @@
 //! Connections for requests: one that is open, or a new one, within what the endpoint may have.
 
-use std::time::Instant;
+use std::{rc::Rc, time::Instant};
 
 use super::{
     Exchange,
@@ -9,9 +9,10 @@ use super::{
     forward::no_room,
 };
 use crate::{
+    config::PoolHttp,
     error::UpstreamError,
     local::LocalPool,
-    upstream::{self, Connection},
+    upstream::{self, Connection, Transport},
 };
 
 /// One that is open and free, or has room for another stream.
@@ -71,6 +72,38 @@ impl Exchange<'_> {
                 Err(no_connection(error))
             }
         }
+    }
+
+    /// A new connection that is to become a tunnel: shared with nobody, and of HTTP/1.1 in every
+    /// pool.
+    pub(super) async fn connect_tunnel(
+        &mut self,
+        local: &LocalPool,
+        index: usize,
+        name: &upstream::Name,
+    ) -> Result<Connection, Failed> {
+        let pool = &local.running.pool;
+        let parts = (
+            pool.endpoints.get(index),
+            local.running.transports.get(index),
+            local.connections.get(index),
+        );
+        let (Some(endpoint), Some(transport), Some(home)) = parts else {
+            return Err(no_connection(UpstreamError::Closed));
+        };
+        let permit = Rc::new(permit(local, index).await.map_err(no_room)?);
+        self.record.hold(Rc::clone(&permit));
+        let counters = endpoint.counters.of(self.record.worker());
+        counters.connections.add(1);
+        let transport = Transport {
+            http: PoolHttp::H1,
+            ..transport.clone()
+        };
+        let address = endpoint.key.address;
+        let opened = upstream::connect(address, &transport, name, &pool.timeouts, home, permit);
+        let connection = opened.await.map_err(no_connection)?;
+        pool.reached(index);
+        Ok(connection)
     }
 }
 

@@ -10,22 +10,25 @@ use tokio::time::timeout_at;
 use super::{
     Exchange,
     attempt::{Failed, Next, Sending},
+    body::Content,
     connect::open_connection,
     retry::Tries,
 };
 use crate::{
-    config::ServerNameFrom,
-    error::{GatewayError, UpstreamError},
+    config::{PoolHttp, ServerNameFrom},
+    error::{Cause, GatewayError, UpstreamError},
     local::LocalPool,
     plugin::Outcome,
     pool::{Choice, Endpoint, Pool, Wanted},
-    upstream::{self, BodyError, Connection, Deadline, Incoming, ResponseBody, Source, Upload},
+    upstream::{
+        self, BodyError, Connection, Deadline, Incoming, ResponseBody, Source, Switched, Upload,
+    },
 };
 
-/// An upstream's answer; its body is still to come.
+/// An upstream's answer; its body, or another protocol, is still to come.
 pub(super) struct Answer {
     pub(super) head: response::Parts,
-    pub(super) body: ResponseBody,
+    pub(super) body: Content,
     /// Who gave it, by place in the pool.
     pub(super) endpoint: usize,
     /// How that relates to what affinity wanted.
@@ -131,14 +134,22 @@ impl Exchange<'_> {
     ) -> Result<(http::Response<Incoming>, Connection), Failed> {
         self.record.attempt(choice.index);
         self.admit(local, choice.index).await.map_err(no_room)?;
-        if let Some(connection) = open_connection(local, choice.index, name) {
+        // A tunnel has a connection of its own from the start.
+        let open = match self.upgrade {
+            Some(_) => None,
+            None => open_connection(local, choice.index, name),
+        };
+        if let Some(connection) = open {
             match self.attempt(local, choice.index, connection, sending).await {
                 Err(failed) if failed.next == Next::NewConnection => {}
                 Err(failed) if tries.after_race(&failed, sending) => self.record.again(),
                 done => return done,
             }
         }
-        let connection = self.connect(local, choice.index, name).await?;
+        let connection = match self.upgrade {
+            Some(_) => self.connect_tunnel(local, choice.index, name).await?,
+            None => self.connect(local, choice.index, name).await?,
+        };
         self.attempt(local, choice.index, connection, sending).await
     }
 
@@ -166,16 +177,15 @@ impl Exchange<'_> {
         local: &LocalPool,
         choice: Choice,
         wanted: Wanted,
-        response: http::Response<Incoming>,
+        mut response: http::Response<Incoming>,
         (connection, deadline, upload): (Connection, Option<Deadline>, Rc<Upload>),
     ) -> Answer {
-        let (head, body) = response.into_parts();
         let outcome = match (wanted, choice.as_wanted) {
             (Wanted::Any | Wanted::Key(_), _) => Outcome::Balanced,
             (_, true) => Outcome::Honoured,
             (_, false) => Outcome::Moved,
         };
-        let status = head.status.as_u16();
+        let status = response.status().as_u16();
         local
             .running
             .pool
@@ -183,13 +193,25 @@ impl Exchange<'_> {
         self.record
             .answered(local.affinity.is_some().then_some(outcome));
         upload.answered.set(true);
-        if let Some(deadline) = &deadline {
-            self.record.ends_at(deadline.at);
-        }
         let idle = self.snapshot.shared.config.timeouts.body_idle;
+        let (head, body) = match self.agreed(&response) {
+            Some(protocol) => {
+                let switched = Switched::new(connection, &mut response);
+                let (head, _) = response.into_parts();
+                (head, Content::Switched(switched, protocol))
+            }
+            None => {
+                let (head, body) = response.into_parts();
+                if let Some(deadline) = &deadline {
+                    self.record.ends_at(deadline.at);
+                }
+                let body = ResponseBody::new(body, idle, deadline, connection, upload);
+                (head, Content::Upstream(body))
+            }
+        };
         Answer {
             head,
-            body: ResponseBody::new(body, idle, deadline, connection, upload),
+            body,
             endpoint: choice.index,
             outcome,
         }
@@ -221,7 +243,12 @@ impl Exchange<'_> {
             .counters
             .of(self.record.worker())
             .failed(error.cause());
-        if let Some(failure) = error.of_endpoint() {
+        // That it speaks HTTP/2 alone is no fault of its own that clients could find in it.
+        let transport = local.running.transports.get(index);
+        let is_h2_pool = transport.is_some_and(|transport| transport.http == PoolHttp::H2);
+        let no_tunnel =
+            self.upgrade.is_some() && (is_h2_pool || error.cause() == Cause::ProtocolMismatch);
+        if let Some(failure) = error.of_endpoint().filter(|_| !no_tunnel) {
             local.running.pool.failed(index, failure, Instant::now());
         }
         report(endpoint, &error);

@@ -10,6 +10,8 @@ use http::{
     uri::{Authority, PathAndQuery},
 };
 
+use hyper::ext::Protocol;
+
 use super::normal;
 use crate::{
     config::{Limits, Requests, Trace, Underscores},
@@ -32,7 +34,7 @@ impl Rules<'_> {
         mut head: Parts,
         connection: Arc<Connection>,
     ) -> Result<Request, GatewayError> {
-        self.check_method(&head.method)?;
+        self.check_method(&head)?;
         self.check_fields(&head)?;
         self.check_length(&head)?;
         let sent = sent_authority(&head)?;
@@ -54,9 +56,14 @@ impl Rules<'_> {
     }
 
     /// A tunnel is no request that could be routed; an answer to TRACE holds the request.
-    fn check_method(&self, method: &Method) -> Result<(), GatewayError> {
+    fn check_method(&self, head: &Parts) -> Result<(), GatewayError> {
+        let method = &head.method;
         let refused = match *method {
-            Method::CONNECT => true,
+            // That of a protocol which the listener lets through is a GET by now.
+            Method::CONNECT => match head.extensions.get::<Protocol>() {
+                Some(protocol) => return Err(GatewayError::Protocol(protocol.as_str().to_owned())),
+                None => true,
+            },
             Method::TRACE => self.requests.trace == Trace::Refuse,
             _ => false,
         };

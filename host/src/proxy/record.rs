@@ -2,6 +2,7 @@
 //! counts when it is dropped, which is when the request has ended, however it did.
 
 use std::{
+    cell::Cell,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -9,15 +10,16 @@ use std::{
 
 use http::{StatusCode, Uri, Version, header::HOST, request::Parts};
 
+use super::tunnel::{Passage, Side};
 use crate::{
-    access_log::{Entry, PluginEntry, TlsEntry},
+    access_log::{Entry, PluginEntry, TlsEntry, TunnelEntry},
     config::Role,
     error::{self, Cause, ConnectionFault, ErrorBody, GatewayError},
     local::{Cut, Interim, LocalSnapshot, OpenConnection, StreamWatch},
     metrics::Counter,
-    plugin::{Connection, LocalPlugin, Outcome, RequestId},
-    pool::Endpoint,
-    snapshot::Listener,
+    plugin::{Connection, LocalPlugin, Outcome, PluginNames, RequestId},
+    pool::{ConnectionPermit, Endpoint},
+    snapshot::{Listener, RunningPool},
     upstream::{BodyError, Upload},
 };
 
@@ -29,7 +31,7 @@ pub(super) struct Record {
     /// The request's id.
     pub(super) id: RequestId,
     open: Rc<OpenConnection>,
-    snapshot: Rc<LocalSnapshot>,
+    served: Served,
     pub(super) started: Instant,
     time: SystemTime,
     peer: std::net::SocketAddr,
@@ -54,14 +56,25 @@ pub(super) struct Record {
     upload: Option<Rc<Upload>>,
     bytes_out: u64,
     complete: bool,
+    /// What the request has become, if it is one no more.
+    passage: Option<Rc<Passage>>,
+    /// Counts a tunnel's connection among those that its endpoint may have.
+    permit: Option<Rc<Option<ConnectionPermit>>>,
     /// The stream that the answer goes out on; over HTTP/1.1 the connection itself.
     stream: Option<Rc<StreamWatch>>,
     cause: Option<Cause>,
     detail: Option<String>,
 }
 
+/// What the request is served with.
+enum Served {
+    All(Rc<LocalSnapshot>),
+    /// All that a tunnel keeps of it: it may live for days, and plugins must not for its sake.
+    Pool(Option<Arc<RunningPool>>),
+}
+
 struct PluginCall {
-    plugin: Rc<LocalPlugin>,
+    plugin: Rc<PluginNames>,
     role: Role,
     took: Duration,
 }
@@ -81,7 +94,7 @@ impl Record {
         Self {
             id: open.local.next_id(),
             open,
-            snapshot,
+            served: Served::All(snapshot),
             started: Instant::now(),
             time: SystemTime::now(),
             peer: connection.peer,
@@ -104,6 +117,8 @@ impl Record {
             upload: None,
             bytes_out: 0,
             complete: false,
+            passage: None,
+            permit: None,
             stream,
             cause: None,
             detail: None,
@@ -128,14 +143,19 @@ impl Record {
     /// The pool of the listener that the request came in by, as the request's snapshot has it;
     /// the connection may be older.
     pub(super) fn default_pool(&self) -> Option<usize> {
-        let listener = self.snapshot.shared.listener(&self.open.listener.name)?;
-        listener.default_pool
+        self.configured_listener()?.default_pool
     }
 
     /// The listener as it is configured now; one that is gone keeps its last rules.
     pub(super) fn listener(&self) -> &Listener {
-        let listener = self.snapshot.shared.listener(&self.open.listener.name);
-        listener.unwrap_or(&self.open.listener)
+        self.configured_listener().unwrap_or(&self.open.listener)
+    }
+
+    fn configured_listener(&self) -> Option<&Listener> {
+        match &self.served {
+            Served::All(snapshot) => snapshot.shared.listener(&self.open.listener.name),
+            Served::Pool(_) => None,
+        }
     }
 
     /// What the client reads of an error.
@@ -189,6 +209,28 @@ impl Record {
         self.has_slot = true;
     }
 
+    /// A connection counts for as long as the request does.
+    pub(super) fn hold(&mut self, permit: Rc<Option<ConnectionPermit>>) {
+        self.permit = Some(permit);
+    }
+
+    /// The endpoint has switched to this protocol: the request is a tunnel from here on.
+    pub(super) fn switched(&mut self, protocol: String) {
+        self.open.listener.counters.of(self.worker()).tunnels.add(1);
+        self.served = Served::Pool(self.running_pool().map(Arc::clone));
+        self.passage = Some(Rc::new(Passage {
+            protocol,
+            opened_after: self.started.elapsed(),
+            bytes_in: Cell::new(0),
+            bytes_out: Cell::new(0),
+            ended_by: Cell::new(None),
+        }));
+    }
+
+    pub(super) fn passage(&self) -> Option<Rc<Passage>> {
+        self.passage.clone()
+    }
+
     /// An answer has begun; `outcome` where affinity had a say.
     pub(super) fn answered(&mut self, outcome: Option<Outcome>) {
         self.outcome = outcome;
@@ -197,7 +239,7 @@ impl Record {
 
     pub(super) fn called(&mut self, plugin: &Rc<LocalPlugin>, role: Role, took: Duration) {
         self.plugins.push(PluginCall {
-            plugin: Rc::clone(plugin),
+            plugin: Rc::clone(&plugin.names),
             role,
             took,
         });
@@ -206,6 +248,17 @@ impl Record {
     pub(super) fn failed(&mut self, error: &GatewayError) {
         self.cause = Some(error.cause());
         self.detail = Some(error.to_string());
+    }
+
+    /// It has ended, for this reason unless the client just left.
+    pub(super) fn ended(&mut self, cause: Option<Cause>, detail: String) {
+        self.cause = cause;
+        self.detail = Some(detail);
+    }
+
+    /// The HTTP/2 stream that it came on.
+    pub(super) fn stream(&self) -> Option<Rc<StreamWatch>> {
+        self.stream.clone()
     }
 
     pub(super) fn status(&mut self, status: StatusCode) {
@@ -260,13 +313,8 @@ impl Drop for Record {
     fn drop(&mut self) {
         let now = Instant::now();
         if self.client_left() {
-            let cut = self.stream.as_ref().and_then(|stream| stream.cut());
-            self.cause = Some(match cut {
-                Some(Cut::Stalled) => Cause::ClientStalled,
-                Some(Cut::TimeOver) => Cause::RequestTimeout,
-                None => Cause::ClientClosed,
-            });
-            let most = self.snapshot.shared.config.limits.h2_resets;
+            self.cause = Some(self.cut_by());
+            let most = self.open.local.snapshot().shared.config.limits.h2_resets;
             if !self.is_http1() && self.open.requests.cancel(now, most) {
                 self.open.end(ConnectionFault::H2Resets);
             }
@@ -281,6 +329,24 @@ impl Drop for Record {
 }
 
 impl Record {
+    /// Why it ended without a word.
+    fn cut_by(&self) -> Cause {
+        let cut = self.stream.as_ref().and_then(|stream| stream.cut());
+        match &self.passage {
+            // Nothing but the end of the process drops a tunnel that says nothing.
+            Some(passage) if self.detail.is_none() && self.open.local.drain.started() => {
+                passage.ended_by.set(Some(Side::Gateway));
+                Cause::Shutdown
+            }
+            Some(_) => Cause::ClientClosed,
+            None => match cut {
+                Some(Cut::Stalled) => Cause::ClientStalled,
+                Some(Cut::TimeOver) => Cause::RequestTimeout,
+                None => Cause::ClientClosed,
+            },
+        }
+    }
+
     /// Counts the request as one that its endpoint has to do, or no more.
     fn running(&self, change: fn(&Counter, u64)) {
         if let Some(endpoint) = self.tried() {
@@ -300,8 +366,15 @@ impl Record {
 
     /// The endpoint that was tried last.
     fn tried(&self) -> Option<&Endpoint> {
-        let running = self.snapshot.shared.pools.get(self.pool?)?;
+        let running = self.running_pool()?;
         running.pool.endpoints.get(self.endpoint?).map(Arc::as_ref)
+    }
+
+    fn running_pool(&self) -> Option<&Arc<RunningPool>> {
+        match &self.served {
+            Served::All(snapshot) => snapshot.shared.pools.get(self.pool?),
+            Served::Pool(pool) => pool.as_ref(),
+        }
     }
 
     fn count(&self) {
@@ -312,13 +385,21 @@ impl Record {
         if let Some(counter) = counters.responses.get(class) {
             counter.add(1);
         }
-        counters.durations.observe(self.started.elapsed());
+        // A tunnel's life says nothing about how fast requests are answered.
+        let duration = match &self.passage {
+            Some(passage) => {
+                counters.tunnels.sub(1);
+                passage.opened_after
+            }
+            None => self.started.elapsed(),
+        };
+        counters.durations.observe(duration);
     }
 
     fn entry(&self) -> Entry<'_> {
-        let running = self
-            .pool
-            .and_then(|pool| self.snapshot.shared.pools.get(pool));
+        let running = self.running_pool();
+        let passage = self.passage.as_deref();
+        let (bytes_in, bytes_out) = self.bytes();
         let endpoint = self.tried();
         Entry {
             time: humantime::format_rfc3339_millis(self.time),
@@ -341,10 +422,23 @@ impl Record {
             plugins: self.plugins.iter().map(PluginCall::entry).collect(),
             duration_us: microseconds(self.started.elapsed()),
             upstream_us: self.upstream.map(microseconds),
-            bytes_in: self.upload.as_ref().map_or(0, |upload| upload.bytes.get()),
-            bytes_out: self.bytes_out,
+            bytes_in,
+            bytes_out,
+            tunnel: passage.map(|passage| TunnelEntry {
+                protocol: &passage.protocol,
+                ended_by: passage.ended_by.get().map_or("client", Side::token),
+            }),
             cause: self.cause.map(Cause::token),
             detail: self.detail.as_deref(),
+        }
+    }
+
+    /// From the client, and to it.
+    fn bytes(&self) -> (u64, u64) {
+        match (&self.passage, &self.upload) {
+            (Some(passage), _) => (passage.bytes_in.get(), passage.bytes_out.get()),
+            (None, Some(upload)) => (upload.bytes.get(), self.bytes_out),
+            (None, None) => (0, self.bytes_out),
         }
     }
 
@@ -361,8 +455,8 @@ impl Record {
 impl PluginCall {
     fn entry(&self) -> PluginEntry<'_> {
         PluginEntry {
-            name: &self.plugin.version.name,
-            version: &self.plugin.version.label,
+            name: &self.plugin.name,
+            version: &self.plugin.label,
             role: self.role.as_str(),
             us: (self.took.as_secs_f64() * 1e7).round() / 10.0,
         }

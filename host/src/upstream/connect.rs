@@ -13,6 +13,7 @@ use super::{Connection, Connections, Name, RequestBody, Transport, h1::Exclusive
 use crate::{
     config::{PoolHttp, PoolTimeouts},
     error::UpstreamError,
+    keepalive,
     tls::{self, Alpn},
 };
 
@@ -44,6 +45,12 @@ pub async fn connect(
     let asked = name.as_ref().unwrap_or(usual);
     let limit = timeouts.tls_handshake;
     let (stream, alpn) = connect_tls(stream, trust, asked, http, limit).await?;
+    if http == PoolHttp::Auto {
+        home.opened(match alpn {
+            Alpn::H1 => Version::HTTP_11,
+            Alpn::H2 => Version::HTTP_2,
+        });
+    }
     speak(stream, alpn, name, home, permit).await
 }
 
@@ -52,6 +59,7 @@ async fn connect_tcp(address: SocketAddr) -> Result<TcpStream, UpstreamError> {
     let stream = stream.map_err(|error| connect_error(&error))?;
     // Requests are written whole; waiting for more to send would only delay them.
     let _ = stream.set_nodelay(true);
+    keepalive::set(&stream);
     Ok(stream)
 }
 
@@ -110,16 +118,12 @@ async fn speak<S>(
     permit: impl Sized + 'static,
 ) -> Result<Connection, UpstreamError>
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     TokioIo<S>: rt::Read + rt::Write,
 {
     match alpn {
-        Alpn::H1 => {
-            home.opened(Version::HTTP_11);
-            speak_h1(stream, name, home, permit).await
-        }
+        Alpn::H1 => speak_h1(stream, name, home, permit).await,
         Alpn::H2 => {
-            home.opened(Version::HTTP_2);
             let shared = Shared::open(stream, name, home, permit).await?;
             Ok(home.share(shared))
         }
@@ -133,7 +137,7 @@ async fn speak_h1<S>(
     permit: impl Sized + 'static,
 ) -> Result<Connection, UpstreamError>
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + 'static,
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
     TokioIo<S>: rt::Read + rt::Write,
 {
     let (sender, connection) = http1::Builder::new()
@@ -143,7 +147,7 @@ where
         .map_err(|error| UpstreamError::Connect(error.to_string()))?;
     let task = tokio::task::spawn_local(async move {
         let _permit = permit;
-        if let Err(error) = connection.await {
+        if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "upstream connection ended");
         }
     });

@@ -7,7 +7,7 @@ use crate::config::{
     AccessLog, CertificateFiles, ClientCertificates, ClientMode, EncodedSlashes, Endpoint,
     ErrorPage, ErrorPages, Form, Hosts, HttpsRedirect, LogFormat, OnError, PageStatuses, Paths,
     PinnedCertificate, PoolH2, PoolHttp, Protocol, RedirectPart, RedirectTo, Requests, Role,
-    Slashes, Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores, UnknownNames,
+    Slashes, Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores, UnknownNames, Upgrades,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -37,6 +37,7 @@ request_head = "1m1s"
 body_idle = "1m 2s"
 body_min_rate = "1KiB"
 shutdown_delay = "3s"
+tunnel_idle = "2d"
 shutdown_grace = "0s"
 upgrade = "5s"
 
@@ -62,7 +63,7 @@ name = "public"
 address = "127.0.0.1:8443"
 tls.certificates = [{ chain = "certs/shop.pem", key = "/keys/shop.key" }]
 default_pool = "web"
-requests = { paths = "as-sent", slashes = "keep", encoded_slashes = "keep", underscores = "keep", trace = "forward", body_bytes = "1MiB" }
+requests = { paths = "as-sent", slashes = "keep", encoded_slashes = "keep", underscores = "keep", trace = "forward", body_bytes = "1MiB", upgrades = ["websocket", "Sync"] }
 
 [[listeners]]
 name = "second"
@@ -168,6 +169,7 @@ fn a_whole_file_is_understood() {
         (timeouts.shutdown_delay, timeouts.upgrade),
         (3 * SECOND, 5 * SECOND)
     );
+    assert_eq!(timeouts.tunnel_idle, Duration::from_hours(48));
     let limits = &config.limits;
     assert_eq!((limits.head_bytes, limits.head_fields), (65536, 50));
     assert_eq!((limits.h2_streams, limits.connections_per_worker), (200, 5));
@@ -207,6 +209,7 @@ fn listeners_keep_the_files_order() {
         underscores: Underscores::Keep,
         trace: Trace::Forward,
         body_bytes: 1 << 20,
+        upgrades: Upgrades::Named(vec!["websocket".into(), "Sync".into()]),
     };
     assert_eq!(public.requests, requests);
     assert_eq!(second.requests, Requests::default());
@@ -365,6 +368,7 @@ fn defaults_are_as_documented() {
         (timeouts.shutdown_delay, timeouts.upgrade),
         (Duration::ZERO, 60 * SECOND)
     );
+    assert_eq!(timeouts.tunnel_idle, Duration::from_hours(1));
     let limits = &config.limits;
     assert_eq!((limits.head_bytes, limits.head_fields), (64 * 1024, 100));
     assert_eq!(limits.target_bytes, 16 * 1024);
@@ -389,6 +393,7 @@ fn defaults_are_as_documented() {
         underscores: Underscores::Drop,
         trace: Trace::Refuse,
         body_bytes: 4 << 30,
+        upgrades: Upgrades::Named(vec!["websocket".into()]),
     };
     assert_eq!(config.listeners[0].requests, requests);
     let pool = &config.pools[0];
