@@ -13,7 +13,7 @@ use witgate_tests::{
 const URL: &str = "https://shop.example/cart";
 
 /// What the gateway's memory may grow by in these tests: some buffers.
-const GROWTH: u64 = 16 << 20;
+const GROWTH: u64 = 24 << 20;
 
 async fn before(upstream: &Scripted) -> Gateway {
     let setup = Setup::new().default_pool("web", upstream.pool());

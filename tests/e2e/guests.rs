@@ -25,4 +25,5 @@ fn files(dir: &Path) -> impl Iterator<Item = std::path::PathBuf> {
     fs::read_dir(dir)
         .unwrap()
         .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
 }

@@ -590,7 +590,7 @@ async fn fault_20_persistence() {
     ];
     check(&gateway, &upstream, cases).await;
     let answers = answers(&gateway, "HTTP/1.0", &old("")).await;
-    assert_eq!(answers.matches("HTTP/1.").count(), 1, "{answers}");
+    assert_eq!(answers.matches("HTTP/1.0 ").count(), 1, "{answers}");
     assert!(answers.contains("\"target\":\"/a\""), "{answers}");
 }
 

@@ -209,10 +209,9 @@ async fn fault_31_a_target_that_is_no_path_is_refused() {
 async fn fault_31_options_of_the_server_is_passed_on() {
     let (_upstream, gateway) = gateway(|setup| setup).await;
     let answer = ask(&gateway, "OPTIONS", "*", "shop.example").await;
-    assert!(
-        answer.contains(r#""method":"OPTIONS","target":"*""#),
-        "{answer}"
-    );
+    for seen in [r#""method":"OPTIONS""#, r#""target":"*""#] {
+        assert!(answer.contains(seen), "{answer}");
+    }
 }
 
 #[tokio::test]

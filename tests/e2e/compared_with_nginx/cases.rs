@@ -366,13 +366,6 @@ fn heads() -> Vec<(&'static str, String)> {
                 .collect::<Vec<_>>()
                 .join("\r\n")),
         ),
-        (
-            "2000 fields",
-            get(&(0..2000)
-                .map(|n| format!("x-{n}: 1"))
-                .collect::<Vec<_>>()
-                .join("\r\n")),
-        ),
     ]
 }
 

@@ -460,13 +460,6 @@ pub(super) const DIFFERENCES: &[Difference] = &[
     },
     Difference {
         case: "upstream: 103 ahead",
-        over: "h1",
-        nginx: "103, 200",
-        witgate: "200",
-        why: "nginx 1.22 does not know interim answers: over HTTP/1.1 it passes them on as the answer, over HTTP/2 it fails.",
-    },
-    Difference {
-        case: "upstream: 103 ahead",
         over: "h2",
         nginx: "no whole answer",
         witgate: "body `ok`; 200",
