@@ -222,9 +222,7 @@ async fn fault_55_listeners_come_move_and_go_with_an_upgrade() {
     let came = gateway.address_of("comes").to_string();
     assert_eq!(answers(&came).await.unwrap(), 200);
     assert_eq!(gateway.address_of("public"), public);
-    let root = gateway.setup().authority().certificate();
-    let client = Client::new(public, "shop.example", root, Http::Two);
-    assert_eq!(client.get(URL).await.status, 200);
+    assert_eq!(gateway.client(Http::Two).get(URL).await.status, 200);
     for closed in [gone.to_string(), fixed] {
         answers(&closed).await.unwrap_err();
     }

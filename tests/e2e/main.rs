@@ -42,6 +42,7 @@ mod retries;
 mod rfc9112;
 mod rfc9113;
 mod routing;
+mod soak;
 mod streaming;
 mod swaps;
 mod targets;

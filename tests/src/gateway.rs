@@ -57,8 +57,8 @@ impl Gateway {
         let access = Lines::read(process.stdout.take().unwrap());
         eventually!(within START, "ready", ready(&mut process, &log));
         let address = log
-            .address("listening", "listener=")
-            .expect("a listener's address");
+            .address("listening", "listener=public")
+            .expect("the listener's address");
         let admin = log.address("admin listening", "");
         let group = process.id().expect("a running process");
         Self {
@@ -73,7 +73,7 @@ impl Gateway {
         }
     }
 
-    /// Where it listens; the first listener, when it has several.
+    /// Where its listener `public` listens, which every setup has.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
