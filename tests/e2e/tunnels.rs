@@ -454,6 +454,42 @@ async fn a_tunnel_counts_among_what_its_endpoint_may_have() {
 }
 
 #[tokio::test]
+async fn a_tunnel_gets_the_place_of_an_idle_connection() {
+    let upstream = Upstream::plain("web-1").await;
+    let pool = Pool::plain(&[&upstream]).with("limits = { connections = 1 }");
+    let gateway = Setup::new()
+        .workers(1)
+        .default_pool("web", pool)
+        .start()
+        .await;
+    let client = gateway.client(Http::One);
+    assert_eq!(client.get("https://shop.example/").await.status, 200);
+    // The endpoint does not switch; what counts is that it was asked, over another connection.
+    let mut refused = sent(&gateway, UPGRADE).await;
+    let answer = head(&mut refused).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(upstream.connections(), 2);
+}
+
+#[tokio::test]
+async fn an_endpoint_of_http_2_alone_is_not_ejected_for_want_of_tunnels() {
+    for http in ["auto", "h2"] {
+        let upstream = Upstream::h2("web-1").await;
+        let pool = Pool::pinned(&[&upstream]).with(&format!("http = \"{http}\""));
+        let gateway = Setup::new().default_pool("web", pool).start().await;
+        for _ in 0..10 {
+            let mut client = sent(&gateway, UPGRADE).await;
+            let answer = head(&mut client).await;
+            assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+        }
+        let state = gateway.endpoint("web", "web-1").await;
+        assert_eq!(state["ejections"], 0, "{http}: {state}");
+        let answer = gateway.client(Http::Two).get("https://shop.example/").await;
+        assert_eq!(answer.status, 200, "{http}");
+    }
+}
+
+#[tokio::test]
 async fn fault_34_real_websockets_go_through_tls_on_both_sides_unchanged() {
     real_websockets("auto").await;
 }
