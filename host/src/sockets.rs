@@ -87,6 +87,7 @@ impl Socket {
         let mut alone = false;
         for listener in &passed {
             listener.set_nonblocking(true)?;
+            keepalive::set(listener);
             bound = listener.local_addr()?;
             alone |= !SockRef::from(listener).reuse_port()?;
         }

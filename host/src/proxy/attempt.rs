@@ -98,7 +98,9 @@ impl Exchange<'_> {
         let version = connection.version();
         self.record.speaks(version);
         let mut request = self.upstream_request(local, index, sending, version);
-        self.pass_on_interim(&mut request);
+        if version == Version::HTTP_11 {
+            self.pass_on_interim(&mut request);
+        }
         let limit = local.running.pool.timeouts.first_byte;
         let past = connection.past;
         let failed = match answer_of(&mut connection, request, &sending.upload, limit).await {

@@ -12,7 +12,8 @@ use crate::{
     config::PoolHttp,
     error::UpstreamError,
     local::LocalPool,
-    upstream::{self, Connection, Transport},
+    pool::Endpoint,
+    upstream::{self, Connection, Connections, Transport},
 };
 
 /// One that is open and free, or has room for another stream.
@@ -26,6 +27,31 @@ pub(super) fn open_connection(
     connections.take(name, http, Instant::now())
 }
 
+/// Where a new connection goes, and where it belongs.
+struct Site<'a> {
+    endpoint: &'a Endpoint,
+    transport: &'a Transport,
+    home: &'a Rc<Connections>,
+}
+
+impl<'a> Site<'a> {
+    fn of(local: &'a LocalPool, index: usize) -> Result<Self, Failed> {
+        let parts = (
+            local.running.pool.endpoints.get(index),
+            local.running.transports.get(index),
+            local.connections.get(index),
+        );
+        let (Some(endpoint), Some(transport), Some(home)) = parts else {
+            return Err(no_connection(UpstreamError::Closed));
+        };
+        Ok(Self {
+            endpoint,
+            transport,
+            home,
+        })
+    }
+}
+
 impl Exchange<'_> {
     /// A new connection, or a place on one that others have opened meanwhile.
     pub(super) async fn connect(
@@ -34,16 +60,8 @@ impl Exchange<'_> {
         index: usize,
         name: &upstream::Name,
     ) -> Result<Connection, Failed> {
-        let pool = &local.running.pool;
-        let parts = (
-            pool.endpoints.get(index),
-            local.running.transports.get(index),
-            local.connections.get(index),
-        );
-        let (Some(endpoint), Some(transport), Some(home)) = parts else {
-            return Err(no_connection(UpstreamError::Closed));
-        };
-        let http = transport.http;
+        let site = Site::of(local, index)?;
+        let (home, http) = (site.home, site.transport.http);
         let (permit, opening) = loop {
             if let Some(joined) = home.join(name, http).await {
                 return joined.map_err(no_connection);
@@ -58,20 +76,11 @@ impl Exchange<'_> {
                 break (permit, opening);
             }
         };
-        let counters = endpoint.counters.of(self.record.worker());
-        counters.connections.add(1);
-        let address = endpoint.key.address;
-        let opened = upstream::connect(address, transport, name, &pool.timeouts, home, permit);
-        match opened.await {
-            Ok(connection) => {
-                pool.reached(index);
-                Ok(connection)
-            }
-            Err(error) => {
-                opening.failed(&error);
-                Err(no_connection(error))
-            }
-        }
+        let opened = self.open(local, index, &site, name, permit).await;
+        opened.map_err(|error| {
+            opening.failed(&error);
+            no_connection(error)
+        })
     }
 
     /// A new connection that is to become a tunnel: shared with nobody, and of HTTP/1.1 in every
@@ -82,26 +91,42 @@ impl Exchange<'_> {
         index: usize,
         name: &upstream::Name,
     ) -> Result<Connection, Failed> {
-        let pool = &local.running.pool;
-        let parts = (
-            pool.endpoints.get(index),
-            local.running.transports.get(index),
-            local.connections.get(index),
-        );
-        let (Some(endpoint), Some(transport), Some(home)) = parts else {
-            return Err(no_connection(UpstreamError::Closed));
-        };
+        let site = Site::of(local, index)?;
         let permit = Rc::new(permit(local, index).await.map_err(no_room)?);
         self.record.hold(Rc::clone(&permit));
-        let counters = endpoint.counters.of(self.record.worker());
-        counters.connections.add(1);
         let transport = Transport {
             http: PoolHttp::H1,
-            ..transport.clone()
+            ..site.transport.clone()
         };
-        let address = endpoint.key.address;
-        let opened = upstream::connect(address, &transport, name, &pool.timeouts, home, permit);
-        let connection = opened.await.map_err(no_connection)?;
+        let site = Site {
+            transport: &transport,
+            ..site
+        };
+        let opened = self.open(local, index, &site, name, permit).await;
+        opened.map_err(no_connection)
+    }
+
+    async fn open(
+        &mut self,
+        local: &LocalPool,
+        index: usize,
+        site: &Site<'_>,
+        name: &upstream::Name,
+        permit: impl Sized + 'static,
+    ) -> Result<Connection, UpstreamError> {
+        let pool = &local.running.pool;
+        let counters = site.endpoint.counters.of(self.record.worker());
+        counters.connections.add(1);
+        let address = site.endpoint.key.address;
+        let connection = upstream::connect(
+            address,
+            site.transport,
+            name,
+            &pool.timeouts,
+            site.home,
+            permit,
+        )
+        .await?;
         pool.reached(index);
         Ok(connection)
     }
