@@ -8,22 +8,16 @@ use std::{
     os::unix::net::UnixDatagram,
     path::Path,
     process::Stdio,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
 };
 
 use http_body_util::BodyExt as _;
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
-    task::JoinHandle,
-};
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use witgate_tests::{
     Http,
     client::{Client, get},
     eventually,
     gateway::{self, Gateway, Pool, Setup},
+    load::Load,
     over_h1_and_h2,
     upstream::Upstream,
     wait, wasm,
@@ -37,58 +31,26 @@ async fn setup() -> (Upstream, Setup) {
     (upstream, setup)
 }
 
-/// Clients that open a connection for each request; each must be answered.
-struct Load {
-    stop: Arc<AtomicBool>,
-    answered: Arc<AtomicU64>,
-    clients: Vec<JoinHandle<()>>,
-}
-
-impl Load {
-    fn on(gateway: &Gateway) -> Self {
-        let (stop, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-        let root = gateway.setup().authority().certificate();
-        let address = gateway.address();
-        let client = |http| {
-            let (stop, answered, root) = (stop.clone(), answered.clone(), root.clone());
-            tokio::spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    let client = Client::new(address, "shop.example", root.clone(), http);
-                    assert_eq!(client.get(URL).await.status, 200);
-                    answered.fetch_add(1, Ordering::Relaxed);
-                }
-            })
-        };
-        let clients = [Http::One, Http::Two, Http::One].map(client).into();
-        Self {
-            stop,
-            answered,
-            clients,
-        }
+/// Clients that connect for each request.
+fn load(gateway: &Gateway) -> Load {
+    let root = gateway.setup().authority().certificate();
+    let address = gateway.address();
+    let mut load = Load::default();
+    for http in [Http::One, Http::Two, Http::One] {
+        let root = root.clone();
+        load.add(move || {
+            let client = Client::new(address, "shop.example", root.clone(), http);
+            async move { assert_eq!(client.get(URL).await.status, 200) }
+        });
     }
-
-    /// Waits for so many more answers.
-    async fn more(&self, answers: u64) {
-        let goal = self.answered.load(Ordering::Relaxed) + answers;
-        let failed = || self.clients.iter().any(JoinHandle::is_finished);
-        let enough = || self.answered.load(Ordering::Relaxed) >= goal || failed();
-        eventually!("answers", enough().then_some(()));
-    }
-
-    /// Panics if any request had no answer.
-    async fn stop(self) {
-        self.stop.store(true, Ordering::Relaxed);
-        for client in self.clients {
-            client.await.unwrap();
-        }
-    }
+    load
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fault_55_upgrades_with_other_numbers_of_workers_refuse_no_connection() {
     let (_upstream, setup) = setup().await;
     let mut gateway = setup.start().await;
-    let load = Load::on(&gateway);
+    let load = load(&gateway);
     for workers in [4, 1, 2] {
         load.more(10).await;
         gateway.configure(|setup| setup.workers(workers));
@@ -135,7 +97,7 @@ over_h1_and_h2! {
 async fn fault_55_a_new_process_that_fails_leaves_the_old_one_as_it_was() {
     let (_upstream, setup) = setup().await;
     let mut gateway = setup.start().await;
-    let load = Load::on(&gateway);
+    let load = load(&gateway);
     let good = gateway.setup().text();
     let old = gateway.process();
     fs::write(gateway.setup().file(), format!("{good}colour = 1\n")).unwrap();
@@ -307,7 +269,7 @@ async fn a_passed_socket_is_shared_by_workers_and_outlives_a_killed_gateway() {
     let (_upstream, setup) = setup().await;
     let first = setup.workers(3).socket("public", &socket).start().await;
     assert_eq!(first.address(), socket.local_addr().unwrap());
-    let load = Load::on(&first);
+    let load = load(&first);
     load.more(30).await;
     load.stop().await;
     first.signal("-KILL").await;
@@ -392,7 +354,7 @@ async fn gateways_that_overlap_share_an_address_and_one_may_go() {
         tokio::spawn(
             async move { while log.next_line().await.is_ok_and(|line| line.is_some()) {} },
         );
-    let load = Load::on(&first);
+    let load = load(&first);
     load.more(20).await;
     first.terminate().await;
     assert_eq!(first.exit().await.code(), Some(0));

@@ -4,19 +4,16 @@
 use std::{
     fs::{self, File},
     io::Write as _,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use tokio::task::JoinHandle;
 use witgate_tests::{
     Http,
     client::Client,
     eventually,
     gateway::{Gateway, Pool, Setup},
+    load::Load,
     upstream::Upstream,
     wasm::{self, guest},
 };
@@ -45,70 +42,30 @@ async fn answers(client: &Client, version: &str) {
     );
 }
 
-/// Clients that send requests until told to stop, and check each answer.
-struct Load {
-    stop: Arc<AtomicBool>,
-    sent: Arc<AtomicU64>,
-    clients: Vec<JoinHandle<()>>,
+/// Four clients over each protocol, half of them with an upstream that takes its time, so that
+/// swaps fall into requests.
+fn load(gateway: &Gateway) -> Load {
+    let mut load = Load::default();
+    for http in [Http::One, Http::Two].repeat(2) {
+        for url in [URL, SLOW] {
+            let client = Arc::new(gateway.client(http));
+            load.add(move || one_version(Arc::clone(&client), url));
+        }
+    }
+    load
 }
 
-impl Load {
-    /// Four clients over each protocol, half of them with an upstream that takes its time, so
-    /// that swaps fall into requests. Each answer must be marked by the same version of the
-    /// plugin on its way up and on its way down.
-    fn on(gateway: &Gateway) -> Self {
-        let (stop, sent) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-        let mut clients = Vec::new();
-        for (http, url) in [Http::One, Http::Two]
-            .repeat(2)
-            .into_iter()
-            .flat_map(|http| [(http, URL), (http, SLOW)])
-        {
-            let (client, stop, sent) = (gateway.client(http), stop.clone(), sent.clone());
-            clients.push(tokio::spawn(async move {
-                while !stop.load(Ordering::Relaxed) {
-                    let answer = client.get(url).await;
-                    assert_eq!(answer.status, 200, "{}", answer.text());
-                    let up = answer
-                        .echo()
-                        .header("x-version")
-                        .unwrap_or("none")
-                        .to_owned();
-                    assert_eq!(
-                        answer.header("x-version"),
-                        up,
-                        "one version for one request"
-                    );
-                    sent.fetch_add(1, Ordering::Relaxed);
-                }
-            }));
-        }
-        Self {
-            stop,
-            sent,
-            clients,
-        }
-    }
-
-    fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-
-    /// Waits for this many more answers, or for a client that failed.
-    async fn more(&self, answers: u64) {
-        let goal = self.sent() + answers;
-        let failed = || self.clients.iter().any(JoinHandle::is_finished);
-        eventually!("answers", (self.sent() >= goal || failed()).then_some(()));
-    }
-
-    /// Stops, and panics if any request failed; returns how many there were.
-    async fn stop(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        for client in self.clients {
-            client.await.unwrap();
-        }
-        self.sent.load(Ordering::Relaxed)
-    }
+/// An answer must be marked by the same version of the plugin on its way up and on its way down.
+async fn one_version(client: Arc<Client>, url: &str) {
+    let answer = client.get(url).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let echo = answer.echo();
+    let up = echo.header("x-version").unwrap_or("none");
+    assert_eq!(
+        answer.header("x-version"),
+        up,
+        "one version for one request"
+    );
 }
 
 #[tokio::test]
@@ -137,7 +94,7 @@ async fn a_copied_plugin_is_obeyed_within_two_seconds() {
 async fn a_plugin_is_swapped_under_load_and_each_request_sees_one_version() {
     let (version_a, version_b) = (guest("version-a"), guest("version-b"));
     let (_upstream, gateway) = with(&version_a).await;
-    let load = Load::on(&gateway);
+    let load = load(&gateway);
     let client = gateway.client(Http::Two);
     for (plugin, version) in [(&version_b, "B"), (&version_a, "A")].repeat(15) {
         load.more(100).await;
@@ -170,7 +127,7 @@ async fn a_plugin_is_swapped_under_load_and_each_request_sees_one_version() {
 async fn bad_files_are_refused_with_a_reason_and_no_request_fails() {
     let good = guest("version-a");
     let (_upstream, gateway) = with(&good).await;
-    let load = Load::on(&gateway);
+    let load = load(&gateway);
     let bad: [(&[u8], &str); 6] = [
         (&good[..good.len() / 2], "cut short"),
         (b"this is no WebAssembly at all", "not WebAssembly"),
@@ -201,7 +158,7 @@ async fn bad_files_are_refused_with_a_reason_and_no_request_fails() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plain_copy_in_pieces_is_taken_up_once_whole() {
     let (_upstream, gateway) = with(&guest("version-a")).await;
-    let load = Load::on(&gateway);
+    let load = load(&gateway);
     let client = gateway.client(Http::One);
     let new = guest("version-b");
     let (half, almost) = (new.len() / 2, new.len() - 1);
@@ -317,7 +274,7 @@ async fn a_version_that_refuses_or_never_ends_its_configuration_is_not_taken() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_configuration_is_changed_under_load_and_no_request_fails() {
     let (_upstream, mut gateway) = with(&guest("version-a")).await;
-    let load = Load::on(&gateway);
+    let load = load(&gateway);
     let client = gateway.client(Http::Two);
     for number in 2..5 {
         let name = format!("web-{number}");
@@ -362,7 +319,7 @@ async fn a_wrong_configuration_changes_nothing_but_the_log() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_of_reloads_harms_no_request() {
     let (_upstream, gateway) = with(&guest("version-a")).await;
-    let load = Load::on(&gateway);
+    let load = load(&gateway);
     let applied = || gateway.metric("witgate_reloads_total{result=\"applied\"}");
     let before = applied().await;
     eventually!("ten reloads", {

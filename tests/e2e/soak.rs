@@ -6,22 +6,19 @@ use std::{
     fs,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use http_body_util::BodyExt as _;
-use tokio::{
-    io::AsyncWriteExt as _,
-    net::TcpStream,
-    task::{JoinHandle, JoinSet},
-};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet};
 use witgate_tests::{
     Http, body,
     client::{Client, get},
     eventually,
     gateway::{Gateway, Pool, Setup},
+    load::Load,
     raw::TlsClient,
     tunnel::{Endpoint, gets, head},
     upstream::Upstream,
@@ -47,64 +44,28 @@ const UPGRADE: &[u8] = b"GET /chat HTTP/1.1\r\nhost: shop.example\r\nconnection:
     upgrade: websocket\r\nsec-websocket-version: 13\r\n\
     sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
-/// Clients that go on until they are told to stop, and what they have had.
-struct Load {
-    stop: Arc<AtomicBool>,
-    answered: Arc<AtomicU64>,
-    clients: Vec<JoinHandle<()>>,
+/// Of each HTTP one client that keeps its connection, and one that connects for each request.
+fn load(gateway: &Gateway) -> Load {
+    let root = gateway.setup().authority().certificate();
+    let address = gateway.address();
+    let mut load = Load::default();
+    for http in [Http::One, Http::Two] {
+        let kept = Arc::new(gateway.client(http));
+        load.add(move || read_and_written(Arc::clone(&kept)));
+        let root = root.clone();
+        load.add(move || {
+            let fresh = Client::new(address, "shop.example", root.clone(), http);
+            read_and_written(Arc::new(fresh))
+        });
+    }
+    load
 }
 
-impl Load {
-    /// Of each HTTP one client that keeps its connection, and one that connects for each request.
-    fn on(gateway: &Gateway) -> Self {
-        let (stop, answered) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-        let root = gateway.setup().authority().certificate();
-        let address = gateway.address();
-        let clients = [
-            (Http::One, true),
-            (Http::One, false),
-            (Http::Two, true),
-            (Http::Two, false),
-        ];
-        let start = |(http, keeps): (Http, bool)| {
-            let (stop, answered, root) = (stop.clone(), answered.clone(), root.clone());
-            tokio::spawn(async move {
-                let connect = || Client::new(address, "shop.example", root.clone(), http);
-                let mut client = connect();
-                while !stop.load(Ordering::Relaxed) {
-                    assert_eq!(client.get(URL).await.status, 200, "{http:?}");
-                    let request = http::Request::post(URL).body(body::full("x".repeat(5000)));
-                    let answer = client.fetch(request.unwrap()).await.unwrap();
-                    assert_eq!(answer.echo().bytes, 5000, "{http:?}");
-                    answered.fetch_add(2, Ordering::Relaxed);
-                    if !keeps {
-                        client = connect();
-                    }
-                }
-            })
-        };
-        Self {
-            clients: clients.map(start).into(),
-            stop,
-            answered,
-        }
-    }
-
-    fn goes_on(&self) {
-        assert!(
-            !self.clients.iter().any(JoinHandle::is_finished),
-            "a client has failed"
-        );
-    }
-
-    /// Panics if any request had no answer.
-    async fn end(self) -> u64 {
-        self.stop.store(true, Ordering::Relaxed);
-        for client in self.clients {
-            client.await.unwrap();
-        }
-        self.answered.load(Ordering::Relaxed)
-    }
+async fn read_and_written(client: Arc<Client>) {
+    assert_eq!(client.get(URL).await.status, 200);
+    let request = http::Request::post(URL).body(body::full("x".repeat(5000)));
+    let answer = client.fetch(request.unwrap()).await.unwrap();
+    assert_eq!(answer.echo().bytes, 5000);
 }
 
 /// Downloads that trickle until `hurry`; each returns how much it got.
@@ -239,7 +200,7 @@ async fn fault_52_a_thousand_reloads_under_everything_at_once_drop_nothing() {
     let hurry = Arc::<AtomicBool>::default();
     let mut downloads = downloads(&gateway, &hurry).await;
     let mut websockets = websockets(&gateway, &endpoint).await;
-    let load = Load::on(&gateway);
+    let load = load(&gateway);
     let mut settled = (0, 0);
     for number in 0..RELOADS {
         if number == SETTLED {
@@ -247,7 +208,7 @@ async fn fault_52_a_thousand_reloads_under_everything_at_once_drop_nothing() {
         }
         reload(&mut gateway, number, &upstreams).await;
         works(&mut websockets[number % WEBSOCKETS]).await;
-        load.goes_on();
+        assert!(!load.has_failed(), "a client has failed");
         assert!(
             downloads.try_join_next().is_none(),
             "a download has ended before its time"
@@ -263,7 +224,7 @@ async fn fault_52_a_thousand_reloads_under_everything_at_once_drop_nothing() {
     while let Some(read) = downloads.join_next().await {
         assert_eq!(read.unwrap(), DOWNLOAD);
     }
-    let answered = load.end().await;
+    let answered = load.stop().await;
     assert!(answered > RELOADS as u64, "only {answered} answers");
     assert!(grown < 16 << 20, "{} KiB more", grown >> 10);
     assert!(

@@ -14,6 +14,7 @@ pub mod client;
 pub mod curl;
 pub mod dns;
 pub mod gateway;
+pub mod load;
 pub mod nginx;
 pub mod peers;
 pub mod raw;
