@@ -26,7 +26,7 @@ pub mod rewriting;
 pub mod routing;
 
 pub use base::witgate::plugin::{log, types};
-pub use types::SocketAddress;
+pub use types::{Addresses, SocketAddress};
 
 /// What the running call is about.
 pub mod facts {

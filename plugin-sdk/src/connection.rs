@@ -4,13 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::bindings::types::{IpAddress, SocketAddress};
 
-impl From<SocketAddress> for SocketAddr {
-    fn from(SocketAddress { ip, port }: SocketAddress) -> Self {
-        let ip: IpAddr = match ip {
+impl From<&SocketAddress> for SocketAddr {
+    fn from(SocketAddress { ip, port }: &SocketAddress) -> Self {
+        let ip: IpAddr = match *ip {
             IpAddress::Ipv4((a, b, c, d)) => [a, b, c, d].into(),
             IpAddress::Ipv6((a, b, c, d, e, f, g, h)) => [a, b, c, d, e, f, g, h].into(),
         };
-        Self::new(ip, port)
+        Self::new(ip, *port)
     }
 }
 

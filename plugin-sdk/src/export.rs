@@ -64,7 +64,12 @@ mod guest {
         Request::new(RawRequest)
     }
 
-    const POOL: Pool = Pool { raw: RawPool };
+    fn pool(generation: u64) -> Pool {
+        Pool {
+            raw: RawPool { generation },
+        }
+    }
+
     const RESPONSE: Response = Response { raw: RawResponse };
 
     impl<P: Exported> base::exports::witgate::plugin::lifecycle::Guest for Export<P> {
@@ -81,12 +86,12 @@ mod guest {
     }
 
     impl<P: Exported + Affinity> affinity::exports::witgate::plugin::affinity::Guest for Export<P> {
-        fn prefer() -> Preference {
-            instance(|plugin: &P| plugin.prefer(&request(), &POOL))
+        fn prefer(generation: u64) -> Preference {
+            instance(|plugin: &P| plugin.prefer(&request(), &pool(generation)))
         }
 
-        fn stick(endpoint: String, outcome: Outcome) -> Vec<ResponseEdit> {
-            instance(|plugin: &P| plugin.stick(&request(), &POOL, &endpoint, outcome))
+        fn stick(generation: u64, endpoint: String, outcome: Outcome) -> Vec<ResponseEdit> {
+            instance(|plugin: &P| plugin.stick(&request(), &pool(generation), &endpoint, outcome))
         }
     }
 

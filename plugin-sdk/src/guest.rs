@@ -4,7 +4,7 @@
 use crate::{
     ClientCertificate, Field, HttpVersion, Scheme, TlsSession,
     bindings::{
-        SocketAddress,
+        Addresses,
         facts::{pool, request, response},
     },
 };
@@ -17,7 +17,10 @@ pub(crate) struct RawRequest;
 pub(crate) struct RawResponse;
 /// The pool of the running call.
 #[derive(Debug)]
-pub(crate) struct RawPool;
+pub(crate) struct RawPool {
+    /// Came with the call.
+    pub(crate) generation: u64,
+}
 
 macro_rules! getters {
     ($raw:ident: $interface:ident { $($name:ident($($argument:ident)?) -> $type:ty,)* }) => {
@@ -41,8 +44,7 @@ getters!(RawRequest: request {
     headers() -> Vec<Field>,
     cookie(name) -> Option<String>,
     listener() -> String,
-    peer() -> SocketAddress,
-    local() -> SocketAddress,
+    addresses() -> Addresses,
     tls() -> Option<TlsSession>,
     client_certificate() -> Option<ClientCertificate>,
     client_certificate_chain() -> Vec<Vec<u8>>,
@@ -55,8 +57,13 @@ getters!(RawResponse: response {
     headers() -> Vec<Field>,
 });
 
+impl RawPool {
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
 getters!(RawPool: pool {
     name() -> String,
-    generation() -> u64,
     endpoints() -> Vec<String>,
 });

@@ -3,7 +3,10 @@
 
 use std::{cell::OnceCell, net::SocketAddr};
 
-use crate::{ClientCertificate, Field, HttpVersion, Scheme, TlsSession, target_uri::TargetUri};
+use crate::{
+    ClientCertificate, Field, HttpVersion, Scheme, TlsSession, bindings::Addresses,
+    target_uri::TargetUri,
+};
 
 #[cfg(target_arch = "wasm32")]
 use crate::guest::RawRequest as Raw;
@@ -14,7 +17,7 @@ use crate::native::RawRequest as Raw;
 ///
 /// A getter is a call into the gateway and copies what it returns: ask for what is needed,
 /// once. Scheme, authority, host, path and query are parts of the target URI and cost one call
-/// together; so do those of the original. Header names are case-insensitive.
+/// together; so do those of the original, and the two addresses. Header names are case-insensitive.
 ///
 /// In native tests a request is built:
 ///
@@ -40,6 +43,7 @@ pub struct Request {
     pub(crate) raw: Raw,
     uri: OnceCell<TargetUri>,
     original: OnceCell<TargetUri>,
+    addresses: OnceCell<Addresses>,
 }
 
 impl Request {
@@ -48,6 +52,7 @@ impl Request {
             raw,
             uri: OnceCell::new(),
             original: OnceCell::new(),
+            addresses: OnceCell::new(),
         }
     }
 
@@ -59,6 +64,10 @@ impl Request {
     fn original(&self) -> &TargetUri {
         self.original
             .get_or_init(|| TargetUri::new(self.raw.original_uri()))
+    }
+
+    fn addresses(&self) -> &Addresses {
+        self.addresses.get_or_init(|| self.raw.addresses())
     }
 
     /// The gateway's own id of this request: 32 lower-case hexadecimal digits, also in the
@@ -183,13 +192,13 @@ impl Request {
     /// an IPv4 address.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
-        self.raw.peer().into()
+        (&self.addresses().peer).into()
     }
 
     /// The gateway's side of the connection.
     #[must_use]
     pub fn local(&self) -> SocketAddr {
-        self.raw.local().into()
+        (&self.addresses().local).into()
     }
 
     /// The TLS session; none on a plain listener.

@@ -10,8 +10,8 @@ use super::{
     bindings::witgate::plugin::{
         pool, request, response,
         types::{
-            self, ClientCertificate, Field, HttpVersion, IpAddress, Scheme, SocketAddress,
-            TlsSession,
+            self, Addresses, ClientCertificate, Field, HttpVersion, IpAddress, Scheme,
+            SocketAddress, TlsSession,
         },
     },
     facts,
@@ -119,12 +119,12 @@ impl request::Host for State {
         Ok(self.lent_request()?.connection.listener.as_ref().to_owned())
     }
 
-    fn peer(&mut self) -> Result<SocketAddress> {
-        Ok(socket_address(self.lent_request()?.connection.peer))
-    }
-
-    fn local(&mut self) -> Result<SocketAddress> {
-        Ok(socket_address(self.lent_request()?.connection.local))
+    fn addresses(&mut self) -> Result<Addresses> {
+        let connection = &self.lent_request()?.connection;
+        Ok(Addresses {
+            peer: socket_address(connection.peer),
+            local: socket_address(connection.local),
+        })
     }
 
     fn tls(&mut self) -> Result<Option<TlsSession>> {
@@ -184,10 +184,6 @@ impl response::Host for State {
 impl pool::Host for State {
     fn name(&mut self) -> Result<String> {
         Ok(self.lent_pool()?.name.clone())
-    }
-
-    fn generation(&mut self) -> Result<u64> {
-        Ok(self.lent_pool()?.generation)
     }
 
     fn endpoints(&mut self) -> Result<Vec<String>> {

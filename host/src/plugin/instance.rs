@@ -83,7 +83,7 @@ impl Instance {
         self.store.data_mut().request = request.lend();
         self.store.data_mut().pool = Some(Arc::clone(pool));
         let result = call(&mut self.store, &self.plugin, async |store| {
-            role.call_prefer(store).await
+            role.call_prefer(store, pool.generation).await
         })
         .await;
         self.store.data_mut().pool = None;
@@ -105,7 +105,8 @@ impl Instance {
         self.store.data_mut().request = request.lend();
         self.store.data_mut().pool = Some(Arc::clone(pool));
         let result = call(&mut self.store, &self.plugin, async |store| {
-            role.call_stick(store, endpoint, outcome).await
+            role.call_stick(store, pool.generation, endpoint, outcome)
+                .await
         })
         .await;
         self.store.data_mut().pool = None;

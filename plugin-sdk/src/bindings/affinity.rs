@@ -94,10 +94,10 @@ pub mod exports {
                 }
                 #[doc(hidden)]
                 #[allow(non_snake_case, unused_unsafe)]
-                pub unsafe fn _export_prefer_cabi<T_: Guest>() -> *mut u8 {
+                pub unsafe fn _export_prefer_cabi<T_: Guest>(arg0: i64) -> *mut u8 {
                     unsafe {
                         #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
-                        let result0 = { T_::prefer() };
+                        let result0 = { T_::prefer(arg0 as u64) };
                         let ptr1 = (&raw mut _RET_AREA.0).cast::<u8>();
                         match result0 {
                             Preference::None => {
@@ -143,22 +143,24 @@ pub mod exports {
                 #[doc(hidden)]
                 #[allow(non_snake_case, unused_unsafe)]
                 pub unsafe fn _export_stick_cabi<T_: Guest>(
-                    arg0: *mut u8,
-                    arg1: usize,
-                    arg2: i32,
+                    arg0: i64,
+                    arg1: *mut u8,
+                    arg2: usize,
+                    arg3: i32,
                 ) -> *mut u8 {
                     unsafe {
                         #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
                         let result1 = {
-                            let len0 = arg1;
+                            let len0 = arg2;
                             let bytes0 = _rt::Vec::from_raw_parts(
-                                arg0.cast(),
+                                arg1.cast(),
                                 len0,
                                 len0,
                             );
                             T_::stick(
+                                arg0 as u64,
                                 _rt::string_lift(bytes0),
-                                Outcome::_lift(arg2 as u8),
+                                Outcome::_lift(arg3 as u8),
                             )
                         };
                         let ptr2 = (&raw mut _RET_AREA.0).cast::<u8>();
@@ -331,12 +333,17 @@ pub mod exports {
                 }
                 pub trait Guest {
                     /// Says which endpoint should serve the request, before one is chosen.
+                    ///
+                    /// `generation` is the pool's: it changes whenever the list of endpoints does, and differs
+                    /// between pools, so that a plugin may keep what it derived from the list.
                     #[allow(async_fn_in_trait)]
-                    fn prefer() -> Preference;
+                    fn prefer(generation: u64) -> Preference;
                     /// Returns the edits that make the session stick, once an endpoint (by its id) has
-                    /// answered. Not called for answers that the gateway itself makes.
+                    /// answered. Not called for answers that the gateway itself makes. `generation` is as in
+                    /// `prefer`.
                     #[allow(async_fn_in_trait)]
                     fn stick(
+                        generation: u64,
                         endpoint: _rt::String,
                         outcome: Outcome,
                     ) -> _rt::Vec<ResponseEdit>;
@@ -347,19 +354,20 @@ pub mod exports {
                     ($ty:ident with_types_in $($path_to_types:tt)*) => {
                         const _ : () = { #[unsafe (export_name =
                         "witgate:plugin/affinity@0.1.0#prefer")] unsafe extern "C" fn
-                        export_prefer() -> * mut u8 { unsafe { $($path_to_types)*::
-                        _export_prefer_cabi::<$ty > () } } #[unsafe (export_name =
+                        export_prefer(arg0 : i64,) -> * mut u8 { unsafe {
+                        $($path_to_types)*:: _export_prefer_cabi::<$ty > (arg0) } }
+                        #[unsafe (export_name =
                         "cabi_post_witgate:plugin/affinity@0.1.0#prefer")] unsafe extern
                         "C" fn _post_return_prefer(arg0 : * mut u8,) { unsafe {
                         $($path_to_types)*:: __post_return_prefer::<$ty > (arg0) } }
                         #[unsafe (export_name = "witgate:plugin/affinity@0.1.0#stick")]
-                        unsafe extern "C" fn export_stick(arg0 : * mut u8, arg1 : usize,
-                        arg2 : i32,) -> * mut u8 { unsafe { $($path_to_types)*::
-                        _export_stick_cabi::<$ty > (arg0, arg1, arg2) } } #[unsafe
-                        (export_name = "cabi_post_witgate:plugin/affinity@0.1.0#stick")]
-                        unsafe extern "C" fn _post_return_stick(arg0 : * mut u8,) {
-                        unsafe { $($path_to_types)*:: __post_return_stick::<$ty > (arg0)
-                        } } };
+                        unsafe extern "C" fn export_stick(arg0 : i64, arg1 : * mut u8,
+                        arg2 : usize, arg3 : i32,) -> * mut u8 { unsafe {
+                        $($path_to_types)*:: _export_stick_cabi::<$ty > (arg0, arg1,
+                        arg2, arg3) } } #[unsafe (export_name =
+                        "cabi_post_witgate:plugin/affinity@0.1.0#stick")] unsafe extern
+                        "C" fn _post_return_stick(arg0 : * mut u8,) { unsafe {
+                        $($path_to_types)*:: __post_return_stick::<$ty > (arg0) } } };
                     };
                 }
                 #[doc(hidden)]
@@ -461,28 +469,29 @@ macro_rules! __export_affinity_impl {
         (link_section =
         "component-type:wit-bindgen:0.63.0:witgate:sdk@0.1.0:affinity:imports and exports:affinity")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 892] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 947] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xfd\x05\x01A\x02\x01\
-A\x05\x01B\x17\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xb4\x06\x01A\x02\x01\
+A\x05\x01B\x19\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
 2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
 \x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
-port{\x04\0\x0esocket-address\x03\0\x0b\x01ks\x01r\x04\x07versions\x06ciphers\x0b\
-server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01j\0\x01s\x01r\x07\x0c\
-verification\x10\x07subjects\x06issuers\x06serials\x0bfingerprints\x0anot-before\
-x\x09not-afterx\x04\0\x12client-certificate\x03\0\x11\x01q\x06\x03set\x01\x02\0\x06\
-append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09authority\
-\x01s\0\x04\0\x0crequest-edit\x03\0\x13\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\
-\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x15\x03\0\x1awitgate:plugin/typ\
-es@0.1.0\x05\0\x02\x03\0\0\x0dresponse-edit\x01B\x0b\x02\x03\x02\x01\x01\x04\0\x0d\
-response-edit\x03\0\0\x01q\x03\x04none\0\0\x08endpoint\x01s\0\x04hash\x01w\0\x04\
-\0\x0apreference\x03\0\x02\x01m\x03\x08balanced\x08honoured\x05moved\x04\0\x07ou\
-tcome\x03\0\x04\x01@\0\0\x03\x04\0\x06prefer\x01\x06\x01p\x01\x01@\x02\x08endpoi\
-nts\x07outcome\x05\0\x07\x04\0\x05stick\x01\x08\x04\0\x1dwitgate:plugin/affinity\
-@0.1.0\x05\x02\x04\0\x1awitgate:sdk/affinity@0.1.0\x04\0\x0b\x0e\x01\0\x08affini\
-ty\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10\
-wit-bindgen-rust\x060.63.0";
+port{\x04\0\x0esocket-address\x03\0\x0b\x01r\x02\x04peer\x0c\x05local\x0c\x04\0\x09\
+addresses\x03\0\x0d\x01ks\x01r\x04\x07versions\x06ciphers\x0bserver-name\x0f\x04\
+alpn\x0f\x04\0\x0btls-session\x03\0\x10\x01j\0\x01s\x01r\x07\x0cverification\x12\
+\x07subjects\x06issuers\x06serials\x0bfingerprints\x0anot-beforex\x09not-afterx\x04\
+\0\x12client-certificate\x03\0\x13\x01q\x06\x03set\x01\x02\0\x06append\x01\x02\0\
+\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0f\0\x09authority\x01s\0\x04\0\x0c\
+request-edit\x03\0\x15\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01\
+s\0\x04\0\x0dresponse-edit\x03\0\x17\x03\0\x1awitgate:plugin/types@0.1.0\x05\0\x02\
+\x03\0\0\x0dresponse-edit\x01B\x0b\x02\x03\x02\x01\x01\x04\0\x0dresponse-edit\x03\
+\0\0\x01q\x03\x04none\0\0\x08endpoint\x01s\0\x04hash\x01w\0\x04\0\x0apreference\x03\
+\0\x02\x01m\x03\x08balanced\x08honoured\x05moved\x04\0\x07outcome\x03\0\x04\x01@\
+\x01\x0agenerationw\0\x03\x04\0\x06prefer\x01\x06\x01p\x01\x01@\x03\x0ageneratio\
+nw\x08endpoints\x07outcome\x05\0\x07\x04\0\x05stick\x01\x08\x04\0\x1dwitgate:plu\
+gin/affinity@0.1.0\x05\x02\x04\0\x1awitgate:sdk/affinity@0.1.0\x04\0\x0b\x0e\x01\
+\0\x08affinity\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x07\
+0.262.0\x10wit-bindgen-rust\x060.63.0";
         };
     };
 }
@@ -495,22 +504,23 @@ pub use __export_affinity_impl as export_affinity;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 738] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xc3\x04\x01A\x02\x01\
-A\x02\x01B\x17\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 769] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xe2\x04\x01A\x02\x01\
+A\x02\x01B\x19\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
 2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
 \x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
-port{\x04\0\x0esocket-address\x03\0\x0b\x01ks\x01r\x04\x07versions\x06ciphers\x0b\
-server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01j\0\x01s\x01r\x07\x0c\
-verification\x10\x07subjects\x06issuers\x06serials\x0bfingerprints\x0anot-before\
-x\x09not-afterx\x04\0\x12client-certificate\x03\0\x11\x01q\x06\x03set\x01\x02\0\x06\
-append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09authority\
-\x01s\0\x04\0\x0crequest-edit\x03\0\x13\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\
-\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x15\x03\0\x1awitgate:plugin/typ\
-es@0.1.0\x05\0\x04\0:witgate:sdk/affinity-with-all-of-its-exports-removed@0.1.0\x04\
-\0\x0b.\x01\0(affinity-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\
-\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+port{\x04\0\x0esocket-address\x03\0\x0b\x01r\x02\x04peer\x0c\x05local\x0c\x04\0\x09\
+addresses\x03\0\x0d\x01ks\x01r\x04\x07versions\x06ciphers\x0bserver-name\x0f\x04\
+alpn\x0f\x04\0\x0btls-session\x03\0\x10\x01j\0\x01s\x01r\x07\x0cverification\x12\
+\x07subjects\x06issuers\x06serials\x0bfingerprints\x0anot-beforex\x09not-afterx\x04\
+\0\x12client-certificate\x03\0\x13\x01q\x06\x03set\x01\x02\0\x06append\x01\x02\0\
+\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0f\0\x09authority\x01s\0\x04\0\x0c\
+request-edit\x03\0\x15\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01\
+s\0\x04\0\x0dresponse-edit\x03\0\x17\x03\0\x1awitgate:plugin/types@0.1.0\x05\0\x04\
+\0:witgate:sdk/affinity-with-all-of-its-exports-removed@0.1.0\x04\0\x0b.\x01\0(a\
+ffinity-with-all-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed\
+-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

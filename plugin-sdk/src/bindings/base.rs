@@ -150,6 +150,26 @@ pub mod witgate {
                         .finish()
                 }
             }
+            /// Both sides of a connection.
+            #[repr(C)]
+            #[derive(Clone, Copy, Eq, PartialEq)]
+            pub struct Addresses {
+                /// The client's.
+                pub peer: SocketAddress,
+                /// The gateway's.
+                pub local: SocketAddress,
+            }
+            impl ::core::fmt::Debug for Addresses {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Addresses")
+                        .field("peer", &self.peer)
+                        .field("local", &self.local)
+                        .finish()
+                }
+            }
             /// The connection's TLS session, as negotiated.
             #[derive(Clone, Eq, PartialEq)]
             pub struct TlsSession {
@@ -312,7 +332,7 @@ pub mod witgate {
             pub type Field = super::super::super::witgate::plugin::types::Field;
             pub type UriScheme = super::super::super::witgate::plugin::types::Scheme;
             pub type HttpVersion = super::super::super::witgate::plugin::types::HttpVersion;
-            pub type SocketAddress = super::super::super::witgate::plugin::types::SocketAddress;
+            pub type SocketAddresses = super::super::super::witgate::plugin::types::Addresses;
             pub type TlsSession = super::super::super::witgate::plugin::types::TlsSession;
             pub type Certificate = super::super::super::witgate::plugin::types::ClientCertificate;
             #[allow(unused_unsafe, clippy::all)]
@@ -966,18 +986,18 @@ pub mod witgate {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// The client's side of the connection.
+            /// The addresses of the connection's two sides, for the cost of one of them.
             #[allow(async_fn_in_trait)]
-            pub fn peer() -> SocketAddress {
+            pub fn addresses() -> SocketAddresses {
                 unsafe {
                     #[repr(align(2))]
-                    struct RetArea([::core::mem::MaybeUninit<u8>; 20]);
-                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 20]);
+                    struct RetArea([::core::mem::MaybeUninit<u8>; 40]);
+                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 40]);
                     let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
                     #[cfg(target_arch = "wasm32")]
                     #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
                     unsafe extern "C" {
-                        #[link_name = "peer"]
+                        #[link_name = "addresses"]
                         fn wit_import1(_: *mut u8);
                     }
                     #[cfg(not(target_arch = "wasm32"))]
@@ -1024,77 +1044,56 @@ pub mod witgate {
                         }
                     };
                     let l16 = i32::from(*ptr0.add(18).cast::<u16>());
-                    let result17 = super::super::super::witgate::plugin::types::SocketAddress {
-                        ip: v15,
-                        port: l16 as u16,
-                    };
-                    result17
-                }
-            }
-            #[allow(unused_unsafe, clippy::all)]
-            /// The gateway's side of the connection.
-            #[allow(async_fn_in_trait)]
-            pub fn local() -> SocketAddress {
-                unsafe {
-                    #[repr(align(2))]
-                    struct RetArea([::core::mem::MaybeUninit<u8>; 20]);
-                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 20]);
-                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
-                    #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "witgate:plugin/request@0.1.0")]
-                    unsafe extern "C" {
-                        #[link_name = "local"]
-                        fn wit_import1(_: *mut u8);
-                    }
-                    #[cfg(not(target_arch = "wasm32"))]
-                    unsafe extern "C" fn wit_import1(_: *mut u8) {
-                        unreachable!()
-                    }
-                    wit_import1(ptr0);
-                    let l2 = i32::from(*ptr0.add(0).cast::<u8>());
-                    use super::super::super::witgate::plugin::types::IpAddress as V15;
-                    let v15 = match l2 {
+                    let l17 = i32::from(*ptr0.add(20).cast::<u8>());
+                    use super::super::super::witgate::plugin::types::IpAddress as V30;
+                    let v30 = match l17 {
                         0 => {
-                            let e15 = {
-                                let l3 = i32::from(*ptr0.add(2).cast::<u8>());
-                                let l4 = i32::from(*ptr0.add(3).cast::<u8>());
-                                let l5 = i32::from(*ptr0.add(4).cast::<u8>());
-                                let l6 = i32::from(*ptr0.add(5).cast::<u8>());
-                                (l3 as u8, l4 as u8, l5 as u8, l6 as u8)
+                            let e30 = {
+                                let l18 = i32::from(*ptr0.add(22).cast::<u8>());
+                                let l19 = i32::from(*ptr0.add(23).cast::<u8>());
+                                let l20 = i32::from(*ptr0.add(24).cast::<u8>());
+                                let l21 = i32::from(*ptr0.add(25).cast::<u8>());
+                                (l18 as u8, l19 as u8, l20 as u8, l21 as u8)
                             };
-                            V15::Ipv4(e15)
+                            V30::Ipv4(e30)
                         }
                         n => {
                             debug_assert_eq!(n, 1, "invalid enum discriminant");
-                            let e15 = {
-                                let l7 = i32::from(*ptr0.add(2).cast::<u16>());
-                                let l8 = i32::from(*ptr0.add(4).cast::<u16>());
-                                let l9 = i32::from(*ptr0.add(6).cast::<u16>());
-                                let l10 = i32::from(*ptr0.add(8).cast::<u16>());
-                                let l11 = i32::from(*ptr0.add(10).cast::<u16>());
-                                let l12 = i32::from(*ptr0.add(12).cast::<u16>());
-                                let l13 = i32::from(*ptr0.add(14).cast::<u16>());
-                                let l14 = i32::from(*ptr0.add(16).cast::<u16>());
+                            let e30 = {
+                                let l22 = i32::from(*ptr0.add(22).cast::<u16>());
+                                let l23 = i32::from(*ptr0.add(24).cast::<u16>());
+                                let l24 = i32::from(*ptr0.add(26).cast::<u16>());
+                                let l25 = i32::from(*ptr0.add(28).cast::<u16>());
+                                let l26 = i32::from(*ptr0.add(30).cast::<u16>());
+                                let l27 = i32::from(*ptr0.add(32).cast::<u16>());
+                                let l28 = i32::from(*ptr0.add(34).cast::<u16>());
+                                let l29 = i32::from(*ptr0.add(36).cast::<u16>());
                                 (
-                                    l7 as u16,
-                                    l8 as u16,
-                                    l9 as u16,
-                                    l10 as u16,
-                                    l11 as u16,
-                                    l12 as u16,
-                                    l13 as u16,
-                                    l14 as u16,
+                                    l22 as u16,
+                                    l23 as u16,
+                                    l24 as u16,
+                                    l25 as u16,
+                                    l26 as u16,
+                                    l27 as u16,
+                                    l28 as u16,
+                                    l29 as u16,
                                 )
                             };
-                            V15::Ipv6(e15)
+                            V30::Ipv6(e30)
                         }
                     };
-                    let l16 = i32::from(*ptr0.add(18).cast::<u16>());
-                    let result17 = super::super::super::witgate::plugin::types::SocketAddress {
-                        ip: v15,
-                        port: l16 as u16,
+                    let l31 = i32::from(*ptr0.add(38).cast::<u16>());
+                    let result32 = super::super::super::witgate::plugin::types::Addresses {
+                        peer: super::super::super::witgate::plugin::types::SocketAddress {
+                            ip: v15,
+                            port: l16 as u16,
+                        },
+                        local: super::super::super::witgate::plugin::types::SocketAddress {
+                            ip: v30,
+                            port: l31 as u16,
+                        },
                     };
-                    result17
+                    result32
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
@@ -1673,26 +1672,6 @@ pub mod witgate {
                 }
             }
             #[allow(unused_unsafe, clippy::all)]
-            /// Changes whenever the list of endpoints does, and differs between pools, so that a
-            /// plugin may keep what it derived from the list.
-            #[allow(async_fn_in_trait)]
-            pub fn generation() -> u64 {
-                unsafe {
-                    #[cfg(target_arch = "wasm32")]
-                    #[link(wasm_import_module = "witgate:plugin/pool@0.1.0")]
-                    unsafe extern "C" {
-                        #[link_name = "generation"]
-                        fn wit_import0() -> i64;
-                    }
-                    #[cfg(not(target_arch = "wasm32"))]
-                    unsafe extern "C" fn wit_import0() -> i64 {
-                        unreachable!()
-                    }
-                    let ret = wit_import0();
-                    ret as u64
-                }
-            }
-            #[allow(unused_unsafe, clippy::all)]
             /// The ids of all endpoints, in configuration order, healthy or not.
             #[allow(async_fn_in_trait)]
             pub fn endpoints() -> _rt::Vec<_rt::String> {
@@ -2032,49 +2011,49 @@ macro_rules! __export_base_impl {
         (link_section =
         "component-type:wit-bindgen:0.63.0:witgate:sdk@0.1.0:base:imports and exports:base")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1722] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1725] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xbf\x0c\x01A\x02\x01\
-A\x12\x01B\x17\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xc2\x0c\x01A\x02\x01\
+A\x12\x01B\x19\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
 2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
 \x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
-port{\x04\0\x0esocket-address\x03\0\x0b\x01ks\x01r\x04\x07versions\x06ciphers\x0b\
-server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01j\0\x01s\x01r\x07\x0c\
-verification\x10\x07subjects\x06issuers\x06serials\x0bfingerprints\x0anot-before\
-x\x09not-afterx\x04\0\x12client-certificate\x03\0\x11\x01q\x06\x03set\x01\x02\0\x06\
-append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09authority\
-\x01s\0\x04\0\x0crequest-edit\x03\0\x13\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\
-\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x15\x03\0\x1awitgate:plugin/typ\
-es@0.1.0\x05\0\x02\x03\0\0\x05field\x02\x03\0\0\x06scheme\x02\x03\0\0\x0chttp-ve\
-rsion\x02\x03\0\0\x0esocket-address\x02\x03\0\0\x0btls-session\x02\x03\0\0\x12cl\
-ient-certificate\x01B3\x02\x03\x02\x01\x01\x04\0\x05field\x03\0\0\x02\x03\x02\x01\
-\x02\x04\0\x0auri-scheme\x03\0\x02\x02\x03\x02\x01\x03\x04\0\x0chttp-version\x03\
-\0\x04\x02\x03\x02\x01\x04\x04\0\x0esocket-address\x03\0\x06\x02\x03\x02\x01\x05\
-\x04\0\x0btls-session\x03\0\x08\x02\x03\x02\x01\x06\x04\0\x0bcertificate\x03\0\x0a\
-\x01@\0\0s\x04\0\x02id\x01\x0c\x04\0\x06method\x01\x0c\x01@\0\0\x05\x04\0\x07ver\
-sion\x01\x0d\x04\0\x0atarget-uri\x01\x0c\x04\0\x0coriginal-uri\x01\x0c\x01@\0\0\x03\
-\x04\0\x06scheme\x01\x0e\x04\0\x09authority\x01\x0c\x04\0\x04host\x01\x0c\x04\0\x04\
-path\x01\x0c\x01ks\x01@\0\0\x0f\x04\0\x05query\x01\x10\x01p}\x01k\x11\x01@\x01\x04\
-names\0\x12\x04\0\x06header\x01\x13\x01p\x11\x01@\x01\x04names\0\x14\x04\0\x0dhe\
-ader-values\x01\x15\x01p\x01\x01@\0\0\x16\x04\0\x07headers\x01\x17\x01@\x01\x04n\
-ames\0\x0f\x04\0\x06cookie\x01\x18\x04\0\x08listener\x01\x0c\x01@\0\0\x07\x04\0\x04\
-peer\x01\x19\x04\0\x05local\x01\x19\x01k\x09\x01@\0\0\x1a\x04\0\x03tls\x01\x1b\x01\
-k\x0b\x01@\0\0\x1c\x04\0\x12client-certificate\x01\x1d\x01@\0\0\x14\x04\0\x18cli\
-ent-certificate-chain\x01\x1e\x03\0\x1cwitgate:plugin/request@0.1.0\x05\x07\x01B\
-\x0e\x02\x03\x02\x01\x01\x04\0\x05field\x03\0\0\x01@\0\0{\x04\0\x06status\x01\x02\
-\x01p}\x01k\x03\x01@\x01\x04names\0\x04\x04\0\x06header\x01\x05\x01p\x03\x01@\x01\
-\x04names\0\x06\x04\0\x0dheader-values\x01\x07\x01p\x01\x01@\0\0\x08\x04\0\x07he\
-aders\x01\x09\x03\0\x1dwitgate:plugin/response@0.1.0\x05\x08\x01B\x07\x01@\0\0s\x04\
-\0\x04name\x01\0\x01@\0\0w\x04\0\x0ageneration\x01\x01\x01ps\x01@\0\0\x02\x04\0\x09\
-endpoints\x01\x03\x03\0\x19witgate:plugin/pool@0.1.0\x05\x09\x01B\x06\x01m\x05\x05\
-trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\x01@\x01\x05level\
-\x01\0\x7f\x04\0\x07enabled\x01\x02\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\
-\x05write\x01\x03\x03\0\x18witgate:plugin/log@0.1.0\x05\x0a\x01B\x03\x01j\0\x01s\
-\x01@\x01\x06configs\0\0\x04\0\x09configure\x01\x01\x04\0\x1ewitgate:plugin/life\
-cycle@0.1.0\x05\x0b\x04\0\x16witgate:sdk/base@0.1.0\x04\0\x0b\x0a\x01\0\x04base\x03\
-\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-\
-bindgen-rust\x060.63.0";
+port{\x04\0\x0esocket-address\x03\0\x0b\x01r\x02\x04peer\x0c\x05local\x0c\x04\0\x09\
+addresses\x03\0\x0d\x01ks\x01r\x04\x07versions\x06ciphers\x0bserver-name\x0f\x04\
+alpn\x0f\x04\0\x0btls-session\x03\0\x10\x01j\0\x01s\x01r\x07\x0cverification\x12\
+\x07subjects\x06issuers\x06serials\x0bfingerprints\x0anot-beforex\x09not-afterx\x04\
+\0\x12client-certificate\x03\0\x13\x01q\x06\x03set\x01\x02\0\x06append\x01\x02\0\
+\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0f\0\x09authority\x01s\0\x04\0\x0c\
+request-edit\x03\0\x15\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01\
+s\0\x04\0\x0dresponse-edit\x03\0\x17\x03\0\x1awitgate:plugin/types@0.1.0\x05\0\x02\
+\x03\0\0\x05field\x02\x03\0\0\x06scheme\x02\x03\0\0\x0chttp-version\x02\x03\0\0\x09\
+addresses\x02\x03\0\0\x0btls-session\x02\x03\0\0\x12client-certificate\x01B2\x02\
+\x03\x02\x01\x01\x04\0\x05field\x03\0\0\x02\x03\x02\x01\x02\x04\0\x0auri-scheme\x03\
+\0\x02\x02\x03\x02\x01\x03\x04\0\x0chttp-version\x03\0\x04\x02\x03\x02\x01\x04\x04\
+\0\x10socket-addresses\x03\0\x06\x02\x03\x02\x01\x05\x04\0\x0btls-session\x03\0\x08\
+\x02\x03\x02\x01\x06\x04\0\x0bcertificate\x03\0\x0a\x01@\0\0s\x04\0\x02id\x01\x0c\
+\x04\0\x06method\x01\x0c\x01@\0\0\x05\x04\0\x07version\x01\x0d\x04\0\x0atarget-u\
+ri\x01\x0c\x04\0\x0coriginal-uri\x01\x0c\x01@\0\0\x03\x04\0\x06scheme\x01\x0e\x04\
+\0\x09authority\x01\x0c\x04\0\x04host\x01\x0c\x04\0\x04path\x01\x0c\x01ks\x01@\0\
+\0\x0f\x04\0\x05query\x01\x10\x01p}\x01k\x11\x01@\x01\x04names\0\x12\x04\0\x06he\
+ader\x01\x13\x01p\x11\x01@\x01\x04names\0\x14\x04\0\x0dheader-values\x01\x15\x01\
+p\x01\x01@\0\0\x16\x04\0\x07headers\x01\x17\x01@\x01\x04names\0\x0f\x04\0\x06coo\
+kie\x01\x18\x04\0\x08listener\x01\x0c\x01@\0\0\x07\x04\0\x09addresses\x01\x19\x01\
+k\x09\x01@\0\0\x1a\x04\0\x03tls\x01\x1b\x01k\x0b\x01@\0\0\x1c\x04\0\x12client-ce\
+rtificate\x01\x1d\x01@\0\0\x14\x04\0\x18client-certificate-chain\x01\x1e\x03\0\x1c\
+witgate:plugin/request@0.1.0\x05\x07\x01B\x0e\x02\x03\x02\x01\x01\x04\0\x05field\
+\x03\0\0\x01@\0\0{\x04\0\x06status\x01\x02\x01p}\x01k\x03\x01@\x01\x04names\0\x04\
+\x04\0\x06header\x01\x05\x01p\x03\x01@\x01\x04names\0\x06\x04\0\x0dheader-values\
+\x01\x07\x01p\x01\x01@\0\0\x08\x04\0\x07headers\x01\x09\x03\0\x1dwitgate:plugin/\
+response@0.1.0\x05\x08\x01B\x05\x01@\0\0s\x04\0\x04name\x01\0\x01ps\x01@\0\0\x01\
+\x04\0\x09endpoints\x01\x02\x03\0\x19witgate:plugin/pool@0.1.0\x05\x09\x01B\x06\x01\
+m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\x01@\x01\
+\x05level\x01\0\x7f\x04\0\x07enabled\x01\x02\x01@\x02\x05level\x01\x07messages\x01\
+\0\x04\0\x05write\x01\x03\x03\0\x18witgate:plugin/log@0.1.0\x05\x0a\x01B\x03\x01\
+j\0\x01s\x01@\x01\x06configs\0\0\x04\0\x09configure\x01\x01\x04\0\x1ewitgate:plu\
+gin/lifecycle@0.1.0\x05\x0b\x04\0\x16witgate:sdk/base@0.1.0\x04\0\x0b\x0a\x01\0\x04\
+base\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\
+\x10wit-bindgen-rust\x060.63.0";
         };
     };
 }
@@ -2087,47 +2066,47 @@ pub use __export_base_impl as export_base;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1716] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x99\x0c\x01A\x02\x01\
-A\x10\x01B\x17\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1719] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x9c\x0c\x01A\x02\x01\
+A\x10\x01B\x19\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
 2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
 \x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
-port{\x04\0\x0esocket-address\x03\0\x0b\x01ks\x01r\x04\x07versions\x06ciphers\x0b\
-server-name\x0d\x04alpn\x0d\x04\0\x0btls-session\x03\0\x0e\x01j\0\x01s\x01r\x07\x0c\
-verification\x10\x07subjects\x06issuers\x06serials\x0bfingerprints\x0anot-before\
-x\x09not-afterx\x04\0\x12client-certificate\x03\0\x11\x01q\x06\x03set\x01\x02\0\x06\
-append\x01\x02\0\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0d\0\x09authority\
-\x01s\0\x04\0\x0crequest-edit\x03\0\x13\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\
-\0\x06remove\x01s\0\x04\0\x0dresponse-edit\x03\0\x15\x03\0\x1awitgate:plugin/typ\
-es@0.1.0\x05\0\x02\x03\0\0\x05field\x02\x03\0\0\x06scheme\x02\x03\0\0\x0chttp-ve\
-rsion\x02\x03\0\0\x0esocket-address\x02\x03\0\0\x0btls-session\x02\x03\0\0\x12cl\
-ient-certificate\x01B3\x02\x03\x02\x01\x01\x04\0\x05field\x03\0\0\x02\x03\x02\x01\
-\x02\x04\0\x0auri-scheme\x03\0\x02\x02\x03\x02\x01\x03\x04\0\x0chttp-version\x03\
-\0\x04\x02\x03\x02\x01\x04\x04\0\x0esocket-address\x03\0\x06\x02\x03\x02\x01\x05\
-\x04\0\x0btls-session\x03\0\x08\x02\x03\x02\x01\x06\x04\0\x0bcertificate\x03\0\x0a\
-\x01@\0\0s\x04\0\x02id\x01\x0c\x04\0\x06method\x01\x0c\x01@\0\0\x05\x04\0\x07ver\
-sion\x01\x0d\x04\0\x0atarget-uri\x01\x0c\x04\0\x0coriginal-uri\x01\x0c\x01@\0\0\x03\
-\x04\0\x06scheme\x01\x0e\x04\0\x09authority\x01\x0c\x04\0\x04host\x01\x0c\x04\0\x04\
-path\x01\x0c\x01ks\x01@\0\0\x0f\x04\0\x05query\x01\x10\x01p}\x01k\x11\x01@\x01\x04\
-names\0\x12\x04\0\x06header\x01\x13\x01p\x11\x01@\x01\x04names\0\x14\x04\0\x0dhe\
-ader-values\x01\x15\x01p\x01\x01@\0\0\x16\x04\0\x07headers\x01\x17\x01@\x01\x04n\
-ames\0\x0f\x04\0\x06cookie\x01\x18\x04\0\x08listener\x01\x0c\x01@\0\0\x07\x04\0\x04\
-peer\x01\x19\x04\0\x05local\x01\x19\x01k\x09\x01@\0\0\x1a\x04\0\x03tls\x01\x1b\x01\
-k\x0b\x01@\0\0\x1c\x04\0\x12client-certificate\x01\x1d\x01@\0\0\x14\x04\0\x18cli\
-ent-certificate-chain\x01\x1e\x03\0\x1cwitgate:plugin/request@0.1.0\x05\x07\x01B\
-\x0e\x02\x03\x02\x01\x01\x04\0\x05field\x03\0\0\x01@\0\0{\x04\0\x06status\x01\x02\
-\x01p}\x01k\x03\x01@\x01\x04names\0\x04\x04\0\x06header\x01\x05\x01p\x03\x01@\x01\
-\x04names\0\x06\x04\0\x0dheader-values\x01\x07\x01p\x01\x01@\0\0\x08\x04\0\x07he\
-aders\x01\x09\x03\0\x1dwitgate:plugin/response@0.1.0\x05\x08\x01B\x07\x01@\0\0s\x04\
-\0\x04name\x01\0\x01@\0\0w\x04\0\x0ageneration\x01\x01\x01ps\x01@\0\0\x02\x04\0\x09\
-endpoints\x01\x03\x03\0\x19witgate:plugin/pool@0.1.0\x05\x09\x01B\x06\x01m\x05\x05\
-trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\x01@\x01\x05level\
-\x01\0\x7f\x04\0\x07enabled\x01\x02\x01@\x02\x05level\x01\x07messages\x01\0\x04\0\
-\x05write\x01\x03\x03\0\x18witgate:plugin/log@0.1.0\x05\x0a\x04\06witgate:sdk/ba\
-se-with-all-of-its-exports-removed@0.1.0\x04\0\x0b*\x01\0$base-with-all-of-its-e\
-xports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x07\
-0.262.0\x10wit-bindgen-rust\x060.63.0";
+port{\x04\0\x0esocket-address\x03\0\x0b\x01r\x02\x04peer\x0c\x05local\x0c\x04\0\x09\
+addresses\x03\0\x0d\x01ks\x01r\x04\x07versions\x06ciphers\x0bserver-name\x0f\x04\
+alpn\x0f\x04\0\x0btls-session\x03\0\x10\x01j\0\x01s\x01r\x07\x0cverification\x12\
+\x07subjects\x06issuers\x06serials\x0bfingerprints\x0anot-beforex\x09not-afterx\x04\
+\0\x12client-certificate\x03\0\x13\x01q\x06\x03set\x01\x02\0\x06append\x01\x02\0\
+\x06remove\x01s\0\x04path\x01s\0\x05query\x01\x0f\0\x09authority\x01s\0\x04\0\x0c\
+request-edit\x03\0\x15\x01q\x03\x03set\x01\x02\0\x06append\x01\x02\0\x06remove\x01\
+s\0\x04\0\x0dresponse-edit\x03\0\x17\x03\0\x1awitgate:plugin/types@0.1.0\x05\0\x02\
+\x03\0\0\x05field\x02\x03\0\0\x06scheme\x02\x03\0\0\x0chttp-version\x02\x03\0\0\x09\
+addresses\x02\x03\0\0\x0btls-session\x02\x03\0\0\x12client-certificate\x01B2\x02\
+\x03\x02\x01\x01\x04\0\x05field\x03\0\0\x02\x03\x02\x01\x02\x04\0\x0auri-scheme\x03\
+\0\x02\x02\x03\x02\x01\x03\x04\0\x0chttp-version\x03\0\x04\x02\x03\x02\x01\x04\x04\
+\0\x10socket-addresses\x03\0\x06\x02\x03\x02\x01\x05\x04\0\x0btls-session\x03\0\x08\
+\x02\x03\x02\x01\x06\x04\0\x0bcertificate\x03\0\x0a\x01@\0\0s\x04\0\x02id\x01\x0c\
+\x04\0\x06method\x01\x0c\x01@\0\0\x05\x04\0\x07version\x01\x0d\x04\0\x0atarget-u\
+ri\x01\x0c\x04\0\x0coriginal-uri\x01\x0c\x01@\0\0\x03\x04\0\x06scheme\x01\x0e\x04\
+\0\x09authority\x01\x0c\x04\0\x04host\x01\x0c\x04\0\x04path\x01\x0c\x01ks\x01@\0\
+\0\x0f\x04\0\x05query\x01\x10\x01p}\x01k\x11\x01@\x01\x04names\0\x12\x04\0\x06he\
+ader\x01\x13\x01p\x11\x01@\x01\x04names\0\x14\x04\0\x0dheader-values\x01\x15\x01\
+p\x01\x01@\0\0\x16\x04\0\x07headers\x01\x17\x01@\x01\x04names\0\x0f\x04\0\x06coo\
+kie\x01\x18\x04\0\x08listener\x01\x0c\x01@\0\0\x07\x04\0\x09addresses\x01\x19\x01\
+k\x09\x01@\0\0\x1a\x04\0\x03tls\x01\x1b\x01k\x0b\x01@\0\0\x1c\x04\0\x12client-ce\
+rtificate\x01\x1d\x01@\0\0\x14\x04\0\x18client-certificate-chain\x01\x1e\x03\0\x1c\
+witgate:plugin/request@0.1.0\x05\x07\x01B\x0e\x02\x03\x02\x01\x01\x04\0\x05field\
+\x03\0\0\x01@\0\0{\x04\0\x06status\x01\x02\x01p}\x01k\x03\x01@\x01\x04names\0\x04\
+\x04\0\x06header\x01\x05\x01p\x03\x01@\x01\x04names\0\x06\x04\0\x0dheader-values\
+\x01\x07\x01p\x01\x01@\0\0\x08\x04\0\x07headers\x01\x09\x03\0\x1dwitgate:plugin/\
+response@0.1.0\x05\x08\x01B\x05\x01@\0\0s\x04\0\x04name\x01\0\x01ps\x01@\0\0\x01\
+\x04\0\x09endpoints\x01\x02\x03\0\x19witgate:plugin/pool@0.1.0\x05\x09\x01B\x06\x01\
+m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\x01@\x01\
+\x05level\x01\0\x7f\x04\0\x07enabled\x01\x02\x01@\x02\x05level\x01\x07messages\x01\
+\0\x04\0\x05write\x01\x03\x03\0\x18witgate:plugin/log@0.1.0\x05\x0a\x04\06witgat\
+e:sdk/base-with-all-of-its-exports-removed@0.1.0\x04\0\x0b*\x01\0$base-with-all-\
+of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-co\
+mponent\x070.262.0\x10wit-bindgen-rust\x060.63.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

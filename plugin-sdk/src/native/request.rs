@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::fields::Fields;
 use crate::{
-    ClientCertificate, Field, HttpVersion, Request, Scheme, TlsSession, bindings::SocketAddress,
+    ClientCertificate, Field, HttpVersion, Request, Scheme, TlsSession, bindings::Addresses,
     target_uri::TargetUri,
 };
 
@@ -84,12 +84,11 @@ impl RawRequest {
         self.listener.clone()
     }
 
-    pub(crate) fn peer(&self) -> SocketAddress {
-        self.peer.into()
-    }
-
-    pub(crate) fn local(&self) -> SocketAddress {
-        self.local.into()
+    pub(crate) fn addresses(&self) -> Addresses {
+        Addresses {
+            peer: self.peer.into(),
+            local: self.local.into(),
+        }
     }
 
     pub(crate) fn tls(&self) -> Option<TlsSession> {
