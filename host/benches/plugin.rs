@@ -1,17 +1,12 @@
 //! What a plugin's decision costs: one routing call, and a chain of the three roles, with the
 //! reference plugins as `cargo xtask plugins` builds them. Run `cargo bench -p witgate`.
 
-use std::{
-    hint::black_box,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{hint::black_box, path::PathBuf, sync::Arc, time::Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::uri::Authority;
 use witgate::{
-    config::{OnError, PluginLimits, Sidecar},
+    config::{PluginLimits, Sidecar},
     metrics::PerWorker,
     plugin::{
         self, CallError, Connection, Digest, Lendable, LocalPlugin, PluginEngine, PoolFacts,
@@ -41,17 +36,13 @@ async fn load(engine: &PluginEngine, name: &str, sidecar: &str) -> LocalPlugin {
             path.display()
         )
     });
-    let defaults = PluginLimits {
-        deadline: Duration::from_millis(50),
-        memory: 32 << 20,
-        on_error: OnError::FailClosed,
-    };
     let source = Source {
         name: name.into(),
         path,
         digest: Digest::of(&bytes),
         bytes,
-        sidecar: Sidecar::parse(sidecar, "bench.toml".as_ref(), &defaults).expect("a good sidecar"),
+        sidecar: Sidecar::parse(sidecar, "bench.toml".as_ref(), &PluginLimits::DEFAULT)
+            .expect("a good sidecar"),
     };
     let version = plugin::load(engine, source, None, Arc::new(PerWorker::new(1)))
         .await
@@ -102,12 +93,12 @@ fn response() -> Lendable<Response> {
     Lendable::new(Response { head })
 }
 
-/// Clock and counters, as the gateway has them.
-fn counted<R>(plugin: &LocalPlugin, lap: &mut Instant, called: Result<R, CallError>) {
+/// Clock and counters, as the gateway has them. Returns when the call ended.
+fn counted<R>(plugin: &LocalPlugin, since: Instant, called: Result<R, CallError>) -> Instant {
     let now = Instant::now();
-    let took = now.duration_since(std::mem::replace(lap, now));
-    plugin.called(took, called.as_ref().err());
+    plugin.called(now.duration_since(since), called.as_ref().err());
     let _ = black_box(called);
+    now
 }
 
 fn calls(criterion: &mut Criterion) {
@@ -130,39 +121,46 @@ fn calls(criterion: &mut Criterion) {
     });
     let mut request = request();
     let mut response = response();
+    let began = Instant::now();
     criterion.bench_function("route", |bench| {
         bench.iter(|| {
             runtime.block_on(async {
-                let mut lap = Instant::now();
-                counted(&router, &mut lap, router.route(&mut request).await);
-            });
+                let lap = Instant::now();
+                counted(&router, lap, router.route(&mut request, lap).await)
+            })
         });
     });
     criterion.bench_function("route, prefer, rewrite-request", |bench| {
         bench.iter(|| {
             runtime.block_on(async {
-                let mut lap = Instant::now();
-                counted(&router, &mut lap, router.route(&mut request).await);
-                counted(&sticky, &mut lap, sticky.prefer(&mut request, &pool).await);
-                let edits = rewriter.rewrite_request(&mut request).await;
-                counted(&rewriter, &mut lap, edits);
-            });
+                let lap = Instant::now();
+                let lap = counted(&router, lap, router.route(&mut request, lap).await);
+                let prefers = sticky.prefer(&mut request, &pool, lap).await;
+                let lap = counted(&sticky, lap, prefers);
+                let edits = rewriter.rewrite_request(&mut request, lap).await;
+                counted(&rewriter, lap, edits)
+            })
         });
     });
     criterion.bench_function("prefer", |bench| {
         bench.iter(|| {
-            runtime.block_on(async { black_box(sticky.prefer(&mut request, &pool).await) })
+            runtime.block_on(async { black_box(sticky.prefer(&mut request, &pool, began).await) })
         });
     });
     criterion.bench_function("rewrite-request", |bench| {
         bench.iter(|| {
-            runtime.block_on(async { black_box(rewriter.rewrite_request(&mut request).await) })
+            runtime
+                .block_on(async { black_box(rewriter.rewrite_request(&mut request, began).await) })
         });
     });
     criterion.bench_function("rewrite-response, which does nothing", |bench| {
         bench.iter(|| {
             runtime.block_on(async {
-                black_box(rewriter.rewrite_response(&mut request, &mut response).await)
+                black_box(
+                    rewriter
+                        .rewrite_response(&mut request, &mut response, began)
+                        .await,
+                )
             })
         });
     });

@@ -17,7 +17,8 @@ use axum::{
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    access_log, log, names::LookupStatus, reload::ReloadStatus, shutdown::Phase, snapshot::Snapshot,
+    access_log, log, names::LookupStatus, plugin::PluginEngine, reload::ReloadStatus,
+    shutdown::Phase, snapshot::Snapshot,
 };
 
 /// What the admin listener tells about; nothing yet while the gateway starts.
@@ -32,6 +33,8 @@ pub struct State {
     pub phase: watch::Receiver<Phase>,
     /// How reloads went.
     pub reloads: Arc<ReloadStatus>,
+    /// What plugins use.
+    pub engine: PluginEngine,
     /// How name lookups went.
     pub lookups: Arc<LookupStatus>,
     /// What the access log could not write.

@@ -17,6 +17,7 @@ mod limits;
 mod opening;
 mod parse;
 mod pins;
+mod plugin_limits;
 mod pool_http;
 mod pools;
 mod raw;
@@ -41,6 +42,7 @@ pub use error::{ConfigError, Problem};
 pub use error_pages::{ErrorPage, ErrorPages, Form, PageStatuses};
 pub use health::{Ejection, Fitness, Probe, Statuses};
 pub use opening::ProxyProtocol;
+pub use plugin_limits::{Isolation, MAX_TABLE, OnError, OnErrors, PluginLimits, Suspension, TICK};
 pub use pool_http::{Keeping, PoolH2, PoolHttp};
 pub use redirect::{HttpsRedirect, RedirectPart, RedirectTo};
 pub use requests::{EncodedSlashes, Paths, Requests, Slashes, Trace, Underscores, Upgrades};
@@ -122,27 +124,8 @@ pub struct Plugins {
     pub dir: PathBuf,
     /// What a plugin's sidecar may override.
     pub limits: PluginLimits,
-}
-
-/// What one call of a plugin may cost, and what happens when it costs more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginLimits {
-    /// Wall time of one call. 1 ms to 60 s; default 50 ms. A call that the machine kept from
-    /// running gets at least five slices of 2 ms.
-    pub deadline: Duration,
-    /// Linear memory of one instance, bytes. 64 KiB to 1 GiB; default 32 MiB.
-    pub memory: usize,
-    /// What a failed call means for the request. Default fail-closed.
-    pub on_error: OnError,
-}
-
-/// What a failed call means for the request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnError {
-    /// The client gets 500 with a cause.
-    FailClosed,
-    /// The plugin counts as having had no opinion.
-    FailOpen,
+    /// Memory of all instances of all plugins together, bytes. 1 MiB to 1 TiB; default 4 GiB.
+    pub total_memory: usize,
 }
 
 /// `[log]`: the gateway's own log, on stderr.

@@ -280,7 +280,9 @@ impl CallError {
         match self {
             Self::Trap { .. } => Cause::PluginTrap,
             Self::Deadline { .. } => Cause::PluginDeadline,
-            Self::Memory { .. } => Cause::PluginMemory,
+            Self::Overtime { .. } => Cause::PluginOvertime,
+            Self::Memory { .. } | Self::TotalMemory { .. } => Cause::PluginMemory,
+            Self::Suspended { .. } => Cause::PluginSuspended,
             Self::Busy { .. } | Self::Instantiate { .. } => Cause::PluginUnavailable,
         }
     }

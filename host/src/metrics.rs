@@ -34,6 +34,13 @@ impl Counter {
         );
     }
 
+    /// Makes it at least this, as the only writer.
+    pub fn raise(&self, n: u64) {
+        if n > self.get() {
+            self.0.store(n, Ordering::Relaxed);
+        }
+    }
+
     /// The value, from any thread.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -69,6 +76,11 @@ impl<T: Default> PerWorker<T> {
         &self.0[worker % self.0.len()].0
     }
 
+    /// The largest of one of its numbers over all workers.
+    pub fn most(&self, number: impl Fn(&T) -> u64) -> u64 {
+        self.0.iter().map(|each| number(&each.0)).max().unwrap_or(0)
+    }
+
     /// The sum of one of its numbers over all workers.
     pub fn sum(&self, number: impl Fn(&T) -> u64) -> u64 {
         self.0
@@ -87,12 +99,33 @@ pub struct PluginCounters {
     pub nanoseconds: Counter,
     /// Decisions that the gateway did not act on.
     pub refused: Counter,
+    /// Times that a call left the worker to others.
+    pub yields: Counter,
+    /// Instances that were made.
+    pub instances_made: Counter,
+    /// Instances that there are now.
+    pub instances: Counter,
+    /// Most linear memory that one of its instances had, bytes.
+    pub memory: Counter,
+    /// Times that it was suspended.
+    pub suspensions: Counter,
+    /// Whether it is suspended now: 0 or 1, or 2 while two of its versions are.
+    pub suspended: Counter,
     /// Failed calls, by [`PLUGIN_FAILURES`].
     failures: [Counter; PLUGIN_FAILURES.len()],
 }
 
 /// The kinds of failed calls, as metric labels.
-pub const PLUGIN_FAILURES: [&str; 5] = ["trap", "deadline", "memory", "busy", "instantiate"];
+pub const PLUGIN_FAILURES: [&str; 8] = [
+    "trap",
+    "deadline",
+    "memory",
+    "busy",
+    "instantiate",
+    "overtime",
+    "suspended",
+    "total-memory",
+];
 
 impl PluginCounters {
     /// Counts a failed call by its kind.
@@ -103,6 +136,9 @@ impl PluginCounters {
             CallError::Memory { .. } => 2,
             CallError::Busy { .. } => 3,
             CallError::Instantiate { .. } => 4,
+            CallError::Overtime { .. } => 5,
+            CallError::Suspended { .. } => 6,
+            CallError::TotalMemory { .. } => 7,
         };
         self.failures[kind].add(1);
     }

@@ -15,7 +15,10 @@ mod lines;
 mod load;
 mod local;
 mod log;
+mod memory;
+mod overtime;
 mod state;
+mod suspension;
 mod version;
 
 pub use bindings::{
@@ -25,7 +28,7 @@ pub use bindings::{
     },
     witgate::plugin::types::{Field, RequestEdit, ResponseEdit},
 };
-pub use component::{CheckedComponent, MAX_FILE, encode};
+pub use component::{CheckedComponent, encode};
 pub use engine::PluginEngine;
 pub use error::{CallError, LoadError};
 pub use facts::{

@@ -119,6 +119,7 @@ impl Reloader {
         if !rejected.is_empty() {
             return Err(StartError::Plugins(rejected));
         }
+        limit_memory(&engine, &config);
         let seen = Signature::of(inputs(&path, [&config]));
         let tried = Arc::clone(&config);
         let mut names = Names::new();
@@ -150,6 +151,11 @@ impl Reloader {
     /// What is in service.
     pub fn live(&self) -> &Arc<Snapshot> {
         &self.live
+    }
+
+    /// What plugins run on.
+    pub fn engine(&self) -> &PluginEngine {
+        &self.engine
     }
 
     /// Counts for metrics and readiness.
@@ -270,6 +276,7 @@ impl Reloader {
                     tracing::info!("everything on disk is live");
                 }
                 self.live = Arc::new(snapshot);
+                limit_memory(&self.engine, &self.live.config);
                 self.plugins = plugins;
                 self.names.keep(&self.live.config);
                 self.finish(refused);
@@ -326,6 +333,12 @@ impl Reloader {
         };
         counter.fetch_add(1, Ordering::Relaxed);
         self.status.last_refused.store(refused, Ordering::Relaxed);
+    }
+}
+
+fn limit_memory(engine: &PluginEngine, config: &Config) {
+    if let Some(folder) = &config.plugins {
+        engine.limit_memory(folder.total_memory);
     }
 }
 

@@ -193,6 +193,7 @@ impl Gateway {
                 snapshots: snapshots.clone(),
                 phase: phase.subscribe(),
                 reloads: Arc::clone(&status),
+                engine: reloader.engine().clone(),
                 lookups: reloader.lookups(),
                 lost_lines: access_log.lost(),
                 lost_log_lines,

@@ -54,7 +54,7 @@ async fn fails(gateway: &Gateway, client: &Client, cause: &str) -> Answer {
 
 over_h1_and_h2! {
     async fn an_endless_loop_ends_at_its_deadline(http) {
-        let (upstream, gateway) = with(&guest("loops-in-route"), "deadline = \"200ms\"").await;
+        let (upstream, gateway) = with(&guest("loops-in-route"), "overtime = 100\ndeadline = \"200ms\"").await;
         let client = gateway.client(http);
         client.get(GOOD).await;
         let begin = Instant::now();
@@ -75,7 +75,11 @@ over_h1_and_h2! {
 
 #[tokio::test]
 async fn an_endless_loop_of_host_calls_ends_at_its_deadline() {
-    let (_upstream, gateway) = with(&guest("loops-in-host-calls"), "deadline = \"200ms\"").await;
+    let (_upstream, gateway) = with(
+        &guest("loops-in-host-calls"),
+        "overtime = 100\ndeadline = \"200ms\"",
+    )
+    .await;
     let begin = Instant::now();
     costs_only_its_own_request(&gateway, Http::Two, "plugin-deadline").await;
     assert!(begin.elapsed() < LIMIT, "{:?}", begin.elapsed());
@@ -164,7 +168,11 @@ async fn a_loop_does_not_hold_up_other_requests_of_its_worker() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_loops_at_once_end_in_time_and_others_are_served_meanwhile() {
-    let (_upstream, gateway) = with(&guest("loops-in-route"), "deadline = \"1s\"").await;
+    let (_upstream, gateway) = with(
+        &guest("loops-in-route"),
+        "overtime = 100\ndeadline = \"1s\"",
+    )
+    .await;
     let client = gateway.client(Http::Two);
     client.get(GOOD).await;
     let begin = Instant::now();
@@ -180,6 +188,146 @@ async fn many_loops_at_once_end_in_time_and_others_are_served_meanwhile() {
         assert_eq!(ended.await.unwrap(), "plugin-deadline");
     }
     assert!(begin.elapsed() < LIMIT, "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn loops_beyond_the_plugins_overtime_end_with_their_slice() {
+    let (_upstream, gateway) = with(&guest("loops-in-route"), "suspend_after = 0").await;
+    let client = gateway.client(Http::One);
+    let mut causes = Vec::new();
+    let mut late = Duration::ZERO;
+    for _ in 0..50 {
+        let begin = Instant::now();
+        causes.push(client.get(BAD).await.cause().to_owned());
+        late += begin.elapsed();
+    }
+    let cut = causes.iter().filter(|cause| *cause == "plugin-overtime");
+    let (cut, all) = (cut.count(), causes.len());
+    assert!(causes[0] == "plugin-deadline", "{causes:?}");
+    assert!(cut >= all / 2, "{cut} of {all}");
+    assert!(late < Duration::from_millis(50) * 50, "{late:?}");
+    assert_eq!(client.get(GOOD).await.status, 200);
+    assert!(
+        gateway
+            .metric(r#"witgate_plugin_yields_total{plugin="faulty"}"#)
+            .await
+            >= 5.0
+    );
+}
+
+#[tokio::test]
+async fn a_plugin_that_keeps_failing_is_suspended_and_called_again_later() {
+    let sidecar = "suspend_after = 3\nsuspend_for = \"500ms\"";
+    let (_upstream, gateway) = with(&guest("panics"), sidecar).await;
+    let client = gateway.client(Http::Two);
+    for _ in 0..3 {
+        assert_eq!(client.get(BAD).await.cause(), "plugin-trap");
+    }
+    assert_eq!(client.get(GOOD).await.cause(), "plugin-suspended");
+    let suspended = r#"witgate_plugin_suspended{plugin="faulty"}"#;
+    assert_eq!(gateway.metric(suspended).await, 1.0);
+    gateway
+        .logged(&["WARN", "faulty", "keeps failing and is suspended"])
+        .await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(client.get(GOOD).await.status, 200);
+    assert_eq!(gateway.metric(suspended).await, 0.0);
+    gateway.logged(&["INFO", "faulty", "answers again"]).await;
+}
+
+#[tokio::test]
+async fn on_error_is_one_of_each_role() {
+    let sidecar = "on_error = { routing = \"fail-open\" }";
+    let (_upstream, gateway) = with(&guest("panics"), sidecar).await;
+    let client = gateway.client(Http::Two);
+    assert_eq!(client.get(BAD).await.status, 200);
+    let upstream = Upstream::pinned("web-1").await;
+    let gateway = Setup::new()
+        .default_pool(
+            "web",
+            Pool::pinned(&[&upstream]).with("affinity = \"faulty\""),
+        )
+        .plugin("10-faulty", &guest("panics-in-affinity"))
+        .sidecar("10-faulty", sidecar)
+        .start()
+        .await;
+    let answer = gateway.client(Http::Two).get(BAD).await;
+    assert_eq!(answer.cause(), "plugin-trap");
+}
+
+#[tokio::test]
+async fn an_instance_serves_as_many_calls_as_it_may() {
+    let made = r#"witgate_plugin_instances_made_total{plugin="faulty"}"#;
+    for (sidecar, expected) in [
+        ("isolation = \"request\"", 10.0),
+        ("recycle_after = 4", 3.0),
+        ("", 1.0),
+    ] {
+        let (_upstream, gateway) = with(&guest("panics"), sidecar).await;
+        let client = gateway.client(Http::Two);
+        for _ in 0..10 {
+            assert_eq!(client.get(GOOD).await.status, 200);
+        }
+        assert_eq!(gateway.metric(made).await, expected, "{sidecar}");
+        let left = if sidecar.contains("request") {
+            0.0
+        } else {
+            1.0
+        };
+        let instances = r#"witgate_plugin_instances{plugin="faulty"}"#;
+        assert_eq!(gateway.metric(instances).await, left, "{sidecar}");
+    }
+}
+
+#[tokio::test]
+async fn all_plugins_together_get_no_more_memory_than_they_may_have() {
+    let upstream = Upstream::pinned("web-1").await;
+    let gateway = Setup::new()
+        .workers(1)
+        .default_pool("web", Pool::pinned(&[&upstream]))
+        .plugin("10-faulty", &guest("eats-memory"))
+        .sidecar(
+            "10-faulty",
+            "memory = \"64MiB\"\ndeadline = \"5s\"\novertime = 100",
+        )
+        .plugin_defaults("total_memory = \"16MiB\"")
+        .start()
+        .await;
+    let client = gateway.client(Http::Two);
+    let answer = client.get(BAD).await;
+    assert_eq!(answer.cause(), "plugin-memory");
+    gateway
+        .logged(&["all plugins together use their limit"])
+        .await;
+    assert_eq!(client.get(GOOD).await.status, 200, "it came back");
+}
+
+#[tokio::test]
+async fn a_file_a_table_or_an_output_above_the_plugins_limits_is_refused() {
+    let (_upstream, gateway) = with(&guest("panics"), "output = \"1KiB\"").await;
+    assert_eq!(gateway.client(Http::Two).get(GOOD).await.status, 200);
+    for (sidecar, reason) in [
+        ("file_size = \"1KiB\"", "a plugin may have 1024"),
+        ("table = 1", "table"),
+    ] {
+        gateway.setup().put_sidecar("10-faulty", sidecar);
+        gateway.logged(&["ERROR", "plugin refused", reason]).await;
+        assert_eq!(gateway.client(Http::Two).get(GOOD).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_takes_the_compiler_too_long_is_refused() {
+    let (_upstream, gateway) = with(&guest("panics"), "").await;
+    gateway
+        .setup()
+        .put_sidecar("10-faulty", "compile_timeout = \"100ms\"");
+    let bomb = wasm::executing(&"(drop (i32.load (i32.const 0)))".repeat(200_000));
+    gateway.setup().put_plugin("10-faulty", &bomb);
+    gateway
+        .logged(&["ERROR", "plugin refused", "was not compiled within 100ms"])
+        .await;
+    assert_eq!(gateway.client(Http::Two).get(GOOD).await.status, 200);
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ use prometheus_client::{
 use super::State;
 use crate::{
     error::{Cause, ConnectionFault},
-    metrics::{BUCKETS, Counter, ListenerCounters, PLUGIN_FAILURES, PerWorker},
+    metrics::{BUCKETS, Counter, ListenerCounters, PLUGIN_FAILURES, PerWorker, PluginCounters},
     plugin::Version,
     pool::{Endpoint, EndpointState},
     snapshot::Snapshot,
@@ -60,6 +60,53 @@ impl Collector for Scrape {
 }
 
 type Labels<'a, const N: usize> = [(&'a str, &'a str); N];
+/// Name, help, and a number of one worker's, to be added up.
+type PluginCounter = (&'static str, &'static str, fn(&PluginCounters) -> u64);
+/// Name, help, and a number of all workers'.
+type PluginGauge = (
+    &'static str,
+    &'static str,
+    fn(&PerWorker<PluginCounters>) -> u64,
+);
+
+const PLUGIN_COUNTERS: [PluginCounter; 4] = [
+    (
+        "plugin_calls",
+        "Calls of a plugin, all roles together",
+        |each| each.calls.get(),
+    ),
+    (
+        "plugin_yields",
+        "Times that a call was not done within its slice and others got their turn",
+        |each| each.yields.get(),
+    ),
+    (
+        "plugin_instances_made",
+        "Instances of a plugin that were started for calls",
+        |each| each.instances_made.get(),
+    ),
+    (
+        "plugin_suspensions",
+        "Times that a worker suspended a plugin as its calls kept failing",
+        |each| each.suspensions.get(),
+    ),
+];
+
+const PLUGIN_GAUGES: [PluginGauge; 3] = [
+    ("plugin_instances", "Instances of a plugin now", |all| {
+        all.sum(|each| each.instances.get())
+    }),
+    (
+        "plugin_suspended",
+        "Workers on which a plugin is suspended now",
+        |all| all.sum(|each| each.suspended.get()),
+    ),
+    (
+        "plugin_instance_memory_bytes",
+        "Most linear memory that one instance of a plugin has had",
+        |all| all.most(|each| each.memory.get()),
+    ),
+];
 
 impl Scrape {
     fn process(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
@@ -106,6 +153,12 @@ impl Scrape {
             "Plugin versions that are held in memory",
         )?
         .encode_gauge(&(Version::alive() as u64))?;
+        gauge(
+            encoder,
+            "plugins_memory_bytes",
+            "Linear memory of all instances of all plugins",
+        )?
+        .encode_gauge(&(self.state.engine.memory() as u64))?;
         counter(
             encoder,
             "access_log_lost_lines",
@@ -366,18 +419,6 @@ impl Scrape {
                 .encode_family(&[("plugin", &*plugin.name), ("version", &*plugin.label)])?
                 .encode_gauge(&1_u64)?;
         }
-        let mut calls = counter(
-            encoder,
-            "plugin_calls",
-            "Calls of a plugin, all roles together",
-        )?;
-        for plugin in plugins {
-            count(
-                &mut calls,
-                [("plugin", &plugin.name)],
-                plugin.counters.sum(|each| each.calls.get()),
-            )?;
-        }
         let mut time = counter(
             encoder,
             "plugin_call_seconds",
@@ -387,6 +428,21 @@ impl Scrape {
             let seconds = plugin.counters.sum(|each| each.nanoseconds.get()) as f64 / 1e9;
             time.encode_family(&[("plugin", &*plugin.name)])?
                 .encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
+        }
+        for (name, help, value) in PLUGIN_COUNTERS {
+            let mut counters = counter(encoder, name, help)?;
+            for plugin in plugins {
+                let value = plugin.counters.sum(value);
+                count(&mut counters, [("plugin", &plugin.name)], value)?;
+            }
+        }
+        for (name, help, value) in PLUGIN_GAUGES {
+            let mut gauges = gauge(encoder, name, help)?;
+            for plugin in plugins {
+                gauges
+                    .encode_family(&[("plugin", &*plugin.name)])?
+                    .encode_gauge(&value(&plugin.counters))?;
+            }
         }
         let mut errors = counter(
             encoder,

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::say;
-use crate::plugin::{CheckedComponent, Digest, LoadError, PluginEngine, folder};
+use crate::{
+    config::PluginLimits,
+    plugin::{CheckedComponent, Digest, LoadError, PluginEngine, folder},
+};
 
 /// Checks each file and prints what it is; the error is the list of those that the gateway
 /// would refuse.
@@ -26,7 +29,7 @@ pub(super) fn run(files: &[PathBuf]) -> Result<(), String> {
 }
 
 fn check(engine: &PluginEngine, file: &Path) -> Result<(), LoadError> {
-    let bytes = folder::read_bounded(file)?;
+    let bytes = folder::read_bounded(file, PluginLimits::DEFAULT.file_size)?;
     let component = CheckedComponent::compile(engine, &bytes)?;
     let roles: Vec<_> = component.roles().iter().map(ToString::to_string).collect();
     let imports = match component.imports.as_slice() {

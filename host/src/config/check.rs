@@ -11,7 +11,6 @@ use std::{
 };
 
 use super::{
-    OnError, PluginLimits,
     error::{Problems, beside},
     raw,
     units::{self, show_duration, show_size},
@@ -27,18 +26,6 @@ pub(super) const UPGRADE: RangeInclusive<Duration> =
 pub(super) const TUNNELS: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_hours(7 * 24);
 pub(super) const GRACE: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_hours(24);
-const PLUGIN_DEADLINES: RangeInclusive<Duration> =
-    Duration::from_millis(1)..=Duration::from_secs(60);
-const PLUGIN_MEMORY: RangeInclusive<u64> = (64 << 10)..=(1 << 30);
-
-impl PluginLimits {
-    /// What applies to plugins of which nothing is said.
-    pub(super) const DEFAULT: Self = Self {
-        deadline: Duration::from_millis(50),
-        memory: 32 << 20,
-        on_error: OnError::FailClosed,
-    };
-}
 
 /// Where the file is, and what is wrong with it so far. What is wrong gets its default, so
 /// that the rest can be checked.
@@ -48,38 +35,6 @@ pub(super) struct Check<'a> {
 }
 
 impl Check<'_> {
-    pub(super) fn plugin_limits(
-        &mut self,
-        prefix: &str,
-        raw: &RawPluginLimits,
-        default: &PluginLimits,
-    ) -> PluginLimits {
-        let key = |name: &str| format!("{prefix}{name}");
-        PluginLimits {
-            deadline: self.duration(
-                &key("deadline"),
-                raw.deadline.as_ref(),
-                PLUGIN_DEADLINES,
-                default.deadline,
-            ),
-            memory: self.size(
-                &key("memory"),
-                raw.memory.as_ref(),
-                PLUGIN_MEMORY,
-                default.memory,
-            ),
-            on_error: self.choice(
-                &key("on_error"),
-                raw.on_error.as_deref(),
-                &[
-                    ("fail-closed", OnError::FailClosed),
-                    ("fail-open", OnError::FailOpen),
-                ],
-                default.on_error,
-            ),
-        }
-    }
-
     pub(super) fn list<T>(
         &mut self,
         key: &str,
@@ -196,13 +151,6 @@ impl Check<'_> {
         }
         default
     }
-}
-
-/// `PluginLimits` as written, in the file or in a sidecar.
-pub(super) struct RawPluginLimits {
-    pub(super) deadline: Option<raw::Duration>,
-    pub(super) memory: Option<raw::Size>,
-    pub(super) on_error: Option<String>,
 }
 
 /// Values that only one key may have.

@@ -8,13 +8,15 @@ use std::{
 
 use super::{
     AccessLog, Config, Listener, Log, LogFormat, PluginLimits, Plugins, Timeouts,
-    check::{Check, GRACE, RawPluginLimits, TIMEOUTS, TUNNELS, UPGRADE, Unique},
+    check::{Check, GRACE, TIMEOUTS, TUNNELS, UPGRADE, Unique},
     error::{ConfigError, Problems, Source},
     hosts, raw,
 };
 
 /// Each worker is a thread with listeners and connections of its own.
 const WORKERS: RangeInclusive<i64> = 1..=1024;
+/// Of all plugins together.
+const PLUGINS_MEMORY: RangeInclusive<u64> = (1 << 20)..=(1 << 40);
 /// Bytes per second. More would turn slow lines away.
 const MIN_RATES: RangeInclusive<u64> = 0..=(1 << 20);
 
@@ -52,15 +54,13 @@ impl Check<'_> {
         NonZeroUsize::new(workers).unwrap_or(cores)
     }
 
-    fn plugins(&mut self, raw: raw::Plugins) -> Plugins {
-        let limits = RawPluginLimits {
-            deadline: raw.deadline,
-            memory: raw.memory,
-            on_error: raw.on_error,
-        };
+    fn plugins(&mut self, mut raw: raw::Plugins) -> Plugins {
+        let limits = raw.take_limits();
+        let (key, total) = ("plugins.total_memory", raw.total_memory.as_ref());
         Plugins {
             dir: self.file("plugins.dir", &raw.dir),
             limits: self.plugin_limits("plugins.", &limits, &PluginLimits::DEFAULT),
+            total_memory: self.size(key, total, PLUGINS_MEMORY, 4 << 30),
         }
     }
 

@@ -28,6 +28,59 @@ macro_rules! tables {
     };
 }
 
+/// Tables that have the keys of `PluginLimits` beside their own.
+macro_rules! plugin_tables {
+    ($($(#[$doc:meta])* $name:ident { $($own:tt)* })*) => {
+        plugin_tables! { @limits
+            deadline: Option<Duration>,
+            slice: Option<Duration>,
+            overtime: Option<i64>,
+            memory: Option<Size>,
+            table: Option<i64>,
+            output: Option<Size>,
+            log_lines: Option<i64>,
+            file_size: Option<Size>,
+            compile_timeout: Option<Duration>,
+            instances: Option<i64>,
+            isolation: Option<String>,
+            recycle_after: Option<i64>,
+            suspend_after: Option<i64>,
+            suspend_for: Option<Duration>,
+            suspend_at_most: Option<Duration>,
+            on_error: Option<OnError>,
+            => $($(#[$doc])* $name { $($own)* })*
+        }
+    };
+    (@limits $($limit:ident: $type:ty,)* => $($table:tt)*) => {
+        tables! { PluginLimits { $($limit: $type,)* } }
+        plugin_tables! { @tables [$($limit: $type,)*] $($table)* }
+    };
+    (@tables [$($limit:ident: $type:ty,)*]) => {};
+    (@tables [$($limit:ident: $type:ty,)*] $(#[$doc:meta])* $name:ident { $($own:tt)* } $($more:tt)*) => {
+        tables! { $(#[$doc])* $name { $($own)* $($limit: $type,)* } }
+        impl $name {
+            /// Takes the limits out.
+            pub(super) fn take_limits(&mut self) -> PluginLimits {
+                PluginLimits { $($limit: self.$limit.take(),)* }
+            }
+        }
+        plugin_tables! { @tables [$($limit: $type,)*] $($more)* }
+    };
+}
+
+plugin_tables! {
+    Plugins {
+        dir: String,
+        total_memory: Option<Size>,
+    }
+    /// A plugin's sidecar.
+    Sidecar {
+        roles: Option<Vec<String>>,
+        #[serde(default)]
+        config: toml::Table,
+    }
+}
+
 tables! {
     File {
         workers: Option<i64>,
@@ -60,11 +113,10 @@ tables! {
         family: Option<String>,
         allow_loopback: Option<bool>,
     }
-    Plugins {
-        dir: String,
-        deadline: Option<Duration>,
-        memory: Option<Size>,
-        on_error: Option<String>,
+    OnErrorRoles {
+        routing: Option<String>,
+        affinity: Option<String>,
+        rewriting: Option<String>,
     }
     Admin {
         address: String,
@@ -260,15 +312,6 @@ tables! {
         weight: Option<i64>,
         drain: Option<bool>,
     }
-    /// A plugin's sidecar.
-    Sidecar {
-        deadline: Option<Duration>,
-        memory: Option<Size>,
-        on_error: Option<String>,
-        roles: Option<Vec<String>>,
-        #[serde(default)]
-        config: toml::Table,
-    }
 }
 
 impl Trust {
@@ -299,6 +342,13 @@ pub(super) enum Size {
 /// Statuses and ranges of them, as written: one, or a list.
 #[derive(Debug)]
 pub(super) struct Statuses(pub(super) Vec<String>);
+
+/// One policy for all roles, or one for each.
+#[derive(Debug)]
+pub(super) enum OnError {
+    All(String),
+    Roles(OnErrorRoles),
+}
 
 /// `"host:port"`, or a table with more.
 #[derive(Debug)]
@@ -339,6 +389,25 @@ impl<'de> Deserialize<'de> for Size {
             }
         }
         deserializer.deserialize_any(TextOrBytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for OnError {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AllOrRoles;
+        impl<'de> Visitor<'de> for AllOrRoles {
+            type Value = OnError;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(r#""fail-closed", "fail-open" or a table with one for each role"#)
+            }
+            fn visit_str<E: Error>(self, text: &str) -> Result<OnError, E> {
+                Ok(OnError::All(text.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<OnError, A::Error> {
+                OnErrorRoles::deserialize(MapAccessDeserializer::new(map)).map(OnError::Roles)
+            }
+        }
+        deserializer.deserialize_any(AllOrRoles)
     }
 }
 

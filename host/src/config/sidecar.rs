@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 use super::{
     PluginLimits,
-    check::{Check, RawPluginLimits},
+    check::Check,
     error::{ConfigError, Problems, Source},
     keys::{KeyPath, Mark, quoted},
     raw,
@@ -97,17 +97,12 @@ impl Sidecar {
 }
 
 fn sidecar(source: Source, defaults: &PluginLimits) -> Result<Sidecar, ConfigError> {
-    let raw: raw::Sidecar = raw::read(&source)?;
+    let mut raw: raw::Sidecar = raw::read(&source)?;
     let mut check = Check {
         path: source.path(),
         problems: Problems::of(&source),
     };
-    let limits = RawPluginLimits {
-        deadline: raw.deadline,
-        memory: raw.memory,
-        on_error: raw.on_error,
-    };
-    let limits = check.plugin_limits("", &limits, defaults);
+    let limits = check.plugin_limits("", &raw.take_limits(), defaults);
     let roles = raw.roles.map(|raw| roles(&mut check, &raw));
     let config = table(&mut check.problems, "config", raw.config);
     check.problems.finish()?;

@@ -12,9 +12,6 @@ use super::{
 };
 use crate::config::Role;
 
-/// Largest file that is read, bytes: components made from JavaScript or Python have 10 to 20 MB.
-pub const MAX_FILE: u64 = 64 << 20;
-
 const PACKAGE: &str = "witgate:plugin/";
 const VERSION: &str = "witgate:plugin@0.1.0";
 const OFFERED: &str = "`types`, `request`, `response`, `pool` and `log` of `witgate:plugin@0.1.0`, and WASI 0.2 (with an empty context)";

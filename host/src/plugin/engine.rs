@@ -1,18 +1,16 @@
 //! The Wasm engine: one for the process, made at start. It bounds what all plugins together
 //! may use, and its ticker makes sure that no call runs on unasked.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
     component::{HasSelf, Linker},
 };
 
-use super::{bindings::Plugin, state::State};
+use super::{bindings::Plugin, memory::TotalMemory, state::State};
+use crate::config::{MAX_TABLE, TICK};
 
-/// How long a call may hold a worker before others get their turn: one slice is at most this
-/// long. Shorter slices would wake an idle machine more often.
-const TICK: Duration = Duration::from_millis(2);
 /// Instances alive in the whole process, all plugins and workers together.
 const MAX_INSTANCES: u32 = 2_000;
 /// Most memory that any plugin can be given, bytes; the range of `memory` ends here.
@@ -23,6 +21,7 @@ pub(super) const MAX_MEMORY: usize = 1 << 30;
 pub struct PluginEngine {
     pub(super) engine: Engine,
     pub(super) linker: Linker<State>,
+    pub(super) memory: Arc<TotalMemory>,
 }
 
 impl PluginEngine {
@@ -39,7 +38,25 @@ impl PluginEngine {
         Plugin::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         start_ticker(&engine)?;
-        Ok(Self { engine, linker })
+        let memory = Arc::new(TotalMemory::new(usize::MAX));
+        Ok(Self {
+            engine,
+            linker,
+            memory,
+        })
+    }
+}
+
+impl PluginEngine {
+    /// How much linear memory all instances together may have, bytes; without end until it is
+    /// set.
+    pub fn limit_memory(&self, bytes: usize) {
+        self.memory.set_limit(bytes);
+    }
+
+    /// How much they have, bytes.
+    pub fn memory(&self) -> usize {
+        self.memory.used()
     }
 }
 
@@ -55,7 +72,7 @@ fn config(pooled: bool) -> Config {
             .total_stacks(MAX_INSTANCES)
             .max_component_instance_size(1 << 20)
             .max_memory_size(MAX_MEMORY)
-            .table_elements(100_000);
+            .table_elements(MAX_TABLE as usize);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     }
     config

@@ -22,6 +22,37 @@ pub enum CallError {
         /// As configured.
         deadline: Duration,
     },
+    /// It was not done within its slice, and the time that it may take of a worker is used up.
+    #[error(
+        "plugin {plugin} was not done within its slice of {slice:?}, and has used up its overtime of {percent} % of the \
+         worker's time"
+    )]
+    Overtime {
+        /// Whose fault.
+        plugin: String,
+        /// As configured.
+        slice: Duration,
+        /// As configured.
+        percent: u8,
+    },
+    /// It has failed so often in a row that it is left alone for a while.
+    #[error("plugin {plugin} is suspended for {left:?} more, as its calls kept failing")]
+    Suspended {
+        /// Whose fault.
+        plugin: String,
+        /// Until it is called again.
+        left: Duration,
+    },
+    /// All plugins together want more memory than they may have.
+    #[error(
+        "plugin {plugin} gets no more memory: all plugins together use their limit of {limit} bytes"
+    )]
+    TotalMemory {
+        /// Which one did not get it.
+        plugin: String,
+        /// As configured.
+        limit: usize,
+    },
     /// It wanted more memory than its limit and crashed for want of it.
     #[error("plugin {plugin} needs more memory than its limit of {limit} bytes")]
     Memory {
@@ -36,7 +67,7 @@ pub enum CallError {
         /// Whose fault.
         plugin: String,
         /// How many there are.
-        instances: usize,
+        instances: u32,
     },
     /// A further instance could not be made or did not accept its configuration.
     #[error("plugin {plugin} could not be instantiated: {message}")]
@@ -52,6 +83,11 @@ pub enum CallError {
 #[derive(Debug, thiserror::Error)]
 #[error("deadline of {0:?} exceeded")]
 pub(super) struct DeadlineExceeded(pub(super) Duration);
+
+/// Trap reason: a slice is over, and so is the plugin's overtime, in percent.
+#[derive(Debug, thiserror::Error)]
+#[error("overtime of {0} % used up")]
+pub(super) struct OvertimeExceeded(pub(super) u8);
 
 /// A file cannot be taken into service. Each message says what was found and what to do.
 #[derive(Debug, thiserror::Error)]

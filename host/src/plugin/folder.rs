@@ -9,7 +9,6 @@ use std::{
 };
 
 use super::{
-    component::MAX_FILE,
     error::LoadError,
     version::{Digest, Source},
 };
@@ -76,11 +75,11 @@ impl Found {
 
     /// Reads plugin and sidecar.
     pub fn read(&self, defaults: &PluginLimits) -> Result<Source, RejectReason> {
-        let bytes = read_bounded(&self.wasm)?;
         let sidecar = match self.sidecar.exists() {
             true => Sidecar::load(&self.sidecar, defaults)?,
             false => Sidecar::absent(&self.sidecar, defaults),
         };
+        let bytes = read_bounded(&self.wasm, sidecar.limits.file_size)?;
         Ok(Source {
             name: Arc::clone(&self.name),
             path: self.wasm.clone(),
@@ -102,22 +101,22 @@ fn without_number(stem: &str) -> &str {
     }
 }
 
-/// Reads a plugin file: nothing but a regular file, which cannot block, and no more than a
-/// plugin may have.
-pub fn read_bounded(path: &Path) -> Result<Vec<u8>, LoadError> {
+/// Reads a plugin file: nothing but a regular file, which cannot block, and of no more than
+/// `limit` bytes.
+pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
     let metadata = std::fs::metadata(path).map_err(LoadError::Read)?;
     if !metadata.is_file() {
         return Err(LoadError::NotAFile);
     }
-    if metadata.len() > MAX_FILE {
+    if metadata.len() > limit {
         return Err(LoadError::TooLarge {
             size: metadata.len(),
-            limit: MAX_FILE,
+            limit,
         });
     }
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(MAX_FILE).read_to_end(&mut bytes))
+        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
         .map_err(LoadError::Read)?;
     Ok(bytes)
 }

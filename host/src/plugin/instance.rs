@@ -1,16 +1,21 @@
 //! One instance of a plugin version: a store with its memory, and the calls into it. Used by
 //! one call at a time, on one worker.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use wasmtime::Store;
 
 use super::{
     bindings::exports::witgate::plugin::{affinity, lifecycle, rewriting, routing},
     bindings::witgate::plugin::types::{RequestEdit, ResponseEdit},
-    error::{CallError, DeadlineExceeded, LoadError},
+    error::{CallError, DeadlineExceeded, LoadError, OvertimeExceeded},
     facts::{Lendable, PoolFacts, Request, Response},
     lines::printable,
+    memory::Denied,
+    overtime::Overtime,
     state::State,
     version::Version,
 };
@@ -18,15 +23,15 @@ use super::{
 /// How long a new instance may take to start and to accept its configuration. More than a
 /// call has, since regular expressions are compiled and tables built here.
 const START_LIMIT: Duration = Duration::from_secs(2);
-/// What one call may hand over in lists and strings, bytes as laid out in the host's memory.
-/// Responses of 64 KiB and 128 edits fit many times.
-const TRANSFER_LIMIT: usize = 1 << 20;
 
 /// A configured instance.
 pub struct Instance {
     store: Store<State>,
     plugin: Arc<Version>,
     exports: Exports,
+    calls: u32,
+    /// The worker that it serves on; none for one that was only tried.
+    worker: Option<usize>,
 }
 
 struct Exports {
@@ -46,6 +51,8 @@ impl Instance {
                 store,
                 plugin: Arc::clone(plugin),
                 exports,
+                calls: 0,
+                worker: None,
             }),
             Ok((_, Err(message))) => Err(LoadError::Refused {
                 message: printable(&message),
@@ -54,16 +61,43 @@ impl Instance {
         }
     }
 
+    /// It serves on this worker from now on, and what its calls need beyond their first slice
+    /// counts there.
+    pub(super) fn serve_on(&mut self, worker: usize, overtime: &Arc<Overtime>) {
+        let counters = self.plugin.counters.of(worker);
+        counters.instances_made.add(1);
+        counters.instances.add(1);
+        self.worker = Some(worker);
+        self.store.data_mut().count_overtime(Arc::clone(overtime));
+    }
+
+    /// How many calls it has served.
+    pub(super) fn calls(&self) -> u32 {
+        self.calls
+    }
+
+    /// How often the last call has left the worker to others.
+    pub(super) fn yields(&self) -> u32 {
+        self.store.data().yields()
+    }
+
+    /// Linear memory that it has, bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.store.data().memory.used
+    }
+
     /// Asks for the request's pool.
     pub(super) async fn route(
         &mut self,
         request: &mut Lendable<Request>,
+        since: Instant,
     ) -> Result<routing::Decision, CallError> {
         let Some(role) = &self.exports.routing else {
             return Ok(routing::Decision::Pass);
         };
         self.store.data_mut().request = request.lend();
-        let result = call(&mut self.store, &self.plugin, async |store| {
+        self.calls = self.calls.saturating_add(1);
+        let result = call(&mut self.store, &self.plugin, since, async |store| {
             role.call_route(store).await
         })
         .await;
@@ -76,13 +110,15 @@ impl Instance {
         &mut self,
         request: &mut Lendable<Request>,
         pool: &Arc<PoolFacts>,
+        since: Instant,
     ) -> Result<affinity::Preference, CallError> {
         let Some(role) = &self.exports.affinity else {
             return Ok(affinity::Preference::None);
         };
         self.store.data_mut().request = request.lend();
         self.store.data_mut().pool = Some(Arc::clone(pool));
-        let result = call(&mut self.store, &self.plugin, async |store| {
+        self.calls = self.calls.saturating_add(1);
+        let result = call(&mut self.store, &self.plugin, since, async |store| {
             role.call_prefer(store, pool.generation).await
         })
         .await;
@@ -98,13 +134,15 @@ impl Instance {
         pool: &Arc<PoolFacts>,
         endpoint: &str,
         outcome: affinity::Outcome,
+        since: Instant,
     ) -> Result<Vec<ResponseEdit>, CallError> {
         let Some(role) = &self.exports.affinity else {
             return Ok(Vec::new());
         };
         self.store.data_mut().request = request.lend();
         self.store.data_mut().pool = Some(Arc::clone(pool));
-        let result = call(&mut self.store, &self.plugin, async |store| {
+        self.calls = self.calls.saturating_add(1);
+        let result = call(&mut self.store, &self.plugin, since, async |store| {
             role.call_stick(store, pool.generation, endpoint, outcome)
                 .await
         })
@@ -118,12 +156,14 @@ impl Instance {
     pub(super) async fn rewrite_request(
         &mut self,
         request: &mut Lendable<Request>,
+        since: Instant,
     ) -> Result<Vec<RequestEdit>, CallError> {
         let Some(role) = &self.exports.rewriting else {
             return Ok(Vec::new());
         };
         self.store.data_mut().request = request.lend();
-        let result = call(&mut self.store, &self.plugin, async |store| {
+        self.calls = self.calls.saturating_add(1);
+        let result = call(&mut self.store, &self.plugin, since, async |store| {
             role.call_rewrite_request(store).await
         })
         .await;
@@ -136,13 +176,15 @@ impl Instance {
         &mut self,
         request: &mut Lendable<Request>,
         response: &mut Lendable<Response>,
+        since: Instant,
     ) -> Result<Vec<ResponseEdit>, CallError> {
         let Some(role) = &self.exports.rewriting else {
             return Ok(Vec::new());
         };
         self.store.data_mut().request = request.lend();
         self.store.data_mut().response = response.lend();
-        let result = call(&mut self.store, &self.plugin, async |store| {
+        self.calls = self.calls.saturating_add(1);
+        let result = call(&mut self.store, &self.plugin, since, async |store| {
             role.call_rewrite_response(store).await
         })
         .await;
@@ -152,15 +194,24 @@ impl Instance {
     }
 }
 
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Some(worker) = self.worker {
+            self.plugin.counters.of(worker).instances.sub(1);
+        }
+    }
+}
+
 fn new_store(plugin: &Arc<Version>) -> Store<State> {
     let state = State::new(
         Arc::clone(&plugin.name),
-        plugin.limits.memory,
+        &plugin.limits,
+        Arc::clone(&plugin.engine.memory),
         plugin.component.imports_wasi(),
     );
-    let mut store = Store::new(&plugin.engine, state);
+    let mut store = Store::new(&plugin.engine.engine, state);
     store.limiter(|state| &mut state.memory);
-    store.set_hostcall_fuel(TRANSFER_LIMIT);
+    store.set_hostcall_fuel(plugin.limits.output);
     store.epoch_deadline_callback(|mut store| store.data_mut().slice_over());
     store
 }
@@ -169,7 +220,7 @@ async fn start_in(
     store: &mut Store<State>,
     plugin: &Arc<Version>,
 ) -> wasmtime::Result<(Exports, Result<(), String>)> {
-    begin(store, START_LIMIT);
+    begin(store, Instant::now(), START_LIMIT);
     let component = &plugin.component;
     let instance = component.pre.instantiate_async(&mut *store).await?;
     let exports = Exports {
@@ -201,10 +252,11 @@ async fn start_in(
 async fn call<R>(
     store: &mut Store<State>,
     plugin: &Version,
+    since: Instant,
     run: impl AsyncFnOnce(&mut Store<State>) -> wasmtime::Result<R>,
 ) -> Result<R, CallError> {
     let deadline = plugin.limits.deadline;
-    begin(store, deadline);
+    begin(store, since, deadline);
     let result = match plugin.component.imports_wasi() {
         // Only WASI lets a call wait outside Wasm, where epochs do not reach it.
         true => within(deadline, run(store)).await,
@@ -213,9 +265,9 @@ async fn call<R>(
     result.map_err(|error| call_error(store, plugin, &error))
 }
 
-fn begin(store: &mut Store<State>, deadline: Duration) {
-    store.data_mut().start(deadline);
-    store.set_epoch_deadline(1);
+fn begin(store: &mut Store<State>, since: Instant, deadline: Duration) {
+    let slice = store.data_mut().start(since, deadline);
+    store.set_epoch_deadline(slice);
 }
 
 async fn within<R>(
@@ -230,18 +282,31 @@ async fn within<R>(
 
 fn call_error(store: &Store<State>, plugin: &Version, error: &wasmtime::Error) -> CallError {
     let memory = &store.data().memory;
-    let plugin = plugin.name.to_string();
-    match error.downcast_ref::<DeadlineExceeded>() {
-        Some(DeadlineExceeded(deadline)) => CallError::Deadline {
-            plugin,
+    let name = plugin.name.to_string();
+    if let Some(DeadlineExceeded(deadline)) = error.downcast_ref() {
+        return CallError::Deadline {
+            plugin: name,
             deadline: *deadline,
-        },
-        None if memory.denied => CallError::Memory {
-            plugin,
+        };
+    }
+    if let Some(OvertimeExceeded(percent)) = error.downcast_ref() {
+        return CallError::Overtime {
+            plugin: name,
+            slice: plugin.limits.slice,
+            percent: *percent,
+        };
+    }
+    match memory.denied {
+        Some(Denied::Own) => CallError::Memory {
+            plugin: name,
             limit: memory.limit,
         },
+        Some(Denied::Total) => CallError::TotalMemory {
+            plugin: name,
+            limit: memory.total.limit(),
+        },
         None => CallError::Trap {
-            plugin,
+            plugin: name,
             message: printable(&format!("{error:#}")),
         },
     }

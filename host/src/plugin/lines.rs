@@ -17,28 +17,27 @@ use super::bindings::witgate::plugin::log::Level;
 
 /// Longest message that is kept, bytes; what `log.wit` promises.
 const MAX_MESSAGE: usize = 4096;
-/// Lines that one instance may write per second; further ones are counted.
-const LINES_PER_SECOND: u32 = 100;
-
 /// Counts the lines of one instance, second by second.
 #[derive(Debug)]
 pub(super) struct LineBudget {
+    /// Lines that it may write per second; further ones are counted.
+    per_second: u32,
     second: Instant,
     written: u32,
     dropped: u64,
 }
 
-impl Default for LineBudget {
-    fn default() -> Self {
+impl LineBudget {
+    /// So many lines a second.
+    pub(super) fn new(per_second: u32) -> Self {
         Self {
+            per_second,
             second: Instant::now(),
             written: 0,
             dropped: 0,
         }
     }
-}
 
-impl LineBudget {
     /// Whether one more line may be written; reports what the second before had to drop.
     pub(super) fn take(&mut self, plugin: &str) -> bool {
         if self.second.elapsed() >= Duration::from_secs(1) {
@@ -49,9 +48,9 @@ impl LineBudget {
                     "plugin logs too much; lines dropped"
                 );
             }
-            *self = Self::default();
+            *self = Self::new(self.per_second);
         }
-        let within = self.written < LINES_PER_SECOND;
+        let within = self.written < self.per_second;
         match within {
             true => self.written += 1,
             false => self.dropped += 1,
@@ -93,6 +92,7 @@ pub(super) fn printable(message: &str) -> String {
 #[derive(Clone)]
 pub(super) struct StandardStream {
     pub(super) plugin: Arc<str>,
+    pub(super) log_lines: u32,
 }
 
 impl IsTerminal for StandardStream {
@@ -111,7 +111,7 @@ impl StdoutStream for StandardStream {
         Box::new(Lines {
             plugin: Arc::clone(&self.plugin),
             line: Vec::new(),
-            budget: LineBudget::default(),
+            budget: LineBudget::new(self.log_lines),
         })
     }
 }
@@ -180,11 +180,9 @@ mod tests {
 
     #[test]
     fn lines_above_the_budget_are_refused() {
-        let mut budget = LineBudget::default();
-        let kept = (0..LINES_PER_SECOND + 10)
-            .filter(|_| budget.take("p"))
-            .count();
-        assert_eq!(kept, LINES_PER_SECOND as usize);
+        let mut budget = LineBudget::new(100);
+        let kept = (0..110).filter(|_| budget.take("p")).count();
+        assert_eq!(kept, 100);
         assert_eq!(budget.dropped, 10);
     }
 }

@@ -11,9 +11,6 @@ use super::{
 };
 use crate::metrics::{PerWorker, PluginCounters};
 
-/// How long the compiler may take; a plugin of 20 MB needs about 20 s.
-const COMPILE_LIMIT: Duration = Duration::from_secs(120);
-
 /// Compiles, checks, instantiates and configures a plugin, off the workers.
 ///
 /// `unchanged` is the version in service: its compiled code is used again when only the
@@ -26,23 +23,31 @@ pub async fn load(
 ) -> Result<Arc<Version>, LoadError> {
     let component = match unchanged.filter(|version| version.digest == source.digest) {
         Some(version) => Arc::clone(&version.component),
-        None => Arc::new(compile(engine, std::mem::take(&mut source.bytes)).await?),
+        None => {
+            let limit = source.sidecar.limits.compile_timeout;
+            let bytes = std::mem::take(&mut source.bytes);
+            Arc::new(compile(engine, bytes, limit).await?)
+        }
     };
     let version = Arc::new(Version::new(engine, component, source, counters)?);
     Instance::start(&version).await?;
     Ok(version)
 }
 
-async fn compile(engine: &PluginEngine, bytes: Vec<u8>) -> Result<CheckedComponent, LoadError> {
+/// A compiler that takes too long cannot be stopped: it is left alone, and what it makes is
+/// thrown away.
+async fn compile(
+    engine: &PluginEngine,
+    bytes: Vec<u8>,
+    limit: Duration,
+) -> Result<CheckedComponent, LoadError> {
     let engine = engine.clone();
     let compiling = tokio::task::spawn_blocking(move || CheckedComponent::compile(&engine, &bytes));
-    match tokio::time::timeout(COMPILE_LIMIT, compiling).await {
+    match tokio::time::timeout(limit, compiling).await {
         Ok(Ok(compiled)) => compiled,
         Ok(Err(panic)) => Err(LoadError::Compile {
             message: panic.to_string(),
         }),
-        Err(_) => Err(LoadError::CompileTimeout {
-            limit: COMPILE_LIMIT,
-        }),
+        Err(_) => Err(LoadError::CompileTimeout { limit }),
     }
 }

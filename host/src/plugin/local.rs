@@ -16,13 +16,11 @@ use super::{
     error::{CallError, LoadError},
     facts::{Lendable, PoolFacts, Request, Response},
     instance::Instance,
+    overtime::Overtime,
+    suspension::{AfterFailure, Failures},
     version::Version,
 };
-
-/// Calls of one plugin that may run on one worker at a time. A call that does not use up its
-/// slice never leaves the worker, so that one instance serves nearly always; the rest are for
-/// those that do.
-const MAX_INSTANCES: usize = 64;
+use crate::config::Isolation;
 
 /// What a plugin version is called in the access log.
 #[derive(Debug)]
@@ -46,7 +44,9 @@ pub struct LocalPlugin {
         reason = "an instance is large and moves twice a call"
     )]
     idle: RefCell<Vec<Box<Instance>>>,
-    busy: Cell<usize>,
+    busy: Cell<u32>,
+    overtime: Arc<Overtime>,
+    failures: Failures,
     reported: Cell<Option<(Instant, usize)>>,
 }
 
@@ -58,6 +58,11 @@ impl LocalPlugin {
             label: Arc::clone(&version.label),
         };
         Self {
+            overtime: Arc::new(Overtime::new(
+                version.limits.overtime,
+                version.limits.deadline,
+            )),
+            failures: Failures::default(),
             version,
             names: Rc::new(names),
             worker,
@@ -67,9 +72,13 @@ impl LocalPlugin {
         }
     }
 
-    /// Routing: which pool serves the request.
-    pub async fn route(&self, request: &mut Lendable<Request>) -> Result<Decision, CallError> {
-        self.call(async |instance| instance.route(request).await)
+    /// Routing: which pool serves the request. The call began at `since`, as in all of these.
+    pub async fn route(
+        &self,
+        request: &mut Lendable<Request>,
+        since: Instant,
+    ) -> Result<Decision, CallError> {
+        self.call(async |instance| instance.route(request, since).await)
             .await
     }
 
@@ -78,8 +87,9 @@ impl LocalPlugin {
         &self,
         request: &mut Lendable<Request>,
         pool: &Arc<PoolFacts>,
+        since: Instant,
     ) -> Result<Preference, CallError> {
-        self.call(async |instance| instance.prefer(request, pool).await)
+        self.call(async |instance| instance.prefer(request, pool, since).await)
             .await
     }
 
@@ -90,17 +100,23 @@ impl LocalPlugin {
         pool: &Arc<PoolFacts>,
         endpoint: &str,
         outcome: Outcome,
+        since: Instant,
     ) -> Result<Vec<ResponseEdit>, CallError> {
-        self.call(async |instance| instance.stick(request, pool, endpoint, outcome).await)
-            .await
+        self.call(async |instance| {
+            instance
+                .stick(request, pool, endpoint, outcome, since)
+                .await
+        })
+        .await
     }
 
     /// Rewriting: the request's edits.
     pub async fn rewrite_request(
         &self,
         request: &mut Lendable<Request>,
+        since: Instant,
     ) -> Result<Vec<RequestEdit>, CallError> {
-        self.call(async |instance| instance.rewrite_request(request).await)
+        self.call(async |instance| instance.rewrite_request(request, since).await)
             .await
     }
 
@@ -109,8 +125,9 @@ impl LocalPlugin {
         &self,
         request: &mut Lendable<Request>,
         response: &mut Lendable<Response>,
+        since: Instant,
     ) -> Result<Vec<ResponseEdit>, CallError> {
-        self.call(async |instance| instance.rewrite_response(request, response).await)
+        self.call(async |instance| instance.rewrite_response(request, response, since).await)
             .await
     }
 
@@ -158,23 +175,78 @@ impl LocalPlugin {
         &self,
         run: impl AsyncFnOnce(&mut Instance) -> Result<R, CallError>,
     ) -> Result<R, CallError> {
+        if let Some(left) = self.failures.suspended_for() {
+            let plugin = self.version.name.to_string();
+            return Err(CallError::Suspended { plugin, left });
+        }
         let _busy = self.busy()?;
-        let idle = self.idle.borrow_mut().pop();
-        let mut instance = match idle {
-            Some(instance) => instance,
-            None => {
-                let started = Instance::start(&self.version).await;
-                Box::new(started.map_err(|error| self.not_started(error))?)
-            }
-        };
-        let decision = run(&mut instance).await?;
-        self.idle.borrow_mut().push(instance);
+        let called = self.call_an_instance(run).await;
+        match &called {
+            Ok(_) => self.succeeded(),
+            Err(_) => self.failed(),
+        }
+        called
+    }
+
+    async fn call_an_instance<R>(
+        &self,
+        run: impl AsyncFnOnce(&mut Instance) -> Result<R, CallError>,
+    ) -> Result<R, CallError> {
+        let mut instance = self.instance().await?;
+        let called = run(&mut instance).await;
+        let counters = self.version.counters.of(self.worker);
+        counters.yields.add(u64::from(instance.yields()));
+        counters.memory.raise(instance.memory() as u64);
+        let decision = called?;
+        if self.is_reused(&instance) {
+            self.idle.borrow_mut().push(instance);
+        }
         Ok(decision)
+    }
+
+    async fn instance(&self) -> Result<Box<Instance>, CallError> {
+        let idle = self.idle.borrow_mut().pop();
+        if let Some(instance) = idle {
+            return Ok(instance);
+        }
+        let started = Instance::start(&self.version).await;
+        let mut instance = Box::new(started.map_err(|error| self.not_started(error))?);
+        instance.serve_on(self.worker, &self.overtime);
+        Ok(instance)
+    }
+
+    fn is_reused(&self, instance: &Instance) -> bool {
+        match self.version.limits.isolation {
+            Isolation::Request => false,
+            Isolation::Reuse(calls) => calls.is_none_or(|calls| instance.calls() < calls),
+        }
+    }
+
+    fn succeeded(&self) {
+        if self.failures.succeeded() {
+            self.version.counters.of(self.worker).suspended.sub(1);
+            let (plugin, version) = (&self.version.name, &self.version.label);
+            tracing::info!(%plugin, %version, worker = self.worker, "plugin answers again; it is called for every request");
+        }
+    }
+
+    fn failed(&self) {
+        let was_suspended = self.failures.is_suspended();
+        let after = self.failures.failed(&self.version.limits.suspension);
+        if let AfterFailure::Suspended(duration) = after {
+            let counters = self.version.counters.of(self.worker);
+            counters.suspensions.add(1);
+            if !was_suspended {
+                counters.suspended.add(1);
+            }
+            let (plugin, version) = (&self.version.name, &self.version.label);
+            tracing::warn!(%plugin, %version, worker = self.worker, ?duration, "plugin keeps failing and is suspended; its `on_error` applies");
+        }
     }
 
     fn busy(&self) -> Result<Busy<'_>, CallError> {
         let running = self.busy.get();
-        if running >= MAX_INSTANCES {
+        if running >= self.version.limits.instances {
             return Err(CallError::Busy {
                 plugin: self.version.name.to_string(),
                 instances: running,
@@ -196,10 +268,18 @@ impl LocalPlugin {
 }
 
 /// One running call; counted until dropped, also when the call is cancelled.
-struct Busy<'a>(&'a Cell<usize>);
+struct Busy<'a>(&'a Cell<u32>);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
+    }
+}
+
+impl Drop for LocalPlugin {
+    fn drop(&mut self) {
+        if self.failures.is_suspended() {
+            self.version.counters.of(self.worker).suspended.sub(1);
+        }
     }
 }

@@ -7,22 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wasmtime::{ResourceLimiter, UpdateDeadline};
+use wasmtime::UpdateDeadline;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
 use super::{
-    error::DeadlineExceeded,
+    error::{DeadlineExceeded, OvertimeExceeded},
     facts::{PoolFacts, Request, Response},
     lines::{LineBudget, StandardStream},
+    memory::{MemoryLimit, TotalMemory},
+    overtime::Overtime,
 };
+use crate::config::PluginLimits;
 
-/// Elements that one table may grow to; Rust plugins use a few hundred.
-const MAX_TABLE_ELEMENTS: usize = 100_000;
-/// Core instances, tables and memories of one component instance: a Rust plugin has about three
-/// instances, one table and one memory; those made with other languages' tools a few more.
-const MAX_CORE_INSTANCES: usize = 64;
-const MAX_TABLES: usize = 16;
-const MAX_MEMORIES: usize = 8;
 /// WASI handles that one instance may have open, and random bytes that it gets in one call.
 const MAX_WASI_HANDLES: usize = 1000;
 const MAX_RANDOM_BYTES: u64 = 64 << 10;
@@ -31,6 +27,9 @@ const MAX_RANDOM_BYTES: u64 = 64 << 10;
 const MIN_SLICES: u32 = 5;
 /// How long a call that has used up its slice leaves the worker to others.
 const PAUSE: Duration = Duration::from_millis(1);
+/// A slice that ends this soon is not the call's: the engine's clock ticked right behind its
+/// start.
+const HARDLY_BEGUN: Duration = Duration::from_micros(250);
 
 /// The data of one instance's store.
 pub struct State {
@@ -40,11 +39,19 @@ pub struct State {
     pub(super) pool: Option<Arc<PoolFacts>>,
     pub(super) lines: LineBudget,
     pub(super) memory: MemoryLimit,
-    /// When the first slice ended. Calls that end within it, nearly all, never read the clock.
-    started: Option<Instant>,
-    slices: u32,
-    deadline: Duration,
+    clock: Clock,
     wasi: Option<Box<Wasi>>,
+}
+
+/// What bounds the time of one call.
+struct Clock {
+    started: Instant,
+    deadline: Duration,
+    slices: u32,
+    /// Of the length of a slice, in ticks and as time.
+    slice: (u64, Duration),
+    /// None while an instance starts.
+    overtime: Option<Arc<Overtime>>,
 }
 
 struct Wasi {
@@ -53,43 +60,79 @@ struct Wasi {
 }
 
 impl State {
-    pub(super) fn new(plugin: Arc<str>, memory: usize, with_wasi: bool) -> Self {
-        let wasi = with_wasi.then(|| Box::new(Wasi::empty(&plugin)));
+    pub(super) fn new(
+        plugin: Arc<str>,
+        limits: &PluginLimits,
+        total: Arc<TotalMemory>,
+        with_wasi: bool,
+    ) -> Self {
+        let wasi = with_wasi.then(|| Box::new(Wasi::empty(&plugin, limits.log_lines)));
         Self {
             plugin,
             request: None,
             response: None,
             pool: None,
-            lines: LineBudget::default(),
-            memory: MemoryLimit {
-                limit: memory,
-                used: 0,
-                denied: false,
+            lines: LineBudget::new(limits.log_lines),
+            memory: MemoryLimit::new(limits.memory, limits.table, total),
+            clock: Clock {
+                started: Instant::now(),
+                deadline: Duration::ZERO,
+                slices: 0,
+                slice: (limits.slice_ticks(), limits.slice),
+                overtime: None,
             },
-            started: None,
-            slices: 0,
-            deadline: Duration::ZERO,
             wasi,
         }
     }
 
-    /// Starts the clock of one call.
-    pub(super) fn start(&mut self, deadline: Duration) {
-        self.started = None;
-        self.slices = 0;
-        self.deadline = deadline;
+    /// Starts the clock of one call, which began at `started`. Returns its first slice, ticks.
+    pub(super) fn start(&mut self, started: Instant, deadline: Duration) -> u64 {
+        self.clock.started = started;
+        self.clock.deadline = deadline;
+        self.clock.slices = 0;
+        self.clock.slice.0
     }
 
-    /// Called by the engine when a call has used up its slice: past the deadline the call
-    /// traps, before it the worker serves others first.
+    /// From now on, what calls need beyond their first slice counts here.
+    pub(super) fn count_overtime(&mut self, overtime: Arc<Overtime>) {
+        self.clock.overtime = Some(overtime);
+    }
+
+    /// How often the last call has left the worker to others.
+    pub(super) fn yields(&self) -> u32 {
+        self.clock.slices
+    }
+
+    /// Called by the engine when a call has used up its slice.
     pub(super) fn slice_over(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        self.clock.slice_over()
+    }
+}
+
+impl Clock {
+    /// Past the deadline, and when the plugin's overtime is used up, the call traps; else the
+    /// worker serves others first.
+    fn slice_over(&mut self) -> wasmtime::Result<UpdateDeadline> {
+        let (ticks, slice) = self.slice;
+        let now = Instant::now();
+        let ran = now.saturating_duration_since(self.started);
+        if self.slices == 0 && ran < HARDLY_BEGUN {
+            return Ok(UpdateDeadline::Continue(ticks));
+        }
         self.slices += 1;
-        let started = *self.started.get_or_insert_with(Instant::now);
-        if self.slices >= MIN_SLICES && started.elapsed() >= self.deadline {
+        if self.slices >= MIN_SLICES && ran >= self.deadline {
             return Err(wasmtime::Error::new(DeadlineExceeded(self.deadline)));
         }
+        if let Some(overtime) = &self.overtime {
+            if self.slices > 1 {
+                overtime.take(slice, now);
+            }
+            if !overtime.is_left(now) {
+                return Err(wasmtime::Error::new(OvertimeExceeded(overtime.percent())));
+            }
+        }
         Ok(UpdateDeadline::YieldCustom(
-            1,
+            ticks,
             Box::pin(tokio::time::sleep(PAUSE)),
         ))
     }
@@ -97,11 +140,12 @@ impl State {
 
 impl Wasi {
     /// No files, no sockets, no names, no environment, no arguments; what it prints is logged.
-    fn empty(plugin: &Arc<str>) -> Self {
+    fn empty(plugin: &Arc<str>, log_lines: u32) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_WASI_HANDLES);
         let output = StandardStream {
             plugin: Arc::clone(plugin),
+            log_lines,
         };
         let context = WasiCtx::builder()
             .stdout(output.clone())
@@ -125,52 +169,5 @@ impl WasiView for State {
             ctx: &mut wasi.context,
             table: &mut wasi.table,
         }
-    }
-}
-
-/// Refuses growth above the plugin's limit, all memories of the instance together, and
-/// remembers that it did, so that the trap that usually follows can be told from others.
-#[derive(Debug)]
-pub(super) struct MemoryLimit {
-    pub(super) limit: usize,
-    pub(super) used: usize,
-    pub(super) denied: bool,
-}
-
-impl ResourceLimiter for MemoryLimit {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let used = self.used.saturating_add(desired.saturating_sub(current));
-        let within = used <= self.limit;
-        match within {
-            true => self.used = used,
-            false => self.denied = true,
-        }
-        Ok(within)
-    }
-
-    fn table_growing(
-        &mut self,
-        _: usize,
-        desired: usize,
-        _: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        Ok(desired <= MAX_TABLE_ELEMENTS)
-    }
-
-    fn instances(&self) -> usize {
-        MAX_CORE_INSTANCES
-    }
-
-    fn tables(&self) -> usize {
-        MAX_TABLES
-    }
-
-    fn memories(&self) -> usize {
-        MAX_MEMORIES
     }
 }

@@ -73,7 +73,7 @@ pub struct Version {
     pub limits: PluginLimits,
     /// Calls, errors and time, per worker.
     pub counters: Arc<PerWorker<PluginCounters>>,
-    pub(super) engine: wasmtime::Engine,
+    pub(super) engine: PluginEngine,
     pub(super) component: Arc<CheckedComponent>,
     pub(super) config_json: String,
     allowed: Option<Vec<Role>>,
@@ -97,7 +97,7 @@ impl Version {
             digest: source.digest,
             limits: source.sidecar.limits,
             counters,
-            engine: engine.engine.clone(),
+            engine: engine.clone(),
             component,
             config_json: source.sidecar.config_json,
             allowed: source.sidecar.roles,
@@ -119,9 +119,9 @@ impl Version {
         self.roles.contains(&role)
     }
 
-    /// Whether a failed call counts as no opinion.
-    pub fn fails_open(&self) -> bool {
-        self.limits.on_error == OnError::FailOpen
+    /// What a failed call of a role means for the request.
+    pub fn on_error(&self, role: Role) -> OnError {
+        self.limits.on_error.of(role)
     }
 
     /// How many versions the process holds; a reload under load raises it for the time of the

@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use super::{Exchange, answer, balance_key::balance_key, body::Content, edits, forward::Answer};
 use crate::{
-    config::Role,
+    config::{OnError, Role},
     error::{GatewayError, RefusedDecision},
     headers,
     plugin::{
@@ -30,13 +30,13 @@ impl Exchange<'_> {
         let snapshot = Rc::clone(&self.snapshot);
         self.lap = Instant::now();
         for plugin in &snapshot.routing {
-            let called = plugin.route(&mut self.request).await;
+            let called = plugin.route(&mut self.request, self.lap).await;
             let acted = match self.called(plugin, Role::Routing, called)? {
                 None | Some(Decision::Pass) => continue,
                 Some(Decision::Forward(forward)) => self.act_on_forward(forward),
                 Some(Decision::Respond(respond)) => self.act_on_respond(respond),
             };
-            if let Some(routed) = self.acted(plugin, acted)? {
+            if let Some(routed) = self.acted(plugin, Role::Routing, acted)? {
                 return Ok(routed);
             }
         }
@@ -72,7 +72,9 @@ impl Exchange<'_> {
             return Ok(balance_key(&local.running.pool.balance, &self.request)
                 .map_or(Wanted::Any, Wanted::Key));
         };
-        let called = plugin.prefer(&mut self.request, &local.facts).await;
+        let called = plugin
+            .prefer(&mut self.request, &local.facts, self.lap)
+            .await;
         Ok(match self.called(plugin, Role::Affinity, called)? {
             None | Some(Preference::None) => Wanted::Any,
             Some(Preference::Endpoint(id)) => Wanted::Endpoint(local.running.pool.position(&id)),
@@ -84,10 +86,10 @@ impl Exchange<'_> {
     pub(super) async fn rewrite_request(&mut self) -> Result<(), GatewayError> {
         let snapshot = Rc::clone(&self.snapshot);
         for plugin in &snapshot.rewriting {
-            let called = plugin.rewrite_request(&mut self.request).await;
+            let called = plugin.rewrite_request(&mut self.request, self.lap).await;
             if let Some(list) = self.called(plugin, Role::Rewriting, called)? {
                 let applied = edits::apply_to_request(list, &mut self.request);
-                self.acted(plugin, applied)?;
+                self.acted(plugin, Role::Rewriting, applied)?;
             }
         }
         Ok(())
@@ -112,10 +114,10 @@ impl Exchange<'_> {
         self.lap = Instant::now();
         for plugin in snapshot.rewriting.iter().rev() {
             let called = plugin
-                .rewrite_response(&mut self.request, &mut response)
+                .rewrite_response(&mut self.request, &mut response, self.lap)
                 .await;
             let list = self.called(plugin, Role::Rewriting, called)?;
-            self.edit_response(plugin, list, &mut response.head.headers)?;
+            self.edit_response(plugin, Role::Rewriting, list, &mut response.head.headers)?;
         }
         self.stick(pool, endpoint, outcome, &mut response.head.headers)
             .await?;
@@ -139,20 +141,27 @@ impl Exchange<'_> {
             return Ok(());
         };
         let called = plugin
-            .stick(&mut self.request, &local.facts, &endpoint.key.id, outcome)
+            .stick(
+                &mut self.request,
+                &local.facts,
+                &endpoint.key.id,
+                outcome,
+                self.lap,
+            )
             .await;
         let list = self.called(plugin, Role::Affinity, called)?;
-        self.edit_response(plugin, list, headers)
+        self.edit_response(plugin, Role::Affinity, list, headers)
     }
 
     fn edit_response(
         &mut self,
         plugin: &Rc<LocalPlugin>,
+        role: Role,
         list: Option<Vec<crate::plugin::ResponseEdit>>,
         headers: &mut HeaderMap,
     ) -> Result<(), GatewayError> {
         let applied = edits::apply_to_response(list.unwrap_or_default(), headers);
-        self.acted(plugin, applied).map(drop)
+        self.acted(plugin, role, applied).map(drop)
     }
 
     /// The decision of a call; none when it failed and its plugin fails open. The call's time
@@ -170,19 +179,21 @@ impl Exchange<'_> {
         self.record.called(plugin, role, took);
         called
             .map(Some)
-            .or_else(|error| fail(plugin, GatewayError::Plugin(error)))
+            .or_else(|error| fail(plugin, role, GatewayError::Plugin(error)))
     }
 
     /// What acting on a decision came to; none when it was refused and its plugin fails open.
     fn acted<R>(
         &mut self,
         plugin: &Rc<LocalPlugin>,
+        role: Role,
         acted: Result<R, RefusedDecision>,
     ) -> Result<Option<R>, GatewayError> {
         acted.map(Some).or_else(|problem| {
             plugin.refused();
             fail(
                 plugin,
+                role,
                 GatewayError::Refused {
                     plugin: plugin.version.name.to_string(),
                     problem,
@@ -192,11 +203,17 @@ impl Exchange<'_> {
     }
 }
 
-fn fail<R>(plugin: &LocalPlugin, error: GatewayError) -> Result<Option<R>, GatewayError> {
-    let open = plugin.version.fails_open();
+fn fail<R>(
+    plugin: &LocalPlugin,
+    role: Role,
+    error: GatewayError,
+) -> Result<Option<R>, GatewayError> {
+    let on_error = plugin.version.on_error(role);
     if plugin.may_report(error.cause().index()) {
-        let on_error = if open { "fail-open" } else { "fail-closed" };
-        tracing::warn!(plugin = %plugin.version.name, version = %plugin.version.label, cause = error.cause().token(), on_error, "{error}");
+        tracing::warn!(plugin = %plugin.version.name, version = %plugin.version.label, %role, cause = error.cause().token(), on_error = on_error.as_str(), "{error}");
     }
-    if open { Ok(None) } else { Err(error) }
+    match on_error {
+        OnError::FailOpen => Ok(None),
+        OnError::FailClosed => Err(error),
+    }
 }

@@ -5,9 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use super::*;
 use crate::config::{
     AccessLog, CertificateFiles, ClientCertificates, ClientMode, EncodedSlashes, Endpoint,
-    ErrorPage, ErrorPages, Form, Hosts, HttpsRedirect, LogFormat, OnError, PageStatuses, Paths,
-    PinnedCertificate, PoolH2, PoolHttp, Protocol, RedirectPart, RedirectTo, Requests, Role,
-    Slashes, Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores, UnknownNames, Upgrades,
+    ErrorPage, ErrorPages, Form, Hosts, HttpsRedirect, Isolation, LogFormat, OnError, OnErrors,
+    PageStatuses, Paths, PinnedCertificate, PoolH2, PoolHttp, Protocol, RedirectPart, RedirectTo,
+    Requests, Role, Slashes, Suspension, Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores,
+    UnknownNames, Upgrades,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -147,7 +148,7 @@ fn a_whole_file_is_understood() {
     assert_eq!(plugins.limits.deadline, Duration::from_millis(20));
     assert_eq!(
         (plugins.limits.memory, plugins.limits.on_error),
-        (16 << 20, OnError::FailOpen)
+        (16 << 20, OnErrors::all(OnError::FailOpen))
     );
     assert_eq!(config.admin, Some(([127, 0, 0, 1], 9901).into()));
     assert_eq!(
@@ -346,7 +347,7 @@ fn defaults_are_as_documented() {
     assert_eq!(plugins.deadline, Duration::from_millis(50));
     assert_eq!(
         (plugins.memory, plugins.on_error),
-        (32 * 1024 * 1024, OnError::FailClosed)
+        (32 * 1024 * 1024, OnErrors::all(OnError::FailClosed))
     );
     assert_eq!(config.admin, None);
     assert_eq!(
@@ -522,7 +523,7 @@ list = [{ a = true }]
     assert_eq!(sidecar.limits.deadline, Duration::from_millis(10));
     assert_eq!(
         (sidecar.limits.memory, sidecar.limits.on_error),
-        (16 << 20, OnError::FailOpen)
+        (16 << 20, OnErrors::all(OnError::FailOpen))
     );
     assert_eq!(sidecar.roles, Some(vec![Role::Rewriting, Role::Routing]));
     let json: serde_json::Value = serde_json::from_str(&sidecar.config_json).unwrap();
@@ -533,6 +534,54 @@ list = [{ a = true }]
     assert_eq!(json, expected);
     let error = sidecar.error("config.list[0].a", "no");
     assert_eq!(error.problems().next().unwrap().line, 12);
+}
+
+#[test]
+fn all_of_a_plugins_limits_are_understood() {
+    let text = r#"
+deadline = "1s"
+slice = "3ms"
+overtime = 20
+memory = "1MiB"
+table = 500
+output = "2KiB"
+log_lines = 0
+file_size = "1MiB"
+compile_timeout = "1s"
+instances = 3
+isolation = "reuse"
+recycle_after = 0
+suspend_after = 4
+suspend_for = "2m"
+on_error = { affinity = "fail-open" }
+"#;
+    let limits = sidecar(text).unwrap().limits;
+    let expected = PluginLimits {
+        deadline: SECOND,
+        slice: Duration::from_millis(3),
+        overtime: 20,
+        memory: 1 << 20,
+        table: 500,
+        output: 2048,
+        log_lines: 0,
+        file_size: 1 << 20,
+        compile_timeout: SECOND,
+        instances: 3,
+        isolation: Isolation::Reuse(None),
+        suspension: Suspension {
+            after: 4,
+            first: 120 * SECOND,
+            longest: 120 * SECOND,
+        },
+        on_error: OnErrors {
+            affinity: OnError::FailOpen,
+            ..OnErrors::all(OnError::FailClosed)
+        },
+    };
+    assert_eq!(limits, expected);
+    assert_eq!(limits.slice_ticks(), 2, "slices are whole ticks of 2 ms");
+    let fresh = sidecar("isolation = \"request\"").unwrap().limits;
+    assert_eq!(fresh.isolation, Isolation::Request);
 }
 
 #[test]
