@@ -41,6 +41,7 @@ async fn load(engine: &PluginEngine, name: &str, sidecar: &str) -> LocalPlugin {
         path,
         digest: Digest::of(&bytes),
         bytes,
+        cases: None,
         sidecar: Sidecar::parse(sidecar, "bench.toml".as_ref(), &PluginLimits::DEFAULT)
             .expect("a good sidecar"),
     };

@@ -5,6 +5,7 @@
 //! reports through [`Config::error`], so that every problem names file, line and key.
 
 mod balance;
+mod cases;
 mod check;
 mod dns;
 mod endpoint_limits;
@@ -36,6 +37,7 @@ use std::{
 };
 
 pub use balance::{Balance, HashOn};
+pub use cases::{Case, CaseOutcome, CaseRoute, CaseStick, Cases, Expected};
 pub use dns::{Dns, Family};
 pub use endpoint_limits::EndpointLimits;
 pub use error::{ConfigError, Problem};

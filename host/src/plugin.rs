@@ -4,6 +4,7 @@
 
 #[allow(missing_docs, reason = "documented in the WIT")]
 mod bindings;
+mod cases;
 mod component;
 mod engine;
 mod error;
@@ -17,6 +18,7 @@ mod local;
 mod log;
 mod memory;
 mod overtime;
+mod shown;
 mod state;
 mod suspension;
 mod version;

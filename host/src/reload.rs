@@ -398,7 +398,7 @@ fn add_inputs(config: &Config, inputs: &mut Vec<PathBuf>) {
     if let Some(folder) = &config.plugins {
         inputs.push(folder.dir.clone());
         for found in crate::plugin::folder::scan(&folder.dir).unwrap_or_default() {
-            inputs.extend([found.wasm, found.sidecar]);
+            inputs.extend([found.wasm, found.sidecar, found.cases]);
         }
     }
 }

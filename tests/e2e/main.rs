@@ -6,6 +6,7 @@
 )]
 
 mod affinity;
+mod cases;
 mod cli;
 mod client_certificates;
 mod compared_with_nginx;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::config::ConfigError;
+
 /// A call did not come back with a decision. What the client sees is `error`'s to say; the
 /// instance that it happened in is gone.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -199,6 +201,9 @@ pub enum LoadError {
     /// The plugin crashed, hung or ate memory while it started.
     #[error("failed while it started: {0}")]
     Start(#[source] CallError),
+    /// Its cases expect other decisions.
+    #[error("decides its cases otherwise")]
+    Cases(#[source] ConfigError),
     /// The plugin does not accept its configuration.
     #[error("refuses its configuration: {message}")]
     Refused {

@@ -12,7 +12,7 @@ use super::{
     error::LoadError,
     version::{Digest, Source},
 };
-use crate::config::{ConfigError, PluginLimits, Sidecar};
+use crate::config::{Cases, ConfigError, PluginLimits, Sidecar};
 
 /// A file of the folder that should be a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Found {
     pub wasm: PathBuf,
     /// `NN-name.toml` beside it; need not be there.
     pub sidecar: PathBuf,
+    /// `NN-name.cases.toml` beside it; need not be there.
+    pub cases: PathBuf,
 }
 
 /// Why a file of the folder was not taken into service.
@@ -34,6 +36,9 @@ pub enum RejectReason {
     /// Its sidecar.
     #[error("its sidecar is not valid")]
     Sidecar(#[from] ConfigError),
+    /// Its cases.
+    #[error("its cases are not valid")]
+    Cases(#[source] ConfigError),
     /// What its sidecar asks of it.
     #[error("refuses its configuration")]
     Configuration(#[source] ConfigError),
@@ -69,15 +74,20 @@ impl Found {
         Some(Self {
             name,
             sidecar: wasm.with_extension("toml"),
+            cases: wasm.with_extension("cases.toml"),
             wasm,
         })
     }
 
-    /// Reads plugin and sidecar.
+    /// Reads plugin, sidecar and cases.
     pub fn read(&self, defaults: &PluginLimits) -> Result<Source, RejectReason> {
         let sidecar = match self.sidecar.exists() {
             true => Sidecar::load(&self.sidecar, defaults)?,
             false => Sidecar::absent(&self.sidecar, defaults),
+        };
+        let cases = match self.cases.exists() {
+            true => Some(Cases::load(&self.cases).map_err(RejectReason::Cases)?),
+            false => None,
         };
         let bytes = read_bounded(&self.wasm, sidecar.limits.file_size)?;
         Ok(Source {
@@ -86,6 +96,7 @@ impl Found {
             digest: Digest::of(&bytes),
             bytes,
             sidecar,
+            cases,
         })
     }
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
+    cases,
     component::CheckedComponent,
     engine::PluginEngine,
     error::LoadError,
@@ -31,6 +32,9 @@ pub async fn load(
     };
     let version = Arc::new(Version::new(engine, component, source, counters)?);
     Instance::start(&version).await?;
+    if let Some(cases) = &version.cases {
+        cases::try_all(&version, cases).await?;
+    }
     Ok(version)
 }
 

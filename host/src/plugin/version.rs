@@ -8,7 +8,7 @@ use std::{
 
 use super::{component::CheckedComponent, engine::PluginEngine, error::LoadError};
 use crate::{
-    config::{OnError, PluginLimits, Role, Sidecar},
+    config::{Cases, OnError, PluginLimits, Role, Sidecar},
     metrics::{PerWorker, PluginCounters},
 };
 
@@ -54,6 +54,8 @@ pub struct Source {
     pub digest: Digest,
     /// Its limits and configuration.
     pub sidecar: Sidecar,
+    /// What it has to decide before it is taken into service.
+    pub cases: Option<Cases>,
 }
 
 /// One version of a plugin that takes or took part in decisions. Freed, compiled code and
@@ -76,6 +78,7 @@ pub struct Version {
     pub(super) engine: PluginEngine,
     pub(super) component: Arc<CheckedComponent>,
     pub(super) config_json: String,
+    pub(super) cases: Option<Cases>,
     allowed: Option<Vec<Role>>,
     _alive: Alive,
 }
@@ -100,6 +103,7 @@ impl Version {
             engine: engine.clone(),
             component,
             config_json: source.sidecar.config_json,
+            cases: source.cases,
             allowed: source.sidecar.roles,
             _alive: Alive::new(),
         })
@@ -112,6 +116,7 @@ impl Version {
             && self.limits == source.sidecar.limits
             && self.config_json == source.sidecar.config_json
             && self.allowed == source.sidecar.roles
+            && self.cases.as_ref().map(Cases::text) == source.cases.as_ref().map(Cases::text)
     }
 
     /// Whether this version is used for a role.

@@ -25,7 +25,7 @@ pub struct PluginSet {
 struct Entry {
     name: Arc<str>,
     path: PathBuf,
-    stamps: [Option<Stamp>; 2],
+    stamps: [Option<Stamp>; 3],
     defaults: PluginLimits,
     version: Option<Arc<Version>>,
     counters: Arc<PerWorker<PluginCounters>>,
@@ -107,7 +107,7 @@ impl PluginSet {
                 });
                 continue;
             }
-            let stamps = [Stamp::of(&found.wasm), Stamp::of(&found.sidecar)];
+            let stamps = [&found.wasm, &found.sidecar, &found.cases].map(|path| Stamp::of(path));
             let unchanged = |entry: &&Entry| {
                 !everything && entry.stamps == stamps && entry.defaults == *defaults
             };
@@ -145,7 +145,7 @@ impl PluginSet {
             });
             entries.push(Entry {
                 refused: true,
-                stamps: [None, None],
+                stamps: [None, None, None],
                 ..before.clone()
             });
         }
@@ -156,7 +156,7 @@ impl PluginSet {
 impl Entry {
     fn new(
         found: &folder::Found,
-        stamps: [Option<Stamp>; 2],
+        stamps: [Option<Stamp>; 3],
         defaults: &PluginLimits,
         before: Option<&Entry>,
         workers: usize,

@@ -179,6 +179,12 @@ impl Setup {
         self
     }
 
+    /// Puts a plugin's file of cases into the folder.
+    pub fn cases(self, name: &str, toml: &str) -> Self {
+        self.put_cases(name, toml);
+        self
+    }
+
     /// Starts the gateway and waits until it is ready.
     pub async fn start(self) -> Gateway {
         Gateway::start(self).await
@@ -192,6 +198,11 @@ impl Setup {
     /// Writes a sidecar as [`put_plugin`](Self::put_plugin) writes a plugin.
     pub fn put_sidecar(&self, name: &str, toml: &str) {
         self.put(&format!("{name}.toml"), toml.as_bytes());
+    }
+
+    /// Writes cases as [`put_plugin`](Self::put_plugin) writes a plugin.
+    pub fn put_cases(&self, name: &str, toml: &str) {
+        self.put(&format!("{name}.cases.toml"), toml.as_bytes());
     }
 
     fn put(&self, file: &str, bytes: &[u8]) {

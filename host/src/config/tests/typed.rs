@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use super::*;
 use crate::config::{
-    AccessLog, CertificateFiles, ClientCertificates, ClientMode, EncodedSlashes, Endpoint,
+    AccessLog, Cases, CertificateFiles, ClientCertificates, ClientMode, EncodedSlashes, Endpoint,
     ErrorPage, ErrorPages, Form, Hosts, HttpsRedirect, Isolation, LogFormat, OnError, OnErrors,
     PageStatuses, Paths, PinnedCertificate, PoolH2, PoolHttp, Protocol, RedirectPart, RedirectTo,
     Requests, Role, Slashes, Suspension, Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores,
@@ -464,6 +464,7 @@ fn the_reference_shows_every_key_with_its_default() {
         .collect();
     parse(&all.join("\n")).unwrap();
     sidecar(documented("```toml sidecar\n")).unwrap();
+    Cases::parse(documented("```toml cases\n"), Path::new("a.cases.toml")).unwrap();
 }
 
 #[test]

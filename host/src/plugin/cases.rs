@@ -1,0 +1,211 @@
+//! Asking an instance what its cases ask, and comparing what it decides with what they expect.
+
+use std::{sync::Arc, time::Instant};
+
+use http::{Uri, uri::Authority};
+
+use super::{
+    Decision, Forward, Outcome, Respond,
+    error::{CallError, LoadError},
+    facts::{Connection, Lendable, PoolFacts, Request, RequestId, Response, TlsSession},
+    instance::Instance,
+    shown,
+    version::Version,
+};
+use crate::config::{Case, CaseOutcome, CaseRoute, Cases};
+
+/// Tries all cases of a version, each on a new instance. Fails with those that are decided
+/// otherwise.
+pub(super) async fn try_all(version: &Arc<Version>, cases: &Cases) -> Result<(), LoadError> {
+    let mut problems = Vec::new();
+    for (index, case) in cases.cases.iter().enumerate() {
+        let mut instance = Instance::start(version).await?;
+        for wrong in differences(&mut instance, case).await {
+            let key = format!("cases[{index}].{}", wrong.key);
+            let message = format!(
+                "{}: expected {}, the plugin decides {}",
+                case.name, wrong.expected, wrong.found
+            );
+            problems.push((key, message));
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(LoadError::Cases(cases.error(problems))),
+    }
+}
+
+/// What was decided otherwise.
+pub(super) struct Difference {
+    /// `route`, `prefer` and so on, as in the file.
+    pub(super) key: &'static str,
+    pub(super) expected: String,
+    pub(super) found: String,
+}
+
+/// Asks what a case asks. The order is that of a request's way, but no edit is applied: each
+/// role is asked about the request as it is written.
+pub(super) async fn differences(instance: &mut Instance, case: &Case) -> Vec<Difference> {
+    let mut request = request(case);
+    let pool = Arc::new(PoolFacts {
+        name: case.pool.0.clone(),
+        generation: 1,
+        endpoints: case.pool.1.clone(),
+    });
+    let expected = &case.expected;
+    let mut all = Vec::new();
+    let mut compare = |key, expected: String, found: Result<String, CallError>| {
+        let found = found.unwrap_or_else(|error| format!("nothing: {error}"));
+        if found != expected {
+            all.push(Difference {
+                key,
+                expected,
+                found,
+            });
+        }
+    };
+    if let Some(wanted) = &expected.route {
+        let decided = instance.route(&mut request, Instant::now()).await;
+        let found = decided.map(|decision| as_far_as(wanted, &decision));
+        compare("route", wanted_route(wanted), found);
+    }
+    if let Some(wanted) = &expected.prefer {
+        let preferred = instance.prefer(&mut request, &pool, Instant::now()).await;
+        let found = preferred.map(|preference| shown::preference(&preference));
+        compare("prefer", wanted.clone(), found);
+    }
+    if let Some(wanted) = &expected.rewrite_request {
+        let edits = instance.rewrite_request(&mut request, Instant::now()).await;
+        let found = edits.map(|edits| texts(&edits, shown::request_edit));
+        compare("rewrite_request", shown::list(wanted), found);
+    }
+    if let Some(wanted) = &expected.rewrite_response {
+        let mut response = response(case);
+        let edits = instance
+            .rewrite_response(&mut request, &mut response, Instant::now())
+            .await;
+        let found = edits.map(|edits| texts(&edits, shown::response_edit));
+        compare("rewrite_response", shown::list(wanted), found);
+    }
+    if let Some(wanted) = &expected.stick {
+        let outcome = match wanted.outcome {
+            CaseOutcome::Balanced => Outcome::Balanced,
+            CaseOutcome::Honoured => Outcome::Honoured,
+            CaseOutcome::Moved => Outcome::Moved,
+        };
+        let edits = instance
+            .stick(
+                &mut request,
+                &pool,
+                &wanted.endpoint,
+                outcome,
+                Instant::now(),
+            )
+            .await;
+        let found = edits.map(|edits| texts(&edits, shown::response_edit));
+        compare("stick", shown::list(&wanted.edits), found);
+    }
+    all
+}
+
+fn texts<E>(edits: &[E], text: impl Fn(&E) -> String) -> String {
+    shown::list(&edits.iter().map(text).collect::<Vec<_>>())
+}
+
+/// The expected decision as text, as far as it is given.
+fn wanted_route(wanted: &CaseRoute) -> String {
+    let kind = match (&wanted.forward, wanted.respond) {
+        (Some(pool), _) => format!("forward {pool}"),
+        (None, Some(status)) => format!("respond {status}"),
+        (None, None) => "pass".to_owned(),
+    };
+    let list = wanted.edits.as_deref().or(wanted.headers.as_deref());
+    route(
+        kind,
+        wanted.rule.as_deref(),
+        list,
+        wanted.body.as_deref().map(str::as_bytes),
+    )
+}
+
+/// A decision as text, without what is not asked for.
+fn as_far_as(wanted: &CaseRoute, decision: &Decision) -> String {
+    let rule = |rule: &Option<String>| {
+        let asked = wanted.rule.is_some();
+        asked.then(|| rule.clone().unwrap_or_default())
+    };
+    match decision {
+        Decision::Pass => "pass".to_owned(),
+        Decision::Forward(Forward {
+            pool,
+            rule: of,
+            edits,
+        }) => {
+            let edits: Vec<_> = edits.iter().map(shown::request_edit).collect();
+            let list = wanted.edits.as_ref().map(|_| edits);
+            let kind = format!("forward {pool}");
+            route(kind, rule(of).as_deref(), list.as_deref(), None)
+        }
+        Decision::Respond(Respond {
+            status,
+            headers,
+            body,
+            rule: of,
+        }) => {
+            let headers: Vec<_> = headers.iter().map(shown::field).collect();
+            let list = wanted.headers.as_ref().map(|_| headers);
+            let body = wanted.body.as_ref().map(|_| body.as_slice());
+            let kind = format!("respond {status}");
+            route(kind, rule(of).as_deref(), list.as_deref(), body)
+        }
+    }
+}
+
+fn route(kind: String, rule: Option<&str>, list: Option<&[String]>, body: Option<&[u8]>) -> String {
+    let rule = rule.map(|rule| format!("rule {rule:?}"));
+    let list = list.map(shown::list);
+    let body = body.map(|body| format!("\"{}\"", body.escape_ascii()));
+    let parts = [Some(kind), rule, list, body];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+fn request(case: &Case) -> Lendable<Request> {
+    let mut head = http::Request::new(()).into_parts().0;
+    head.method = case.method.clone();
+    head.uri = case
+        .uri
+        .path_and_query()
+        .map_or_else(Uri::default, |target| Uri::from(target.clone()));
+    head.headers.extend(case.headers.iter().cloned());
+    let authority = case.uri.authority().map_or("", Authority::as_str);
+    let tls = (case.uri.scheme_str() == Some("https")).then(|| TlsSession {
+        version: "TLSv1.3",
+        cipher: "TLS_AES_128_GCM_SHA256",
+        server_name: case.uri.host().map(|host| host.to_ascii_lowercase().into()),
+        alpn: Some("http/1.1"),
+        client: None,
+    });
+    let connection = Connection {
+        listener: case.listener.as_str().into(),
+        peer: case.peer,
+        local: case.local,
+        tls,
+    };
+    Lendable::new(Request {
+        id: RequestId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
+        head,
+        authority: authority
+            .to_ascii_lowercase()
+            .parse()
+            .unwrap_or_else(|_| Authority::from_static("localhost")),
+        connection: Arc::new(connection),
+        original: None,
+    })
+}
+
+fn response(case: &Case) -> Lendable<Response> {
+    let mut head = http::Response::new(()).into_parts().0;
+    head.status = case.response.0;
+    head.headers.extend(case.response.1.iter().cloned());
+    Lendable::new(Response { head })
+}
