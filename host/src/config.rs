@@ -52,7 +52,7 @@ pub use retries::{Retries, RetryOn};
 pub use sidecar::{Role, Sidecar};
 pub use tls::{
     CertificateFiles, ClientCertificates, ClientIdentity, ClientMode, Hosts, ListenerTls, PoolTls,
-    ServerNameFrom, Tickets, TlsPolicy, TlsVersion, UnknownNames,
+    ServerNameFrom, Tickets, TlsPolicy, TlsVersion, UnknownNames, UnknownStatus,
 };
 
 use error::Source;

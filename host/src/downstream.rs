@@ -124,8 +124,10 @@ async fn serve_tls(mut open: OpenConnection, stream: TcpStream, ends: Ends, tls:
         None => return,
     };
     let session = tls.session(stream.get_ref().1);
-    if !tls.admits(&session) {
-        return failed(&open, HandshakeCause::ClientCertificate);
+    if let Err(cause) = tls.admit(&session) {
+        let listener = &open.listener.name;
+        tracing::debug!(%listener, cause = cause.token(), "a session is not resumed");
+        return failed(&open, cause);
     }
     let alpn = session.alpn;
     let facts = facts::of(&session, stream.get_ref().1.peer_certificates());

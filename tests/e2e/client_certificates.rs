@@ -1,6 +1,6 @@
 //! Mutual TLS towards clients: who gets in, and what log, upstreams and clients are told.
 
-use std::{fs, sync::Arc};
+use std::{fs, path::Path, sync::Arc};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rustls_pki_types::CertificateDer;
@@ -16,10 +16,10 @@ use witgate_tests::{
 };
 
 /// A gateway that asks for certificates of `clients.pem`, by this rule.
-struct Asking {
+pub(super) struct Asking {
     _upstream: Upstream,
-    gateway: Gateway,
-    clients: Authority,
+    pub(super) gateway: Gateway,
+    pub(super) clients: Authority,
 }
 
 impl Asking {
@@ -28,10 +28,20 @@ impl Asking {
     }
 
     async fn with_setup(rule: &str, setup: Setup) -> Self {
+        Self::prepared(rule, setup, |_, _| {}).await
+    }
+
+    /// With what is done before the start with the clients' CA and the folder.
+    pub(super) async fn prepared(
+        rule: &str,
+        setup: Setup,
+        prepare: impl FnOnce(&Authority, &Path),
+    ) -> Self {
         let upstream = Upstream::pinned("web-1").await;
         let clients = Authority::new("clients' root");
         let setup = setup.default_pool("web", Pool::pinned(&[&upstream]));
         clients.write(setup.dir(), "clients");
+        prepare(&clients, setup.dir());
         let setup = setup.listener(&format!("tls.client_certificates = {{ {rule} }}"));
         Self {
             _upstream: upstream,
@@ -40,11 +50,11 @@ impl Asking {
         }
     }
 
-    fn offer(&self) -> Offer {
+    pub(super) fn offer(&self) -> Offer {
         Offer::trusting(self.gateway.setup().authority().certificate())
     }
 
-    async fn get(&self, offer: Offer) -> Result<Outcome, Error> {
+    pub(super) async fn get(&self, offer: Offer) -> Result<Outcome, Error> {
         let client = offer.client();
         client
             .get(self.gateway.address(), "shop.example", "shop.example")
@@ -61,7 +71,7 @@ impl Asking {
     }
 
     /// What the access log has on the client that was judged like this.
-    async fn logged(&self, verify: &str) -> Value {
+    pub(super) async fn logged(&self, verify: &str) -> Value {
         let fits = |line: &Value| line["tls"]["client"]["verify"] == verify;
         let line = self.gateway.access_line_where(fits).await;
         line["tls"]["client"].clone()
@@ -74,7 +84,7 @@ impl Asking {
     }
 }
 
-fn echo(outcome: &Outcome) -> Echo {
+pub(super) fn echo(outcome: &Outcome) -> Echo {
     let (_, body) = outcome.answer.split_once("\r\n\r\n").unwrap();
     let body = &body[body.find('{').unwrap()..=body.rfind('}').unwrap()];
     serde_json::from_str(body).unwrap()

@@ -40,6 +40,7 @@ mod probes;
 mod real_clients;
 mod request_deadline;
 mod retries;
+mod revocation;
 mod rfc9112;
 mod rfc9113;
 mod routing;

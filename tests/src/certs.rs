@@ -9,8 +9,9 @@ use std::{
 use aws_lc_rs::digest;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use rcgen::{
-    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, PublicKeyData as _, date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, CertificateRevocationList,
+    CertificateRevocationListParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
+    KeyPair, PublicKeyData as _, RevokedCertParams, date_time_ymd,
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 
@@ -29,12 +30,16 @@ pub enum Validity {
 }
 
 impl Validity {
-    fn apply(self, params: &mut CertificateParams) {
-        let (from, to) = match self {
+    fn years(self) -> (i32, i32) {
+        match self {
             Self::Now => (2020, 2119),
             Self::Expired => (2000, 2001),
             Self::NotYet => (2120, 2121),
-        };
+        }
+    }
+
+    fn apply(self, params: &mut CertificateParams) {
+        let (from, to) = self.years();
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(to, 1, 1);
     }
@@ -185,13 +190,42 @@ impl Authority {
 
     /// A certificate for a TLS client, by this common name.
     pub fn issue_client(&self, name: &str, validity: Validity) -> Identity {
+        self.client(name, validity, 0x00c0_ffee)
+    }
+
+    /// A certificate for a TLS client, valid now, with this serial number.
+    pub fn issue_client_numbered(&self, name: &str, serial: u64) -> Identity {
+        self.client(name, Validity::Now, serial)
+    }
+
+    fn client(&self, name: &str, validity: Validity, serial: u64) -> Identity {
         let mut params = leaf(&[], validity);
         params.distinguished_name.push(DnType::CommonName, name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        params.serial_number = Some(0x00c0_ffee_u64.into());
+        params.serial_number = Some(serial.into());
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Identity::new(&certificate, key, &[])
+    }
+
+    /// A list of revoked certificates, by their serial numbers; valid as a certificate would be.
+    pub fn crl(&self, revoked: &[u64], validity: Validity) -> CertificateRevocationList {
+        let (from, to) = validity.years();
+        let revoked = revoked.iter().map(|serial| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: date_time_ymd(from, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(from, 1, 1),
+            next_update: date_time_ymd(to, 1, 1),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap()
     }
 
     /// A leaf for these names whose last second is this one.

@@ -213,6 +213,8 @@ tables! {
     ClientCertificates {
         mode: String,
         ca: Option<Vec<String>>,
+        crl: Option<Vec<String>>,
+        crl_unknown: Option<String>,
         depth: Option<i64>,
         direct_issuer: Option<bool>,
         headers: Option<bool>,

@@ -100,12 +100,25 @@ pub struct ClientCertificates {
     pub mode: ClientMode,
     /// Files of the CAs whose certificates are good; never empty unless only requested.
     pub ca: Vec<PathBuf>,
+    /// Files of their lists of revoked certificates; none when revocation is not looked at.
+    pub crl: Vec<PathBuf>,
+    /// What a certificate counts as that no list speaks of.
+    pub crl_unknown: UnknownStatus,
     /// Certificates between the client's and the CA, at most. 0 to 6.
     pub depth: usize,
     /// Whether the issuer of the client's own certificate must be one of `ca`.
     pub direct_issuer: bool,
     /// Whether upstreams get `Client-Cert` and `Client-Cert-Chain` (RFC 9440).
     pub headers: bool,
+}
+
+/// A certificate that no CRL speaks of, where there are CRLs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownStatus {
+    /// It is not good.
+    Refuse,
+    /// It counts as not revoked.
+    Allow,
 }
 
 /// `pools.NAME.tls`.

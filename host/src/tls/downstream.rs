@@ -7,6 +7,7 @@ mod expiry;
 mod failure;
 mod policy;
 mod resolver;
+mod revocation;
 mod staple;
 mod tickets;
 
@@ -60,7 +61,8 @@ pub fn files(tls: &ListenerTls) -> Vec<&Path> {
             .into_iter()
             .flatten()
     });
-    let clients = tls.client_certificates.iter().flat_map(|rule| &rule.ca);
+    let clients = tls.client_certificates.iter();
+    let clients = clients.flat_map(|rule| rule.ca.iter().chain(&rule.crl));
     certificates
         .chain(tickets::file(&tls.tickets))
         .chain(clients)
@@ -139,13 +141,21 @@ impl Context {
 
     /// Whether a session may go on: under `require`, a resumed one may have outlived its
     /// client's certificate.
-    pub fn admits(&self, session: &Session) -> bool {
-        let required = self
-            .clients
-            .as_ref()
-            .is_some_and(|clients| clients.mode() == ClientMode::Require);
-        let client = session.client.as_deref();
-        !required || client.is_some_and(|client| client.verdict == Verdict::Verified)
+    ///
+    /// # Errors
+    /// What its handshake has failed of.
+    pub fn admit(&self, session: &Session) -> Result<(), HandshakeCause> {
+        let clients = self.clients.as_ref();
+        if clients.is_none_or(|clients| clients.mode() != ClientMode::Require) {
+            return Ok(());
+        }
+        match session.client.as_deref().map(|client| &client.verdict) {
+            Some(Verdict::Verified) => Ok(()),
+            Some(Verdict::Revoked) => Err(HandshakeCause::ClientCertificateRevoked),
+            Some(Verdict::Absent | Verdict::Failed(_)) | None => {
+                Err(HandshakeCause::ClientCertificate)
+            }
+        }
     }
 
     /// Whether clients' certificates must be good for each request, and this one is not: why.
@@ -171,9 +181,18 @@ impl Context {
         self.resolver.deadlines()
     }
 
-    /// Certificates that have expired at `now` or soon will, and staples that have.
+    /// Until when no newer CRLs are due, by file.
+    pub fn crls(&self) -> Vec<(PathBuf, SystemTime)> {
+        let clients = self.clients.as_ref();
+        clients.map_or_else(Vec::new, |clients| clients.crl_deadlines())
+    }
+
+    /// Certificates that have expired at `now` or soon will, and staples and CRLs that have.
     pub fn warnings(&self, now: SystemTime) -> Vec<CertificateWarning> {
         let all = self.deadlines().iter();
-        all.flat_map(|deadlines| deadlines.warnings(now)).collect()
+        let certificates = all.flat_map(|deadlines| deadlines.warnings(now));
+        let overdue = self.crls().into_iter().filter(|(_, until)| *until < now);
+        let overdue = overdue.map(|(path, until)| CertificateWarning::CrlOverdue { path, until });
+        certificates.chain(overdue).collect()
     }
 }

@@ -1,9 +1,11 @@
-//! Reads PEM files: certificates and private keys. What goes in is a path, what comes out is
-//! DER or the exact reason why not; what the certificates mean is left to others.
+//! Reads PEM files: certificates, private keys and CRLs. What goes in is a path, what comes out
+//! is DER or the exact reason why not; what it means is left to others.
 
 use std::{fs, io, path::Path};
 
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject};
+use rustls_pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, pem, pem::PemObject,
+};
 
 /// A PEM file larger than this is not a certificate: the CA bundles of systems have 250 KB.
 const PEM_SIZE_LIMIT: u64 = 8 * 1024 * 1024;
@@ -62,6 +64,20 @@ pub enum FileProblem {
     LeafNotFirst {
         /// Where the right one is, counted from 0.
         position: usize,
+    },
+    /// Nothing between `BEGIN X509 CRL` and `END X509 CRL`.
+    #[error("no CRL in the file, expected DER, or PEM with `-----BEGIN X509 CRL-----`{}", .found.hint())]
+    NoCrl {
+        /// What the file seems to hold instead.
+        found: Found,
+    },
+    /// Not a CRL of one of the CAs, or of a kind that is not understood.
+    #[error("CRL {} of the file cannot be used: {reason}", .position + 1)]
+    UnusableCrl {
+        /// Counted from 0.
+        position: usize,
+        /// What is wrong with it.
+        reason: String,
     },
     /// Not an OCSP response that can be stapled to the certificate beside it.
     #[error("the OCSP response cannot be stapled: {0}")]
@@ -125,6 +141,22 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     if found.is_empty() {
         let found = Found::of(&bytes);
         return Err(FileProblem::NoCertificate { found });
+    }
+    Ok(found)
+}
+
+/// All CRLs of a PEM file, in its order, or the one of a DER file; at least one.
+pub(super) fn crls(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, FileProblem> {
+    const SEQUENCE: u8 = 0x30;
+    let bytes = read(path)?;
+    if bytes.first() == Some(&SEQUENCE) {
+        return Ok(vec![bytes.into()]);
+    }
+    let found: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&bytes).collect();
+    let found = found.map_err(broken)?;
+    if found.is_empty() {
+        let found = Found::of(&bytes);
+        return Err(FileProblem::NoCrl { found });
     }
     Ok(found)
 }

@@ -93,7 +93,7 @@ impl Validity {
 }
 
 /// Times before 1970 are of no use to anyone and become 1970.
-fn time(seconds: i64) -> SystemTime {
+pub(super) fn time(seconds: i64) -> SystemTime {
     let seconds = u64::try_from(seconds).unwrap_or(0);
     SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
 }

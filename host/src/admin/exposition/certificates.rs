@@ -1,4 +1,4 @@
-//! How long the listeners' certificates and OCSP responses are still valid.
+//! How long the listeners' certificates, OCSP responses and CRLs are still valid.
 
 use std::{collections::BTreeMap, fmt, time::SystemTime};
 
@@ -11,11 +11,14 @@ impl Scrape {
     pub(super) fn certificates(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let mut certificates = BTreeMap::new();
         let mut staples = BTreeMap::new();
+        let mut crls = BTreeMap::new();
         for listener in &self.snapshot.listeners {
+            let key =
+                |path: &std::path::Path| (listener.name.to_string(), path.display().to_string());
+            for (path, until) in listener.tls.iter().flat_map(|tls| tls.crls()) {
+                crls.insert(key(&path), until);
+            }
             for deadlines in listener.tls.iter().flat_map(|tls| tls.deadlines()) {
-                let key = |path: &std::path::Path| {
-                    (listener.name.to_string(), path.display().to_string())
-                };
                 certificates.insert(key(&deadlines.chain), deadlines.not_after);
                 if let Some((path, until)) = &deadlines.staple {
                     staples.insert(key(path), *until);
@@ -33,6 +36,11 @@ impl Scrape {
                 "ocsp_response_expiry_seconds",
                 "Seconds until a listener's OCSP response is not stapled any more",
                 staples,
+            ),
+            (
+                "crl_expiry_seconds",
+                "Seconds until a newer CRL of clients' CAs is due",
+                crls,
             ),
         ] {
             let mut family = gauge(encoder, name, help)?;

@@ -8,7 +8,7 @@ use crate::config::{
     ErrorPage, ErrorPages, Form, Hosts, HttpsRedirect, Isolation, LogFormat, OnError, OnErrors,
     PageStatuses, Paths, PinnedCertificate, PoolH2, PoolHttp, Protocol, RedirectPart, RedirectTo,
     Requests, Role, Slashes, Suspension, Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores,
-    UnknownNames, Upgrades,
+    UnknownNames, UnknownStatus, Upgrades,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -614,6 +614,8 @@ tickets = { keys = "tickets.keys", lifetime = "1h" }
 [listeners.tls.client_certificates]
 mode = "require-or-400"
 ca = ["clients.pem"]
+crl = ["clients.crl"]
+crl_unknown = "allow"
 depth = 1
 direct_issuer = true
 headers = true
@@ -644,6 +646,8 @@ fn all_of_a_listeners_tls_is_understood() {
     let clients = ClientCertificates {
         mode: ClientMode::RequireOr400,
         ca: vec![path("clients.pem")],
+        crl: vec![path("clients.crl")],
+        crl_unknown: UnknownStatus::Allow,
         depth: 1,
         direct_issuer: true,
         headers: true,

@@ -1,11 +1,12 @@
 //! `listeners[].tls`, from raw to typed: names become suites and groups, and what cannot work
 //! together is refused.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 
 use super::{
     CertificateFiles, ClientCertificates, ClientIdentity, ClientMode, GROUPS, Hosts, ListenerTls,
     POLICIES, PoolTls, SUITES, ServerNameFrom, Tickets, TlsPolicy, TlsVersion, UnknownNames,
+    UnknownStatus,
 };
 use crate::config::{check::Check, raw};
 
@@ -221,13 +222,50 @@ impl Check<'_> {
                 "found `direct_issuer`, expected `ca` beside it: the issuer is looked for there",
             );
         }
+        let (crl, crl_unknown) = self.crl(key, raw.crl, raw.crl_unknown.as_deref(), ca_given);
         ClientCertificates {
             mode,
             ca,
+            crl,
+            crl_unknown,
             depth: self.count(&at("depth"), raw.depth, DEPTHS, DEPTH),
             direct_issuer,
             headers: raw.headers.unwrap_or(false),
         }
+    }
+}
+
+impl Check<'_> {
+    fn crl(
+        &mut self,
+        key: &str,
+        files: Option<Vec<String>>,
+        unknown: Option<&str>,
+        ca_given: bool,
+    ) -> (Vec<PathBuf>, UnknownStatus) {
+        let (crl, crl_unknown) = (format!("{key}.crl"), format!("{key}.crl_unknown"));
+        if unknown.is_some() && files.is_none() {
+            self.problems.add_unwanted(
+                &crl_unknown,
+                "found `crl_unknown`, expected `crl` beside it: without any CRL nothing is known",
+            );
+        }
+        if files.is_some() && !ca_given {
+            self.problems.add_unwanted(
+                &crl,
+                "found `crl`, expected `ca` beside it: CRLs are verified with the CAs",
+            );
+        }
+        let files = match files {
+            Some(list) => self.list(&crl, list, |check, key, path| Some(check.file(key, &path))),
+            None => Vec::new(),
+        };
+        let choices = [
+            ("refuse", UnknownStatus::Refuse),
+            ("allow", UnknownStatus::Allow),
+        ];
+        let unknown = self.choice(&crl_unknown, unknown, &choices, UnknownStatus::Refuse);
+        (files, unknown)
     }
 }
 

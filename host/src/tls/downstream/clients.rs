@@ -1,7 +1,7 @@
 //! Clients' certificates: whether one is good, and what is told about it to logs, plugins and
 //! upstreams.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc, time::SystemTime};
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -18,6 +18,7 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use super::{
     super::{FileProblem, Fingerprint, files, name, provider},
     TlsFileError,
+    revocation::Revocations,
 };
 use crate::config::{self, ClientMode};
 
@@ -25,11 +26,15 @@ use crate::config::{self, ClientMode};
 /// their limits on header fields.
 const MOST_CHAIN_BYTES: usize = 12 << 10;
 
+const REVOKED: &str = "the certificate has been revoked";
+
 /// The rule for clients' certificates.
 #[derive(Debug)]
 pub(super) struct Clients {
     rule: config::ClientCertificates,
     roots: RootCertStore,
+    /// None where revocation is not looked at.
+    revocations: Option<Revocations>,
     hints: Vec<DistinguishedName>,
     algorithms: WebPkiSupportedAlgorithms,
     identity: [u8; 32],
@@ -42,6 +47,8 @@ pub enum Verdict {
     Absent,
     /// It chains to a CA of the list, in time and for clients.
     Verified,
+    /// A CRL has it, or a CA between it and the list.
+    Revoked,
     /// It does not: why.
     Failed(String),
 }
@@ -52,6 +59,7 @@ impl Verdict {
         match self {
             Self::Verified => Ok(()),
             Self::Absent => Err("there is none".to_owned()),
+            Self::Revoked => Err(REVOKED.to_owned()),
             Self::Failed(reason) => Err(reason.clone()),
         }
     }
@@ -62,6 +70,7 @@ impl fmt::Display for Verdict {
         match self {
             Self::Absent => out.write_str("none"),
             Self::Verified => out.write_str("success"),
+            Self::Revoked => write!(out, "failed: {REVOKED}"),
             Self::Failed(reason) => write!(out, "failed: {reason}"),
         }
     }
@@ -102,9 +111,15 @@ impl Clients {
             mode,
             depth,
             direct_issuer,
+            crl,
+            crl_unknown,
             ..
         } = rule;
-        hash.update(format!("{mode:?} {depth} {direct_issuer} ").as_bytes());
+        // What the CRLs say is asked anew for a resumed session, as the clock is.
+        let revocation = (!crl.is_empty()).then_some(crl_unknown);
+        let rules = format!("{mode:?} {depth} {direct_issuer} {revocation:?} ");
+        hash.update(rules.as_bytes());
+        let mut ca = Vec::new();
         for (index, path) in rule.ca.iter().enumerate() {
             let key = format!("client_certificates.ca[{index}]");
             let refuse = |problem| TlsFileError::at(key.clone(), path)(problem);
@@ -114,6 +129,7 @@ impl Clients {
                 .enumerate()
             {
                 hash.update(Fingerprint::of(&der).0.as_ref());
+                ca.push(der.clone());
                 roots.add(der).map_err(|error| {
                     let reason = error.to_string();
                     refuse(FileProblem::UnusableCertificate { position, reason })
@@ -121,13 +137,25 @@ impl Clients {
             }
         }
         hints.extend(roots.subjects());
+        let algorithms = provider().signature_verification_algorithms;
+        let revocations = match crl.as_slice() {
+            [] => None,
+            crl => Some(Revocations::load(
+                crl,
+                *crl_unknown,
+                &ca,
+                &roots.roots,
+                algorithms.all,
+            )?),
+        };
         let mut identity = [0; 32];
         identity.copy_from_slice(hash.finish().as_ref());
         Ok(Self {
             rule: rule.clone(),
             roots,
+            revocations,
             hints,
-            algorithms: provider().signature_verification_algorithms,
+            algorithms,
             identity,
         })
     }
@@ -141,6 +169,12 @@ impl Clients {
         &self.identity
     }
 
+    /// When the CRLs of each file are due to be replaced.
+    pub(super) fn crl_deadlines(&self) -> Vec<(PathBuf, SystemTime)> {
+        let revocations = self.revocations.as_ref();
+        revocations.map_or_else(Vec::new, Revocations::deadlines)
+    }
+
     /// What to make of the chain that a client has presented, now.
     pub(super) fn judge(&self, chain: &[CertificateDer<'_>]) -> ClientCertificate {
         let Some((leaf, issuers)) = chain.split_first() else {
@@ -152,6 +186,7 @@ impl Clients {
         };
         let verdict = match self.verify(leaf, issuers, UnixTime::now()) {
             Ok(()) => Verdict::Verified,
+            Err(webpki::Error::CertRevoked) => Verdict::Revoked,
             Err(error) => Verdict::Failed(reason(&error)),
         };
         // Without a CA to tell good from bad, upstreams do that.
@@ -183,7 +218,10 @@ impl Clients {
             if between > 0 && self.rule.direct_issuer {
                 return Err(webpki::Error::UnknownIssuer);
             }
-            Ok(())
+            match &self.revocations {
+                Some(revocations) => revocations.check(path),
+                None => Ok(()),
+            }
         };
         leaf.verify_for_usage(
             self.algorithms.all,
@@ -213,6 +251,9 @@ fn reason(error: &webpki::Error) -> String {
         }
         webpki::Error::MaximumPathDepthExceeded => "the chain is too long".to_owned(),
         webpki::Error::RequiredEkuNotFoundContext(_) => "it is not for TLS clients".to_owned(),
+        webpki::Error::UnknownRevocationStatus => {
+            "no CRL says whether it has been revoked".to_owned()
+        }
         webpki::Error::CaUsedAsEndEntity => "it is the certificate of a CA".to_owned(),
         other => other.to_string(),
     }
@@ -315,6 +356,8 @@ fn alert(error: webpki::Error) -> Error {
         webpki::Error::UnknownIssuer
         | webpki::Error::InvalidSignatureForPublicKey
         | webpki::Error::MaximumPathDepthExceeded => CertificateError::UnknownIssuer,
+        webpki::Error::CertRevoked => CertificateError::Revoked,
+        webpki::Error::UnknownRevocationStatus => CertificateError::UnknownRevocationStatus,
         webpki::Error::BadDer => CertificateError::BadEncoding,
         webpki::Error::RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,
         other => CertificateError::Other(OtherError(Arc::new(other))),

@@ -51,6 +51,17 @@ pub enum CertificateWarning {
         /// The last second of its validity.
         until: SystemTime,
     },
+    /// What has been revoked since is not known.
+    #[error(
+        "{}: a newer CRL has been due since {}, this one stays in use",
+        .path.display(), humantime::format_rfc3339_seconds(*.until)
+    )]
+    CrlOverdue {
+        /// The CRL's file.
+        path: PathBuf,
+        /// When the next one was to be there.
+        until: SystemTime,
+    },
 }
 
 impl Deadlines {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustls::{Error, InvalidMessage};
+use rustls::{CertificateError, Error, InvalidMessage};
 
 /// A kind of failed handshake; a metric's label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum HandshakeCause {
     Incompatible,
     /// The client's certificate is missing or not good.
     ClientCertificate,
+    /// It has been revoked.
+    ClientCertificateRevoked,
     /// `unknown_names = "refuse"`, and it asked for none of the names.
     UnknownName,
     /// The client refused, with an alert: it does not trust the certificate, for one.
@@ -27,12 +29,13 @@ pub enum HandshakeCause {
 
 impl HandshakeCause {
     /// All, in the order of their indexes.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Timeout,
         Self::Closed,
         Self::NotTls,
         Self::Incompatible,
         Self::ClientCertificate,
+        Self::ClientCertificateRevoked,
         Self::UnknownName,
         Self::RefusedByClient,
         Self::Protocol,
@@ -51,6 +54,7 @@ impl HandshakeCause {
             Self::NotTls => "not-tls",
             Self::Incompatible => "incompatible",
             Self::ClientCertificate => "client-certificate",
+            Self::ClientCertificateRevoked => "client-certificate-revoked",
             Self::UnknownName => "unknown-name",
             Self::RefusedByClient => "refused-by-client",
             Self::Protocol => "protocol",
@@ -65,6 +69,9 @@ impl HandshakeCause {
                 InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
             )) => Self::NotTls,
             Some(Error::PeerIncompatible(_)) => Self::Incompatible,
+            Some(Error::InvalidCertificate(CertificateError::Revoked)) => {
+                Self::ClientCertificateRevoked
+            }
             Some(Error::NoCertificatesPresented | Error::InvalidCertificate(_)) => {
                 Self::ClientCertificate
             }
