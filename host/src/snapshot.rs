@@ -49,8 +49,16 @@ pub struct RunningPool {
     /// Its affinity plugin, as a place in [`Snapshot::plugins`].
     pub affinity: Option<usize>,
     /// How certificates of its endpoints are judged; none without TLS.
-    context: Option<Arc<rustls::ClientConfig>>,
+    context: Option<Arc<tls::upstream::Context>>,
     trust: pools::TrustMaterial,
+}
+
+impl RunningPool {
+    /// Until when the certificates of its files are valid.
+    pub fn deadlines(&self) -> &[tls::PoolDeadline] {
+        let context = self.context.as_ref();
+        context.map_or(&[], |context| context.deadlines())
+    }
 }
 
 impl Snapshot {

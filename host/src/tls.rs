@@ -5,6 +5,7 @@
 //! explicitly. Sockets, timeouts and the pooling of connections are left to the callers.
 
 pub mod downstream;
+mod expiry;
 mod failure;
 mod files;
 mod identity;
@@ -28,6 +29,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
+pub use expiry::{CertificateWarning, Deadlines, PoolDeadline, Use};
 pub use files::{FileProblem, Found};
 
 use crate::config::TlsVersion;

@@ -1,6 +1,10 @@
 //! TLS towards endpoints: names, versions, the gateway's own certificate, sessions.
 
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use witgate_tests::{
     Http,
@@ -226,4 +230,58 @@ async fn one_endpoints_session_is_not_offered_to_another() {
     }
     assert_eq!(resumed, [false, false, true, true], "in turn");
     assert_eq!((one.connections(), other.connections()), (2, 2));
+}
+
+#[tokio::test]
+async fn the_end_of_a_pools_certificates_is_told_ahead_in_log_and_metric() {
+    const DAY: Duration = Duration::from_hours(24);
+    let authority = Authority::new("everybody's root");
+    let setup = Setup::new();
+    for (file, days) in [("own", 3), ("pinned", 5), ("root", 7), ("lasting", 30)] {
+        let end = SystemTime::now() + days * DAY;
+        let identity = authority.issue_until(&["web.internal"], end);
+        identity.write(setup.dir(), file);
+    }
+    // Of two in a file the first to end counts.
+    let dir = setup.dir().to_owned();
+    let read = |file: &str| fs::read_to_string(dir.join(file)).unwrap();
+    let both = read("lasting.pem") + &read("root.pem");
+    fs::write(dir.join("roots.pem"), both).unwrap();
+    let pinned = Pool::of(
+        "endpoints = [\"127.0.0.1:1\"]\ntrust.certificates = [\"lasting.pem\", \"pinned.pem\"]",
+    )
+    .with("tls.client_certificate = { chain = \"own.pem\", key = \"own.key\" }");
+    let rooted = Pool::of("endpoints = [\"127.0.0.1:1\"]\ntrust.roots = [\"roots.pem\"]");
+    let gateway = setup
+        .default_pool("pinned", pinned)
+        .pool("rooted", rooted)
+        .start()
+        .await;
+    for (pool, purpose, file, days) in [
+        ("pinned", "own", "own.pem", 3),
+        ("pinned", "pinned", "pinned.pem", 5),
+        ("rooted", "root", "roots.pem", 7),
+        ("pinned", "pinned", "lasting.pem", 30),
+    ] {
+        let series = format!(
+            "witgate_pool_certificate_expiry_seconds{{pool=\"{pool}\",certificate=\"{purpose}\",file=\"{}\"}}",
+            dir.join(file).display()
+        );
+        let (left, end) = (gateway.metric(&series).await, (days * DAY).as_secs_f64());
+        assert!(left <= end && left > end - 60.0, "{series} {left}");
+        if days < 14 {
+            let (pool, purpose) = (
+                format!("pool=\"{pool}\""),
+                format!("certificate=\"{purpose}\""),
+            );
+            gateway
+                .logged(&["WARN", file, "expires at", &pool, &purpose])
+                .await;
+        }
+    }
+    let early = gateway
+        .log()
+        .into_iter()
+        .filter(|line| line.contains("lasting.pem"));
+    assert_eq!(early.count(), 0);
 }

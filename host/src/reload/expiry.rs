@@ -1,5 +1,5 @@
-//! Says ahead of time, and again each day, that a certificate or an OCSP response in service
-//! is about to expire or has.
+//! Says ahead of time, and again each day, that a certificate, an OCSP response or a CRL in
+//! service is about to expire or has.
 
 use std::{
     collections::HashMap,
@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use crate::{snapshot::Snapshot, tls::downstream::CertificateWarning};
+use crate::{snapshot::Snapshot, tls::CertificateWarning};
 
 /// How often one warning is repeated.
 const AGAIN: Duration = Duration::from_hours(24);
@@ -15,7 +15,14 @@ const AGAIN: Duration = Duration::from_hours(24);
 /// What has been said, and when.
 #[derive(Debug, Default)]
 pub(super) struct ExpiryWatch {
-    told: HashMap<(Arc<str>, CertificateWarning), Instant>,
+    told: HashMap<(Owner, CertificateWarning), Instant>,
+}
+
+/// Whose certificate it is.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Owner {
+    Listener(Arc<str>),
+    Pool(String, &'static str),
 }
 
 impl ExpiryWatch {
@@ -26,12 +33,30 @@ impl ExpiryWatch {
             .retain(|_, told| now.saturating_duration_since(*told) < AGAIN);
         for listener in &snapshot.listeners {
             for warning in listener.tls.iter().flat_map(|tls| tls.warnings(at)) {
-                let key = (Arc::clone(&listener.name), warning);
-                self.told.entry(key).or_insert_with_key(|(name, warning)| {
-                    tracing::warn!(listener = %name, "{warning}");
-                    now
-                });
+                self.tell(Owner::Listener(Arc::clone(&listener.name)), warning, now);
             }
         }
+        for pool in &snapshot.pools {
+            for deadline in pool.deadlines() {
+                if let Some(warning) = deadline.warning(at) {
+                    let name = pool.facts.name.clone();
+                    let owner = Owner::Pool(name, deadline.purpose.token());
+                    self.tell(owner, warning, now);
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, owner: Owner, warning: CertificateWarning, now: Instant) {
+        let told = self.told.entry((owner, warning));
+        told.or_insert_with_key(|(owner, warning)| {
+            match owner {
+                Owner::Listener(name) => tracing::warn!(listener = %name, "{warning}"),
+                Owner::Pool(name, purpose) => {
+                    tracing::warn!(pool = name, certificate = purpose, "{warning}");
+                }
+            }
+            now
+        });
     }
 }

@@ -99,7 +99,7 @@ pub(super) fn readdressed(
 
 /// What a pool has besides its endpoints.
 struct Parts {
-    context: Option<Arc<rustls::ClientConfig>>,
+    context: Option<Arc<tls::upstream::Context>>,
     affinity: Option<usize>,
     trust: TrustMaterial,
 }
@@ -150,7 +150,7 @@ fn context(
     pool: &config::Pool,
     trust: &TrustMaterial,
     before: Option<&RunningPool>,
-) -> Result<Option<Arc<rustls::ClientConfig>>, ConfigError> {
+) -> Result<Option<Arc<tls::upstream::Context>>, ConfigError> {
     let Some((rules, tls)) = &trust.rules else {
         return Ok(None);
     };
@@ -159,8 +159,8 @@ fn context(
         .and_then(|before| before.context.clone());
     match kept {
         Some(context) => Ok(Some(context)),
-        None => tls::upstream::client_config(rules, tls)
-            .map(Some)
+        None => tls::upstream::Context::load(rules, tls)
+            .map(|context| Some(Arc::new(context)))
             .map_err(|error| config.error(&format!("{}.{}", pool.key, error.key), &error)),
     }
 }
@@ -170,7 +170,7 @@ fn transport(
     pool: &config::Pool,
     index: usize,
     host: &String,
-    context: Option<&Arc<rustls::ClientConfig>>,
+    context: Option<&Arc<tls::upstream::Context>>,
 ) -> Result<Transport, ConfigError> {
     let http = pool.http;
     let Some(context) = context else {
@@ -182,7 +182,7 @@ fn transport(
     };
     match ServerName::try_from(name.clone()) {
         Ok(name) => Ok(Transport {
-            tls: Some((Arc::clone(context), name)),
+            tls: Some((Arc::clone(context.config()), name)),
             http,
         }),
         Err(_) => Err(config.error(

@@ -3,7 +3,6 @@
 //! certificates.
 
 mod clients;
-mod expiry;
 mod failure;
 mod policy;
 mod resolver;
@@ -23,7 +22,6 @@ use rustls::{
 };
 
 pub use clients::{ClientCertificate, ClientLeaf, Verdict};
-pub use expiry::{CertificateWarning, Deadlines};
 pub use failure::HandshakeCause;
 #[cfg(test)]
 pub(super) use resolver::Resolver;
@@ -31,7 +29,7 @@ pub(super) use resolver::Resolver;
 use resolver::Resolver;
 
 use self::{clients::Clients, tickets::TicketKeys};
-use super::{Alpn, FileProblem, Session};
+use super::{Alpn, CertificateWarning, Deadlines, FileProblem, Session};
 use crate::config::{CertificateFiles, ClientMode, Hosts, ListenerTls};
 
 /// A file of a listener's TLS cannot be used.

@@ -48,6 +48,12 @@ impl Leaf {
     }
 }
 
+/// The last second of a certificate, of a CA or not; none when it cannot be read.
+pub(super) fn end(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(time(parsed.validity().not_after.timestamp()))
+}
+
 /// SHA-256 of a certificate's SubjectPublicKeyInfo.
 pub(super) fn key(certificate: &CertificateDer<'_>) -> Result<Fingerprint, String> {
     let parsed = webpki::EndEntityCert::try_from(certificate).map_err(|error| match error {

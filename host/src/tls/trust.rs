@@ -23,7 +23,7 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
 use super::{
-    FileProblem, Fingerprint,
+    FileProblem, Fingerprint, PoolDeadline, Use,
     failure::{TrustError, TrustFailure},
     files,
     leaf::{self, Leaf},
@@ -35,6 +35,8 @@ use crate::config::{PinnedCertificate, Trust};
 #[derive(Debug)]
 pub(super) struct Verifier {
     accepted: Accepted,
+    /// Of the certificates in its files.
+    deadlines: Vec<PoolDeadline>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -55,21 +57,31 @@ enum Accepted {
 impl Verifier {
     pub(super) fn new(trust: &Trust) -> Result<Self, TrustError> {
         let provider = provider();
+        let mut deadlines = Vec::new();
         Ok(Self {
             algorithms: provider.signature_verification_algorithms,
             accepted: match trust {
-                Trust::Certificates(pinned) => certificates(pinned)?,
+                Trust::Certificates(pinned) => certificates(pinned, &mut deadlines)?,
                 Trust::Spki(keys) => {
                     Accepted::Spki(keys.iter().copied().map(Fingerprint).collect())
                 }
-                Trust::Roots(files) => roots(files, provider)?,
+                Trust::Roots(files) => roots(files, provider, &mut deadlines)?,
                 Trust::Public => public(provider)?,
             },
+            deadlines,
         })
+    }
+
+    /// Until when the certificates in its files are valid.
+    pub(super) fn deadlines(&self) -> &[PoolDeadline] {
+        &self.deadlines
     }
 }
 
-fn certificates(pinned: &[PinnedCertificate]) -> Result<Accepted, TrustError> {
+fn certificates(
+    pinned: &[PinnedCertificate],
+    deadlines: &mut Vec<PoolDeadline>,
+) -> Result<Accepted, TrustError> {
     let mut listed = HashSet::new();
     let mut keys = HashMap::new();
     for (index, entry) in pinned.iter().enumerate() {
@@ -79,9 +91,14 @@ fn certificates(pinned: &[PinnedCertificate]) -> Result<Accepted, TrustError> {
             }
             PinnedCertificate::File(path) => {
                 let refuse = |problem| TrustError::at("certificates", index, path, problem);
-                for (fingerprint, key) in pinned_file(path).map_err(refuse)? {
+                for (fingerprint, leaf) in pinned_file(path).map_err(refuse)? {
                     listed.insert(fingerprint);
-                    keys.entry(key).or_insert_with(|| file_name(path));
+                    keys.entry(leaf.key).or_insert_with(|| file_name(path));
+                    deadlines.push(PoolDeadline {
+                        purpose: Use::Pinned,
+                        file: path.clone(),
+                        not_after: leaf.validity.end(),
+                    });
                 }
             }
         }
@@ -89,13 +106,13 @@ fn certificates(pinned: &[PinnedCertificate]) -> Result<Accepted, TrustError> {
     Ok(Accepted::Certificates { listed, keys })
 }
 
-/// Fingerprints of the certificates in a file, and of their keys.
-fn pinned_file(path: &Path) -> Result<Vec<(Fingerprint, Fingerprint)>, FileProblem> {
+/// The certificates in a file, with their fingerprints.
+fn pinned_file(path: &Path) -> Result<Vec<(Fingerprint, Leaf)>, FileProblem> {
     let certificates = files::certificates(path)?;
     let read = certificates.iter().enumerate().map(|(position, der)| {
         let leaf = Leaf::read(der)
             .map_err(|reason| FileProblem::UnusableCertificate { position, reason })?;
-        Ok((Fingerprint::of(der), leaf.key))
+        Ok((Fingerprint::of(der), leaf))
     });
     read.collect()
 }
@@ -105,7 +122,11 @@ fn file_name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-fn roots(files: &[PathBuf], provider: Arc<CryptoProvider>) -> Result<Accepted, TrustError> {
+fn roots(
+    files: &[PathBuf],
+    provider: Arc<CryptoProvider>,
+    deadlines: &mut Vec<PoolDeadline>,
+) -> Result<Accepted, TrustError> {
     let mut store = RootCertStore::empty();
     let mut roots = HashSet::new();
     for (index, path) in files.iter().enumerate() {
@@ -113,6 +134,11 @@ fn roots(files: &[PathBuf], provider: Arc<CryptoProvider>) -> Result<Accepted, T
         let certificates = files::certificates(path).map_err(refuse)?;
         for (position, der) in certificates.into_iter().enumerate() {
             roots.insert(Fingerprint::of(&der));
+            deadlines.extend(leaf::end(&der).map(|not_after| PoolDeadline {
+                purpose: Use::Root,
+                file: path.clone(),
+                not_after,
+            }));
             store.add(der).map_err(|error| {
                 let reason = error.to_string();
                 refuse(FileProblem::UnusableCertificate { position, reason })

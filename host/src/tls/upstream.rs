@@ -14,7 +14,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub use super::failure::{HandshakeFailure, TrustError, TrustFailure, failure};
 use super::{
-    Alpn,
+    Alpn, PoolDeadline, Use,
     identity::{self, IdentityFile},
     provider,
     trust::{Verifier, in_time},
@@ -22,32 +22,63 @@ use super::{
 };
 use crate::config::{ClientIdentity, PoolTls, TlsVersion, Trust};
 
-/// Reads the files of `trust` and `tls` and builds the configuration for connections to one
-/// pool: sessions resumed, ALPN as each connection says. Blocks on files.
-///
-/// # Errors
-/// The first file that cannot be used; a key that does not fit its chain.
-pub fn client_config(trust: &Trust, tls: &PoolTls) -> Result<Arc<ClientConfig>, TrustError> {
-    let verifier = Verifier::new(trust)?;
+/// What connections to one pool's endpoints need.
+#[derive(Debug)]
+pub struct Context {
+    config: Arc<ClientConfig>,
+    deadlines: Vec<PoolDeadline>,
+}
+
+impl Context {
+    /// Reads the files of `trust` and `tls`: sessions are resumed, ALPN is as each connection
+    /// says. Blocks on files.
+    ///
+    /// # Errors
+    /// The first file that cannot be used; a key that does not fit its chain.
+    pub fn load(trust: &Trust, tls: &PoolTls) -> Result<Self, TrustError> {
+        let verifier = Verifier::new(trust)?;
+        let mut deadlines = verifier.deadlines().to_vec();
+        let own = tls.client_certificate.as_ref();
+        let own = own.map(client_certificate).transpose()?;
+        let own = own.map(|(certificate, deadline)| {
+            deadlines.push(deadline);
+            certificate
+        });
+        let config = client_config(verifier, own, tls.min_version);
+        Ok(Self {
+            config: Arc::new(config),
+            deadlines,
+        })
+    }
+
+    /// For the handshakes themselves.
+    pub fn config(&self) -> &Arc<ClientConfig> {
+        &self.config
+    }
+
+    /// Until when the certificates of its files are valid.
+    pub fn deadlines(&self) -> &[PoolDeadline] {
+        &self.deadlines
+    }
+}
+
+fn client_config(verifier: Verifier, own: Option<CertifiedKey>, min: TlsVersion) -> ClientConfig {
     let builder = ClientConfig::builder_with_provider(provider())
-        .with_protocol_versions(versions(tls.min_version, TlsVersion::V13))
+        .with_protocol_versions(versions(min, TlsVersion::V13))
         .expect("the provider supports TLS 1.2 and 1.3")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
-    let mut config = match &tls.client_certificate {
-        Some(files) => {
-            let own = SingleCertAndKey::from(client_certificate(files)?);
-            builder.with_client_cert_resolver(Arc::new(own))
-        }
+    let mut config = match own {
+        Some(own) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(own))),
         None => builder.with_no_client_auth(),
     };
     config.resumption = sessions();
-    Ok(Arc::new(config))
+    config
 }
 
-fn client_certificate(files: &ClientIdentity) -> Result<CertifiedKey, TrustError> {
+fn client_certificate(files: &ClientIdentity) -> Result<(CertifiedKey, PoolDeadline), TrustError> {
     let ClientIdentity { chain, key } = files;
-    let own = identity::read(chain, key).map_err(|(file, problem)| TrustError {
+    let (own, leaf) = identity::read(chain, key).map_err(|(file, problem)| TrustError {
         key: format!("tls.client_certificate.{}", file.name()),
         file: Some(match file {
             IdentityFile::Chain => chain.clone(),
@@ -55,7 +86,12 @@ fn client_certificate(files: &ClientIdentity) -> Result<CertifiedKey, TrustError
         }),
         problem,
     })?;
-    Ok(own.0)
+    let deadline = PoolDeadline {
+        purpose: Use::Own,
+        file: chain.clone(),
+        not_after: leaf.validity.end(),
+    };
+    Ok((own, deadline))
 }
 
 /// The same rules with sessions of its own, for another endpoint: one endpoint's session is

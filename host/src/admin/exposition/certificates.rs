@@ -1,4 +1,4 @@
-//! How long the listeners' certificates, OCSP responses and CRLs are still valid.
+//! How long the certificates of listeners and pools, OCSP responses and CRLs are still valid.
 
 use std::{collections::BTreeMap, fmt, time::SystemTime};
 
@@ -49,6 +49,39 @@ impl Scrape {
                     .encode_family(&[("listener", listener.as_str()), ("file", file.as_str())])?
                     .encode_gauge(&seconds_left(now, end))?;
             }
+        }
+        self.pool_certificates(encoder, now)
+    }
+
+    /// Of several in a file the one that ends first.
+    fn pool_certificates(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        now: SystemTime,
+    ) -> fmt::Result {
+        let mut first = BTreeMap::new();
+        for pool in &self.snapshot.pools {
+            for deadline in pool.deadlines() {
+                let file = deadline.file.display().to_string();
+                let key = (pool.facts.name.as_str(), deadline.purpose, file);
+                let end = first.entry(key).or_insert(deadline.not_after);
+                *end = deadline.not_after.min(*end);
+            }
+        }
+        let mut family = gauge(
+            encoder,
+            "pool_certificate_expiry_seconds",
+            "Seconds until a certificate expires that a pool presents or trusts",
+        )?;
+        for ((pool, purpose, file), end) in first {
+            let labels = [
+                ("pool", pool),
+                ("certificate", purpose.token()),
+                ("file", file.as_str()),
+            ];
+            family
+                .encode_family(&labels)?
+                .encode_gauge(&seconds_left(now, end))?;
         }
         Ok(())
     }

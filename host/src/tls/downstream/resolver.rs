@@ -10,10 +10,11 @@ use rustls::{
 
 use super::{
     super::{
+        Deadlines,
         identity::{self, IdentityFile},
         plain_name,
     },
-    Deadlines, TlsFileError, staple,
+    TlsFileError, staple,
 };
 use crate::config::{CertificateFiles, UnknownNames};
 

@@ -11,8 +11,8 @@ use crate::{
         Hosts, ListenerTls, PinnedCertificate, PoolTls, Tickets, TlsPolicy, Trust, UnknownNames,
     },
     tls::{
-        Alpn, FileProblem,
-        downstream::{CertificateWarning, Context, TlsFileError},
+        Alpn, CertificateWarning, FileProblem,
+        downstream::{Context, TlsFileError},
     },
 };
 
@@ -43,8 +43,10 @@ fn server_config(certificates: &[CertificateFiles]) -> Result<Arc<ServerConfig>,
 fn client(accepted: &[&Identity], alpn: &[Alpn]) -> Arc<ClientConfig> {
     let pins = accepted.iter().map(|identity| identity.fingerprint().0);
     let trust = Trust::Certificates(pins.map(PinnedCertificate::Fingerprint).collect());
-    let mut config =
-        (*crate::tls::upstream::client_config(&trust, &PoolTls::default()).unwrap()).clone();
+    let mut config = (**crate::tls::upstream::Context::load(&trust, &PoolTls::default())
+        .unwrap()
+        .config())
+    .clone();
     config.alpn_protocols = alpn.iter().map(|alpn| alpn.as_str().into()).collect();
     Arc::new(config)
 }
@@ -156,8 +158,10 @@ async fn of_two_certificates_for_a_name_the_client_gets_one_it_can_verify() {
     let pins = [&ed25519, &ecdsa].map(|identity| identity.fingerprint().0);
     let trust = Trust::Certificates(pins.map(PinnedCertificate::Fingerprint).into());
     let verifier = OnlyEcdsa(crate::tls::trust::Verifier::new(&trust).unwrap());
-    let mut config =
-        (*crate::tls::upstream::client_config(&trust, &PoolTls::default()).unwrap()).clone();
+    let mut config = (**crate::tls::upstream::Context::load(&trust, &PoolTls::default())
+        .unwrap()
+        .config())
+    .clone();
     let (near, _) = handshake(&Arc::new(config.clone()), "shop.example", &server).await;
     let leaf = near.unwrap().get_ref().1.peer_certificates().unwrap()[0].clone();
     assert_eq!(&leaf, ed25519.certificate.der());

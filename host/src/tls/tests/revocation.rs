@@ -96,8 +96,9 @@ impl Asking {
             }),
             ..PoolTls::default()
         };
-        let config = crate::tls::upstream::client_config(&trust, &tls).unwrap();
-        let (_client, accepted) = handshake(&config, "shop.example", context.config()).await;
+        let trusting = crate::tls::upstream::Context::load(&trust, &tls).unwrap();
+        let config = trusting.config();
+        let (_client, accepted) = handshake(config, "shop.example", context.config()).await;
         let session = context.session(accepted.unwrap().get_ref().1);
         session.client.unwrap().verdict.clone()
     }

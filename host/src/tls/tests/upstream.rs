@@ -24,8 +24,8 @@ use crate::{
 };
 
 fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, TrustError> {
-    let config = crate::tls::upstream::client_config(trust, &PoolTls::default())?;
-    let mut config = ClientConfig::clone(&config);
+    let context = crate::tls::upstream::Context::load(trust, &PoolTls::default())?;
+    let mut config = ClientConfig::clone(context.config());
     // What the tests' handshakes offer.
     config.alpn_protocols = vec![Alpn::H1.as_str().into()];
     Ok(Arc::new(config))

@@ -1,8 +1,8 @@
-//! Until when a listener's certificates and OCSP responses are valid, and when people should
+//! Until when certificates of files, OCSP responses and CRLs are valid, and when people should
 //! hear of it.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
@@ -10,7 +10,7 @@ use std::{
 /// third of 90 days' life.
 const EXPIRES_SOON: Duration = Duration::from_hours(14 * 24);
 
-/// Until when one certificate and its staple are valid.
+/// Until when one certificate of a listener and its staple are valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deadlines {
     /// The certificate's file.
@@ -24,18 +24,18 @@ pub struct Deadlines {
 /// Something that works, but not for everybody or not for long.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum CertificateWarning {
-    /// Clients will refuse it.
+    /// The other side refuses it; or, of a pool's trust, the gateway does.
     #[error("{}: expired at {}", .path.display(), humantime::format_rfc3339_seconds(*.not_after))]
     Expired {
-        /// Its chain.
+        /// The file.
         path: PathBuf,
         /// The last second of its validity.
         not_after: SystemTime,
     },
-    /// Clients will refuse it soon.
+    /// It will be refused soon.
     #[error("{}: expires at {}", .path.display(), humantime::format_rfc3339_seconds(*.not_after))]
     ExpiresSoon {
-        /// Its chain.
+        /// The file.
         path: PathBuf,
         /// The last second of its validity.
         not_after: SystemTime,
@@ -64,17 +64,64 @@ pub enum CertificateWarning {
     },
 }
 
+impl CertificateWarning {
+    /// What there is to say at `now` of a certificate.
+    fn of(path: &Path, not_after: SystemTime, now: SystemTime) -> Option<Self> {
+        let path = path.to_owned();
+        if not_after < now {
+            Some(Self::Expired { path, not_after })
+        } else if not_after < now + EXPIRES_SOON {
+            Some(Self::ExpiresSoon { path, not_after })
+        } else {
+            None
+        }
+    }
+}
+
+/// What a pool has a certificate for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Use {
+    /// The gateway's own towards endpoints.
+    Own,
+    /// `trust.certificates`.
+    Pinned,
+    /// `trust.roots`.
+    Root,
+}
+
+impl Use {
+    /// For logs and metrics.
+    pub fn token(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Pinned => "pinned",
+            Self::Root => "root",
+        }
+    }
+}
+
+/// Until when one certificate of a pool is valid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolDeadline {
+    /// What it is there for.
+    pub purpose: Use,
+    /// Its file; there may be others in it.
+    pub file: PathBuf,
+    /// Its last second.
+    pub not_after: SystemTime,
+}
+
+impl PoolDeadline {
+    /// What there is to say at `now`.
+    pub fn warning(&self, now: SystemTime) -> Option<CertificateWarning> {
+        CertificateWarning::of(&self.file, self.not_after, now)
+    }
+}
+
 impl Deadlines {
     /// What there is to say at `now`.
     pub fn warnings(&self, now: SystemTime) -> Vec<CertificateWarning> {
-        let (path, not_after) = (self.chain.clone(), self.not_after);
-        let certificate = if not_after < now {
-            Some(CertificateWarning::Expired { path, not_after })
-        } else if not_after < now + EXPIRES_SOON {
-            Some(CertificateWarning::ExpiresSoon { path, not_after })
-        } else {
-            None
-        };
+        let certificate = CertificateWarning::of(&self.chain, self.not_after, now);
         let staple = self.staple.clone().filter(|(_, until)| *until < now);
         let staple = staple.map(|(path, until)| CertificateWarning::StapleExpired { path, until });
         certificate.into_iter().chain(staple).collect()
