@@ -71,9 +71,19 @@ impl<T: Default> PerWorker<T> {
         Self((0..workers.max(1)).map(|_| Aligned::default()).collect())
     }
 
+    /// How many workers it is for.
+    pub fn workers(&self) -> usize {
+        self.0.len()
+    }
+
     /// A worker's own.
     pub fn of(&self, worker: usize) -> &T {
         &self.0[worker % self.0.len()].0
+    }
+
+    /// Each worker's.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter().map(|each| &each.0)
     }
 
     /// The largest of one of its numbers over all workers.

@@ -5,6 +5,7 @@
 #[allow(missing_docs, reason = "documented in the WIT")]
 mod bindings;
 mod cases;
+mod clock;
 mod component;
 mod engine;
 mod error;
@@ -12,14 +13,20 @@ mod facts;
 pub mod folder;
 mod getters;
 mod instance;
+mod kv;
 mod lines;
 mod load;
 mod local;
 mod log;
 mod memory;
+mod metrics;
+mod numbers;
 mod overtime;
+mod random;
+mod shared;
 mod shown;
 mod state;
+mod store;
 mod suspension;
 mod version;
 
@@ -39,4 +46,6 @@ pub use facts::{
 };
 pub use load::load;
 pub use local::{LocalPlugin, PluginNames};
-pub use version::{Digest, Source, Version};
+pub use numbers::{Numbers, Total, VALUE_BUCKETS, Values};
+pub use shared::Shared;
+pub use version::{Digest, Source, Version, grants_line};

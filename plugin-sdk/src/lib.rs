@@ -73,6 +73,12 @@
 //! assert_eq!(refusal.to_string(), "beta_pool: invalid type: integer `5`, expected a string");
 //! ```
 //!
+//! # What the sidecar grants
+//!
+//! [`clock`], [`random`], [`kv`] and [`metrics`] are there for plugins whose sidecar names them in
+//! `grants`; a plugin that uses one of them without is refused when it is loaded. In native tests
+//! they work on a world of the test's own, which [`testing`] can change and look at.
+//!
 //! # Errors
 //!
 //! A wrong configuration is a [`ConfigError`]; the version is then not taken into service. A
@@ -96,7 +102,11 @@ mod target_uri;
 
 #[doc(hidden)]
 pub mod bindings;
+pub mod clock;
+pub mod kv;
 pub mod log;
+pub mod metrics;
+pub mod random;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
 

@@ -1,6 +1,10 @@
-//! For native tests: makes a plugin as the gateway would.
+//! For native tests: makes a plugin as the gateway would, and changes and shows the world that
+//! `clock`, `random`, `kv` and `metrics` work on. Each thread has a world of its own, and so has
+//! each test.
 
-use crate::{ConfigError, Plugin, config};
+use std::time::Duration;
+
+use crate::{ConfigError, Plugin, config, native::world};
 
 /// Makes a plugin from the `[config]` table of its sidecar, given as TOML; or as JSON when it
 /// begins with `{`.
@@ -47,6 +51,47 @@ pub fn configure_sidecar<P: Plugin>(text: &str) -> Result<P, ConfigError> {
         Some(toml::Value::Table(config)) => from_table(config),
         Some(_) => Err(ConfigError::at("config", "expected a table")),
     }
+}
+
+/// Lets so much time go by; until then the clock stands still, from 2026-01-01 on.
+pub fn advance(by: Duration) {
+    world(|world| {
+        world.monotonic = world.monotonic.saturating_add(by);
+        world.wall = world.wall.saturating_add(by);
+    });
+}
+
+/// Sets the civil time, counted from 1970; the monotonic clock goes on.
+pub fn set_time(since_1970: Duration) {
+    world(|world| world.wall = since_1970);
+}
+
+/// Random numbers begin anew; other seeds, other numbers.
+pub fn seed(seed: u64) {
+    world(|world| world.seed = seed);
+}
+
+/// How many entries `kv` has room for; 10,000 until then.
+pub fn limit_kv(entries: usize) {
+    world(|world| world.kv_entries = entries);
+}
+
+/// What the plugin has counted under a name; 0 for one that it has not used.
+#[must_use]
+pub fn counted(name: &str) -> u64 {
+    world(|world| world.counters.get(name).copied().unwrap_or(0))
+}
+
+/// The values that the plugin has entered under a name, in order.
+#[must_use]
+pub fn observed(name: &str) -> Vec<f64> {
+    world(|world| world.values.get(name).cloned().unwrap_or_default())
+}
+
+/// Begins with a new world, for a test that does not have a thread to itself, as with
+/// `--test-threads=1`.
+pub fn reset() {
+    world(|world| *world = crate::native::World::default());
 }
 
 fn parse(text: &str) -> Result<toml::Table, ConfigError> {

@@ -27,6 +27,7 @@ mod faults_upstream;
 mod faults_upstream_bytes;
 mod faults_upstream_h2;
 mod faults_upstream_time;
+mod grants;
 mod grpc;
 mod guests;
 mod headers;

@@ -2,6 +2,7 @@
 //! service at the time of a scrape.
 
 mod certificates;
+mod plugin_uses;
 
 use std::{
     fmt,
@@ -55,7 +56,8 @@ impl Collector for Scrape {
         self.listeners(&mut encoder)?;
         self.certificates(&mut encoder)?;
         self.endpoints(&mut encoder)?;
-        self.plugins(&mut encoder)
+        self.plugins(&mut encoder)?;
+        self.plugin_uses(&mut encoder)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::say;
 use crate::{
     config::PluginLimits,
-    plugin::{CheckedComponent, Digest, LoadError, PluginEngine, folder},
+    plugin::{CheckedComponent, Digest, LoadError, PluginEngine, folder, grants_line},
 };
 
 /// Checks each file and prints what it is; the error is the list of those that the gateway
@@ -31,19 +31,31 @@ pub(super) fn run(files: &[PathBuf]) -> Result<(), String> {
 fn check(engine: &PluginEngine, file: &Path) -> Result<(), LoadError> {
     let bytes = folder::read_bounded(file, PluginLimits::DEFAULT.file_size)?;
     let component = CheckedComponent::compile(engine, &bytes)?;
-    let roles: Vec<_> = component.roles().iter().map(ToString::to_string).collect();
     let imports = match component.imports.as_slice() {
         [] => "nothing".to_owned(),
         imports => imports.join(", "),
     };
+    let grants = match component.needs().as_slice() {
+        [] => "none".to_owned(),
+        needs => format!(
+            "{} (in the sidecar: {})",
+            names(needs),
+            grants_line(needs.iter().copied())
+        ),
+    };
     say(&format!(
-        "{}: ok\n  size     {} bytes\n  version  {}\n  roles    {}\n  imports  {imports}\n",
+        "{}: ok\n  size     {} bytes\n  version  {}\n  roles    {}\n  imports  {imports}\n  grants   {grants}\n",
         file.display(),
         bytes.len(),
         Digest::of(&bytes),
-        roles.join(", "),
+        names(&component.roles()),
     ));
     Ok(())
+}
+
+fn names(of: &[impl ToString]) -> String {
+    let names: Vec<_> = of.iter().map(ToString::to_string).collect();
+    names.join(", ")
 }
 
 fn refusal(file: &Path, error: &LoadError) -> String {

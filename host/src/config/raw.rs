@@ -76,6 +76,8 @@ plugin_tables! {
     /// A plugin's sidecar.
     Sidecar {
         roles: Option<Vec<String>>,
+        grants: Option<Vec<String>>,
+        kv: Option<Kv>,
         #[serde(default)]
         config: toml::Table,
     }
@@ -112,6 +114,10 @@ tables! {
         max_addresses: Option<i64>,
         family: Option<String>,
         allow_loopback: Option<bool>,
+    }
+    Kv {
+        entries: Option<i64>,
+        bytes: Option<Size>,
     }
     OnErrorRoles {
         routing: Option<String>,

@@ -9,6 +9,7 @@ use super::{
     PluginLimits,
     check::Check,
     error::{ConfigError, Problems, Source},
+    grants::Grants,
     keys::{KeyPath, Mark, quoted},
     raw,
 };
@@ -55,6 +56,8 @@ pub struct Sidecar {
     pub limits: PluginLimits,
     /// Only these of the plugin's roles are used; all when none. Not empty, each once.
     pub roles: Option<Vec<Role>>,
+    /// What it may import beside the facts.
+    pub grants: Grants,
     /// The `[config]` table as JSON text, an object; dates and times are strings. `{}` without
     /// the table.
     pub config_json: String,
@@ -83,6 +86,7 @@ impl Sidecar {
             source: Source::without_text(path),
             limits: defaults.clone(),
             roles: None,
+            grants: Grants::default(),
             config_json: "{}".to_owned(),
         }
     }
@@ -104,12 +108,14 @@ fn sidecar(source: Source, defaults: &PluginLimits) -> Result<Sidecar, ConfigErr
     };
     let limits = check.plugin_limits("", &raw.take_limits(), defaults);
     let roles = raw.roles.map(|raw| roles(&mut check, &raw));
+    let grants = check.grants(raw.grants.as_deref(), raw.kv.as_ref());
     let config = table(&mut check.problems, "config", raw.config);
     check.problems.finish()?;
     Ok(Sidecar {
         source,
         limits,
         roles,
+        grants,
         config_json: config.to_string(),
     })
 }

@@ -19,7 +19,7 @@ use crate::config::{Case, CaseOutcome, CaseRoute, Cases};
 pub(super) async fn try_all(version: &Arc<Version>, cases: &Cases) -> Result<(), LoadError> {
     let mut problems = Vec::new();
     for (index, case) in cases.cases.iter().enumerate() {
-        let mut instance = Instance::start(version).await?;
+        let mut instance = Instance::try_out(version).await?;
         for wrong in differences(&mut instance, case).await {
             let key = format!("cases[{index}].{}", wrong.key);
             let message = format!(

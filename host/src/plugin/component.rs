@@ -10,11 +10,12 @@ use super::{
     error::LoadError,
     state::State,
 };
-use crate::config::Role;
+use crate::config::{Grant, Role};
 
 const PACKAGE: &str = "witgate:plugin/";
 const VERSION: &str = "witgate:plugin@0.1.0";
-const OFFERED: &str = "`types`, `request`, `response`, `pool` and `log` of `witgate:plugin@0.1.0`, and WASI 0.2 (with an empty context)";
+const OFFERED: &str = "`types`, `request`, `response`, `pool` and `log` of `witgate:plugin@0.1.0`; where its sidecar grants \
+    them, `clock`, `random`, `kv` and `metrics`; and WASI 0.2 (with an empty context)";
 const IMPORTS: [&str; 5] = [
     "witgate:plugin/types@0.1.0",
     "witgate:plugin/request@0.1.0",
@@ -89,6 +90,12 @@ impl CheckedComponent {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// The grants that it needs of its sidecar.
+    pub fn needs(&self) -> Vec<Grant> {
+        let imports = |grant: &Grant| self.imports.iter().any(|name| name == grant.interface());
+        Grant::ALL.into_iter().filter(imports).collect()
     }
 
     pub(super) fn imports_wasi(&self) -> bool {
@@ -207,7 +214,9 @@ fn check_exports(exports: &[String]) -> Result<(), LoadError> {
 }
 
 fn is_offered(import: &str) -> bool {
-    IMPORTS.contains(&import) || WASI.iter().any(|prefix| import.starts_with(prefix))
+    IMPORTS.contains(&import)
+        || Grant::ALL.iter().any(|grant| grant.interface() == import)
+        || WASI.iter().any(|prefix| import.starts_with(prefix))
 }
 
 fn is_other_version(name: &str) -> bool {

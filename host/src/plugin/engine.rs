@@ -8,7 +8,7 @@ use wasmtime::{
     component::{HasSelf, Linker},
 };
 
-use super::{bindings::Plugin, memory::TotalMemory, state::State};
+use super::{bindings::Plugin, clock, memory::TotalMemory, shared::Registry, state::State};
 use crate::config::{MAX_TABLE, TICK};
 
 /// Instances alive in the whole process, all plugins and workers together.
@@ -22,6 +22,8 @@ pub struct PluginEngine {
     pub(super) engine: Engine,
     pub(super) linker: Linker<State>,
     pub(super) memory: Arc<TotalMemory>,
+    /// What each plugin's versions share.
+    pub(super) shared: Arc<Registry>,
 }
 
 impl PluginEngine {
@@ -38,11 +40,13 @@ impl PluginEngine {
         Plugin::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
         start_ticker(&engine)?;
+        clock::start();
         let memory = Arc::new(TotalMemory::new(usize::MAX));
         Ok(Self {
             engine,
             linker,
             memory,
+            shared: Arc::default(),
         })
     }
 }

@@ -198,6 +198,16 @@ pub enum LoadError {
         /// What the sidecar says.
         allowed: String,
     },
+    /// It imports what its sidecar does not grant.
+    #[error(
+        "imports {}, which its sidecar does not grant: add the line `{line}` to it", list(.interfaces)
+    )]
+    NotGranted {
+        /// As imported.
+        interfaces: Vec<String>,
+        /// What the sidecar should say.
+        line: String,
+    },
     /// The plugin crashed, hung or ate memory while it started.
     #[error("failed while it started: {0}")]
     Start(#[source] CallError),

@@ -16,6 +16,7 @@ use super::{
     lines::printable,
     memory::Denied,
     overtime::Overtime,
+    shared::Uses,
     state::State,
     version::Version,
 };
@@ -42,9 +43,19 @@ struct Exports {
 }
 
 impl Instance {
-    /// Instantiates and configures, within [`START_LIMIT`].
+    /// Instantiates and configures, within [`START_LIMIT`]; to be thrown away when it has been
+    /// looked at. What it keeps and counts is gone with it.
+    pub(super) async fn try_out(plugin: &Arc<Version>) -> Result<Self, LoadError> {
+        Self::start_with(plugin, plugin.uses_alone()).await
+    }
+
+    /// Instantiates and configures, likewise; shares what the plugin's instances share.
     pub(super) async fn start(plugin: &Arc<Version>) -> Result<Self, LoadError> {
-        let mut store = new_store(plugin);
+        Self::start_with(plugin, plugin.uses()).await
+    }
+
+    async fn start_with(plugin: &Arc<Version>, uses: Option<Uses>) -> Result<Self, LoadError> {
+        let mut store = new_store(plugin, uses);
         let started = within(START_LIMIT, start_in(&mut store, plugin)).await;
         match started {
             Ok((exports, Ok(()))) => Ok(Self {
@@ -68,6 +79,9 @@ impl Instance {
         counters.instances_made.add(1);
         counters.instances.add(1);
         self.worker = Some(worker);
+        if let Some(uses) = &mut self.store.data_mut().shared {
+            uses.worker = worker;
+        }
         self.store.data_mut().count_overtime(Arc::clone(overtime));
     }
 
@@ -202,13 +216,14 @@ impl Drop for Instance {
     }
 }
 
-fn new_store(plugin: &Arc<Version>) -> Store<State> {
-    let state = State::new(
+fn new_store(plugin: &Arc<Version>, uses: Option<Uses>) -> Store<State> {
+    let mut state = State::new(
         Arc::clone(&plugin.name),
         &plugin.limits,
         Arc::clone(&plugin.engine.memory),
         plugin.component.imports_wasi(),
     );
+    state.shared = uses.map(Box::new);
     let mut store = Store::new(&plugin.engine.engine, state);
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(plugin.limits.output);

@@ -31,7 +31,7 @@ pub async fn load(
         }
     };
     let version = Arc::new(Version::new(engine, component, source, counters)?);
-    Instance::start(&version).await?;
+    Instance::try_out(&version).await?;
     if let Some(cases) = &version.cases {
         cases::try_all(&version, cases).await?;
     }

@@ -16,6 +16,7 @@ use super::{
     lines::{LineBudget, StandardStream},
     memory::{MemoryLimit, TotalMemory},
     overtime::Overtime,
+    shared::Uses,
 };
 use crate::config::PluginLimits;
 
@@ -39,6 +40,8 @@ pub struct State {
     pub(super) pool: Option<Arc<PoolFacts>>,
     pub(super) lines: LineBudget,
     pub(super) memory: MemoryLimit,
+    /// None but for plugins that are granted `kv` or `metrics`.
+    pub(super) shared: Option<Box<Uses>>,
     clock: Clock,
     wasi: Option<Box<Wasi>>,
 }
@@ -74,6 +77,7 @@ impl State {
             pool: None,
             lines: LineBudget::new(limits.log_lines),
             memory: MemoryLimit::new(limits.memory, limits.table, total),
+            shared: None,
             clock: Clock {
                 started: Instant::now(),
                 deadline: Duration::ZERO,

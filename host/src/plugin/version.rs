@@ -6,9 +6,14 @@ use std::{
     sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
 };
 
-use super::{component::CheckedComponent, engine::PluginEngine, error::LoadError};
+use super::{
+    component::CheckedComponent,
+    engine::PluginEngine,
+    error::LoadError,
+    shared::{Shared, Uses},
+};
 use crate::{
-    config::{Cases, OnError, PluginLimits, Role, Sidecar},
+    config::{Cases, Grant, Grants, OnError, PluginLimits, Role, Sidecar},
     metrics::{PerWorker, PluginCounters},
 };
 
@@ -75,24 +80,31 @@ pub struct Version {
     pub limits: PluginLimits,
     /// Calls, errors and time, per worker.
     pub counters: Arc<PerWorker<PluginCounters>>,
+    /// What it shares with other versions of the plugin; none when nothing is granted that is.
+    pub shared: Option<Arc<Shared>>,
     pub(super) engine: PluginEngine,
     pub(super) component: Arc<CheckedComponent>,
     pub(super) config_json: String,
     pub(super) cases: Option<Cases>,
     allowed: Option<Vec<Role>>,
+    grants: Grants,
     _alive: Alive,
 }
 
 impl Version {
     /// A version of this code under this sidecar. Fails when the sidecar allows only roles that
-    /// the code does not have.
+    /// the code does not have, or does not grant what the code imports.
     pub(super) fn new(
         engine: &PluginEngine,
         component: Arc<CheckedComponent>,
         source: Source,
         counters: Arc<PerWorker<PluginCounters>>,
     ) -> Result<Self, LoadError> {
+        check_grants(&component, &source.sidecar.grants)?;
+        let grants = source.sidecar.grants;
         Ok(Self {
+            shared: engine.shared.of(&source.name, &grants, counters.workers()),
+            grants,
             roles: roles(&component, source.sidecar.roles.as_deref())?,
             name: source.name,
             path: source.path,
@@ -117,6 +129,7 @@ impl Version {
             && self.config_json == source.sidecar.config_json
             && self.allowed == source.sidecar.roles
             && self.cases.as_ref().map(Cases::text) == source.cases.as_ref().map(Cases::text)
+            && self.grants == source.sidecar.grants
     }
 
     /// Whether this version is used for a role.
@@ -133,6 +146,18 @@ impl Version {
     /// requests that are under way.
     pub fn alive() -> usize {
         ALIVE.load(Ordering::Relaxed)
+    }
+
+    /// How an instance that is only tried uses what it is granted: empty, and seen by no other.
+    pub(super) fn uses_alone(&self) -> Option<Uses> {
+        let shared = self.shared.as_ref().map(|_| Arc::new(Shared::new(1)))?;
+        Some(Uses::new(shared, &self.grants))
+    }
+
+    /// How a new instance uses what is shared.
+    pub(super) fn uses(&self) -> Option<Uses> {
+        let shared = Arc::clone(self.shared.as_ref()?);
+        Some(Uses::new(shared, &self.grants))
     }
 
     /// The file's name, for messages.
@@ -165,6 +190,31 @@ fn roles(component: &CheckedComponent, allowed: Option<&[Role]>) -> Result<Vec<R
         }),
         _ => Ok(used),
     }
+}
+
+/// Refuses imports that the sidecar does not grant, with the line that would.
+fn check_grants(component: &CheckedComponent, grants: &Grants) -> Result<(), LoadError> {
+    let needs = component.needs();
+    let missing = needs.iter().filter(|grant| !grants.has(**grant));
+    let interfaces: Vec<_> = missing.map(|grant| grant.interface().to_owned()).collect();
+    if interfaces.is_empty() {
+        return Ok(());
+    }
+    let granted = Grant::ALL.into_iter();
+    let granted = granted.filter(|grant| grants.has(*grant) || needs.contains(grant));
+    Err(LoadError::NotGranted {
+        interfaces,
+        line: grants_line(granted),
+    })
+}
+
+/// What a sidecar that grants these says.
+pub fn grants_line(grants: impl IntoIterator<Item = Grant>) -> String {
+    let names: Vec<_> = grants
+        .into_iter()
+        .map(|grant| format!("{:?}", grant.as_str()))
+        .collect();
+    format!("grants = [{}]", names.join(", "))
 }
 
 fn names(roles: &[Role]) -> String {

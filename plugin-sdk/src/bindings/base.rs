@@ -1818,6 +1818,556 @@ pub mod witgate {
                 }
             }
         }
+        /// The time. Imported only by plugins whose sidecar has `grants = ["clock"]`; may be asked at
+        /// any moment, in `configure` too.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod clock {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            /// A moment in civil time (UTC), counted from 1970.
+            #[repr(C)]
+            #[derive(Clone, Copy, Eq, PartialEq)]
+            pub struct WallTime {
+                pub seconds: u64,
+                /// Below 1,000,000,000.
+                pub nanoseconds: u32,
+            }
+            impl ::core::fmt::Debug for WallTime {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("WallTime")
+                        .field("seconds", &self.seconds)
+                        .field("nanoseconds", &self.nanoseconds)
+                        .finish()
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The machine's civil time. It may jump, also back: do not measure durations by it.
+            #[allow(async_fn_in_trait)]
+            pub fn wall() -> WallTime {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea([::core::mem::MaybeUninit<u8>; 16]);
+                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 16]);
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/clock@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "wall"]
+                        fn wit_import1(_: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0);
+                    let l2 = *ptr0.add(0).cast::<i64>();
+                    let l3 = *ptr0.add(8).cast::<i32>();
+                    let result4 = WallTime {
+                        seconds: l2 as u64,
+                        nanoseconds: l3 as u32,
+                    };
+                    result4
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Nanoseconds since a moment before the plugin was loaded; never goes back. The same for
+            /// all instances in one process, and of no meaning in another.
+            #[allow(async_fn_in_trait)]
+            pub fn monotonic() -> u64 {
+                unsafe {
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/clock@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "monotonic"]
+                        fn wit_import0() -> i64;
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import0() -> i64 {
+                        unreachable!()
+                    }
+                    let ret = wit_import0();
+                    ret as u64
+                }
+            }
+        }
+        /// Random numbers that nobody can predict, fit for keys and tokens. Imported only by plugins
+        /// whose sidecar has `grants = ["random"]`; may be asked at any moment, in `configure` too.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod random {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            #[allow(unused_unsafe, clippy::all)]
+            /// So many random bytes. More than 65,536 are a trap.
+            #[allow(async_fn_in_trait)]
+            pub fn bytes(length: u32) -> _rt::Vec<u8> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 2 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 2
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let ptr0 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/random@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "bytes"]
+                        fn wit_import1(_: i32, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: i32, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import1(_rt::as_i32(&length), ptr0);
+                    let l2 = *ptr0.add(0).cast::<*mut u8>();
+                    let l3 = *ptr0
+                        .add(::core::mem::size_of::<*const u8>())
+                        .cast::<usize>();
+                    let len4 = l3;
+                    let result5 = <_ as From<
+                        _rt::Vec<_>,
+                    >>::from(_rt::Vec::from_raw_parts(l2.cast(), len4, len4));
+                    result5
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// A random number, for less than eight bytes cost.
+            #[allow(async_fn_in_trait)]
+            pub fn number() -> u64 {
+                unsafe {
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/random@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "number"]
+                        fn wit_import0() -> i64;
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import0() -> i64 {
+                        unreachable!()
+                    }
+                    let ret = wit_import0();
+                    ret as u64
+                }
+            }
+        }
+        /// Values that all instances of a plugin share, on all workers and over all its versions, for
+        /// as long as the process lives and the plugin is in its folder. Imported only by plugins whose
+        /// sidecar has `grants = ["kv"]`; may be used at any moment, in `configure` too.
+        ///
+        /// Each plugin, by its name, has a store of its own, which no other can see. It is bounded by
+        /// `[kv]` in the sidecar: what is full refuses new entries, and never drops one that is still to
+        /// live. Nothing is kept on disk, and nothing is told to another process.
+        ///
+        /// Each call is atomic. Between two calls others may have changed an entry: count with
+        /// `increment`, not with `get` and `set`.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod kv {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            /// Why an entry was not written; it is as it was before.
+            #[repr(u8)]
+            #[derive(Clone, Copy, Eq, Ord, PartialEq, PartialOrd)]
+            pub enum Refusal {
+                /// The plugin has as many entries or bytes as `[kv]` allows.
+                Full,
+                /// The key has more than 512 bytes, or the value more than 65,536.
+                TooLarge,
+                /// The value to increment is not one that `increment` has made.
+                NotANumber,
+            }
+            impl Refusal {
+                pub fn name(&self) -> &'static str {
+                    match self {
+                        Refusal::Full => "full",
+                        Refusal::TooLarge => "too-large",
+                        Refusal::NotANumber => "not-a-number",
+                    }
+                }
+                pub fn message(&self) -> &'static str {
+                    match self {
+                        Refusal::Full => {
+                            "The plugin has as many entries or bytes as `[kv]` allows."
+                        }
+                        Refusal::TooLarge => {
+                            "The key has more than 512 bytes, or the value more than 65,536."
+                        }
+                        Refusal::NotANumber => {
+                            "The value to increment is not one that `increment` has made."
+                        }
+                    }
+                }
+            }
+            impl ::core::fmt::Debug for Refusal {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Refusal")
+                        .field("code", &(*self as i32))
+                        .field("name", &self.name())
+                        .field("message", &self.message())
+                        .finish()
+                }
+            }
+            impl ::core::fmt::Display for Refusal {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    write!(f, "{} (error {})", self.name(), * self as i32)
+                }
+            }
+            impl ::core::error::Error for Refusal {}
+            impl Refusal {
+                #[doc(hidden)]
+                pub unsafe fn _lift(val: u8) -> Refusal {
+                    if !cfg!(debug_assertions) {
+                        return unsafe { ::core::mem::transmute(val) };
+                    }
+                    match val {
+                        0 => Refusal::Full,
+                        1 => Refusal::TooLarge,
+                        2 => Refusal::NotANumber,
+                        _ => panic!("invalid enum discriminant"),
+                    }
+                }
+            }
+            /// What `increment` has made of an entry.
+            #[repr(C)]
+            #[derive(Clone, Copy, Eq, PartialEq)]
+            pub struct Counted {
+                /// The number, this increment included.
+                pub number: i64,
+                /// How long the entry still lives, milliseconds, at least 1; none when it has no end.
+                pub left: ::core::option::Option<u64>,
+            }
+            impl ::core::fmt::Debug for Counted {
+                fn fmt(
+                    &self,
+                    f: &mut ::core::fmt::Formatter<'_>,
+                ) -> ::core::fmt::Result {
+                    f.debug_struct("Counted")
+                        .field("number", &self.number)
+                        .field("left", &self.left)
+                        .finish()
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// The value of a key; none when there is none, or its time is up. A number that `increment`
+            /// has made is read as its 8 bytes, the lowest first.
+            #[allow(async_fn_in_trait)]
+            pub fn get(key: &str) -> ::core::option::Option<_rt::Vec<u8>> {
+                unsafe {
+                    #[cfg_attr(target_pointer_width = "64", repr(align(8)))]
+                    #[cfg_attr(target_pointer_width = "32", repr(align(4)))]
+                    struct RetArea(
+                        [::core::mem::MaybeUninit<
+                            u8,
+                        >; 3 * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let mut ret_area = RetArea(
+                        [::core::mem::MaybeUninit::uninit(); 3
+                            * ::core::mem::size_of::<*const u8>()],
+                    );
+                    let vec0 = key;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let ptr1 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/kv@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "get"]
+                        fn wit_import2(_: *mut u8, _: usize, _: *mut u8);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import2(_: *mut u8, _: usize, _: *mut u8) {
+                        unreachable!()
+                    }
+                    wit_import2(ptr0.cast_mut(), len0, ptr1);
+                    let l3 = i32::from(*ptr1.add(0).cast::<u8>());
+                    let result7 = match l3 {
+                        0 => None,
+                        1 => {
+                            let e = {
+                                let l4 = *ptr1
+                                    .add(::core::mem::size_of::<*const u8>())
+                                    .cast::<*mut u8>();
+                                let l5 = *ptr1
+                                    .add(2 * ::core::mem::size_of::<*const u8>())
+                                    .cast::<usize>();
+                                let len6 = l5;
+                                <_ as From<
+                                    _rt::Vec<_>,
+                                >>::from(_rt::Vec::from_raw_parts(l4.cast(), len6, len6))
+                            };
+                            Some(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result7
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Writes a value, over any that there is. It lives for `ttl` milliseconds from now; without
+            /// end when there is none.
+            #[allow(async_fn_in_trait)]
+            pub fn set(
+                key: &str,
+                value: &[u8],
+                ttl: ::core::option::Option<u64>,
+            ) -> ::core::result::Result<(), Refusal> {
+                unsafe {
+                    #[repr(align(1))]
+                    struct RetArea([::core::mem::MaybeUninit<u8>; 2]);
+                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 2]);
+                    let vec0 = key;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let vec1 = value;
+                    let ptr1 = vec1.as_ptr().cast::<u8>();
+                    let len1 = vec1.len();
+                    let (result2_0, result2_1) = match ttl {
+                        Some(e) => (1i32, _rt::as_i64(e)),
+                        None => (0i32, 0i64),
+                    };
+                    let ptr3 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/kv@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "set"]
+                        fn wit_import4(
+                            _: *mut u8,
+                            _: usize,
+                            _: *mut u8,
+                            _: usize,
+                            _: i32,
+                            _: i64,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import4(
+                        _: *mut u8,
+                        _: usize,
+                        _: *mut u8,
+                        _: usize,
+                        _: i32,
+                        _: i64,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import4(
+                        ptr0.cast_mut(),
+                        len0,
+                        ptr1.cast_mut(),
+                        len1,
+                        result2_0,
+                        result2_1,
+                        ptr3,
+                    );
+                    let l5 = i32::from(*ptr3.add(0).cast::<u8>());
+                    let result7 = match l5 {
+                        0 => {
+                            let e = ();
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l6 = i32::from(*ptr3.add(1).cast::<u8>());
+                                Refusal::_lift(l6 as u8)
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result7
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Removes an entry. Returns whether there was one.
+            #[allow(async_fn_in_trait)]
+            pub fn delete(key: &str) -> bool {
+                unsafe {
+                    let vec0 = key;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/kv@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "delete"]
+                        fn wit_import1(_: *mut u8, _: usize) -> i32;
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8, _: usize) -> i32 {
+                        unreachable!()
+                    }
+                    let ret = wit_import1(ptr0.cast_mut(), len0);
+                    _rt::bool_lift(ret as u8)
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Adds to a number, which is 0 where there is none, and stays at its least or greatest
+            /// rather than overflow. `ttl`, milliseconds, counts only where this makes the entry: one
+            /// that is there ends when it was to end.
+            #[allow(async_fn_in_trait)]
+            pub fn increment(
+                key: &str,
+                by: i64,
+                ttl: ::core::option::Option<u64>,
+            ) -> ::core::result::Result<Counted, Refusal> {
+                unsafe {
+                    #[repr(align(8))]
+                    struct RetArea([::core::mem::MaybeUninit<u8>; 32]);
+                    let mut ret_area = RetArea([::core::mem::MaybeUninit::uninit(); 32]);
+                    let vec0 = key;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    let (result1_0, result1_1) = match ttl {
+                        Some(e) => (1i32, _rt::as_i64(e)),
+                        None => (0i32, 0i64),
+                    };
+                    let ptr2 = ret_area.0.as_mut_ptr().cast::<u8>();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/kv@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "increment"]
+                        fn wit_import3(
+                            _: *mut u8,
+                            _: usize,
+                            _: i64,
+                            _: i32,
+                            _: i64,
+                            _: *mut u8,
+                        );
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import3(
+                        _: *mut u8,
+                        _: usize,
+                        _: i64,
+                        _: i32,
+                        _: i64,
+                        _: *mut u8,
+                    ) {
+                        unreachable!()
+                    }
+                    wit_import3(
+                        ptr0.cast_mut(),
+                        len0,
+                        _rt::as_i64(&by),
+                        result1_0,
+                        result1_1,
+                        ptr2,
+                    );
+                    let l4 = i32::from(*ptr2.add(0).cast::<u8>());
+                    let result9 = match l4 {
+                        0 => {
+                            let e = {
+                                let l5 = *ptr2.add(8).cast::<i64>();
+                                let l6 = i32::from(*ptr2.add(16).cast::<u8>());
+                                Counted {
+                                    number: l5,
+                                    left: match l6 {
+                                        0 => None,
+                                        1 => {
+                                            let e = {
+                                                let l7 = *ptr2.add(24).cast::<i64>();
+                                                l7 as u64
+                                            };
+                                            Some(e)
+                                        }
+                                        _ => _rt::invalid_enum_discriminant(),
+                                    },
+                                }
+                            };
+                            Ok(e)
+                        }
+                        1 => {
+                            let e = {
+                                let l8 = i32::from(*ptr2.add(8).cast::<u8>());
+                                Refusal::_lift(l8 as u8)
+                            };
+                            Err(e)
+                        }
+                        _ => _rt::invalid_enum_discriminant(),
+                    };
+                    result9
+                }
+            }
+        }
+        /// Numbers of the plugin's own on the gateway's metrics page, under the labels `plugin` and
+        /// `name`, added up over all instances, workers and versions. Imported only by plugins whose
+        /// sidecar has `grants = ["metrics"]`; may be used at any moment, in `configure` too.
+        ///
+        /// A name has 1 to 64 letters, digits, `_`, `-`, `.` or `:` of ASCII. A plugin may have 100
+        /// counters and 100 histograms. What is beyond that, and a name or value that is not fit, is
+        /// dropped, counted in `witgate_plugin_custom_dropped_total` and told to the log once per
+        /// instance: it costs the request nothing.
+        #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+        pub mod metrics {
+            #[used]
+            #[doc(hidden)]
+            static __FORCE_SECTION_REF: fn() = super::super::super::__link_custom_section_describing_imports;
+            use super::super::super::_rt;
+            #[allow(unused_unsafe, clippy::all)]
+            /// Adds to the counter of this name: `witgate_plugin_custom_events_total`.
+            #[allow(async_fn_in_trait)]
+            pub fn count(name: &str, by: u64) -> () {
+                unsafe {
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/metrics@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "count"]
+                        fn wit_import1(_: *mut u8, _: usize, _: i64);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8, _: usize, _: i64) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0.cast_mut(), len0, _rt::as_i64(&by));
+                }
+            }
+            #[allow(unused_unsafe, clippy::all)]
+            /// Enters one value into the histogram of this name: `witgate_plugin_custom_values`. The
+            /// buckets end at 0.001, 0.0025, 0.005, 0.01, 0.025 and so on up to 1000, then at 10,000,
+            /// 100,000 and 1,000,000. Infinite values and NaN are not fit.
+            #[allow(async_fn_in_trait)]
+            pub fn observe(name: &str, value: f64) -> () {
+                unsafe {
+                    let vec0 = name;
+                    let ptr0 = vec0.as_ptr().cast::<u8>();
+                    let len0 = vec0.len();
+                    #[cfg(target_arch = "wasm32")]
+                    #[link(wasm_import_module = "witgate:plugin/metrics@0.1.0")]
+                    unsafe extern "C" {
+                        #[link_name = "observe"]
+                        fn wit_import1(_: *mut u8, _: usize, _: f64);
+                    }
+                    #[cfg(not(target_arch = "wasm32"))]
+                    unsafe extern "C" fn wit_import1(_: *mut u8, _: usize, _: f64) {
+                        unreachable!()
+                    }
+                    wit_import1(ptr0.cast_mut(), len0, _rt::as_f64(&value));
+                }
+            }
+        }
     }
 }
 #[rustfmt::skip]
@@ -1972,6 +2522,105 @@ mod _rt {
             val != 0
         }
     }
+    pub fn as_i32<T: AsI32>(t: T) -> i32 {
+        t.as_i32()
+    }
+    pub trait AsI32 {
+        fn as_i32(self) -> i32;
+    }
+    impl<'a, T: Copy + AsI32> AsI32 for &'a T {
+        fn as_i32(self) -> i32 {
+            (*self).as_i32()
+        }
+    }
+    impl AsI32 for i32 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for u32 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for i16 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for u16 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for i8 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for u8 {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for char {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    impl AsI32 for usize {
+        #[inline]
+        fn as_i32(self) -> i32 {
+            self as i32
+        }
+    }
+    pub fn as_i64<T: AsI64>(t: T) -> i64 {
+        t.as_i64()
+    }
+    pub trait AsI64 {
+        fn as_i64(self) -> i64;
+    }
+    impl<'a, T: Copy + AsI64> AsI64 for &'a T {
+        fn as_i64(self) -> i64 {
+            (*self).as_i64()
+        }
+    }
+    impl AsI64 for i64 {
+        #[inline]
+        fn as_i64(self) -> i64 {
+            self as i64
+        }
+    }
+    impl AsI64 for u64 {
+        #[inline]
+        fn as_i64(self) -> i64 {
+            self as i64
+        }
+    }
+    pub fn as_f64<T: AsF64>(t: T) -> f64 {
+        t.as_f64()
+    }
+    pub trait AsF64 {
+        fn as_f64(self) -> f64;
+    }
+    impl<'a, T: Copy + AsF64> AsF64 for &'a T {
+        fn as_f64(self) -> f64 {
+            (*self).as_f64()
+        }
+    }
+    impl AsF64 for f64 {
+        #[inline]
+        fn as_f64(self) -> f64 {
+            self as f64
+        }
+    }
     #[cfg(target_arch = "wasm32")]
     pub fn run_ctors_once() {
         wit_bindgen::rt::run_ctors_once();
@@ -2011,10 +2660,10 @@ macro_rules! __export_base_impl {
         (link_section =
         "component-type:wit-bindgen:0.63.0:witgate:sdk@0.1.0:base:imports and exports:base")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 1725] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2227] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xc2\x0c\x01A\x02\x01\
-A\x12\x01B\x19\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xb8\x10\x01A\x02\x01\
+A\x1a\x01B\x19\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
 2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
 \x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
@@ -2049,11 +2698,23 @@ response@0.1.0\x05\x08\x01B\x05\x01@\0\0s\x04\0\x04name\x01\0\x01ps\x01@\0\0\x01
 \x04\0\x09endpoints\x01\x02\x03\0\x19witgate:plugin/pool@0.1.0\x05\x09\x01B\x06\x01\
 m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\x01@\x01\
 \x05level\x01\0\x7f\x04\0\x07enabled\x01\x02\x01@\x02\x05level\x01\x07messages\x01\
-\0\x04\0\x05write\x01\x03\x03\0\x18witgate:plugin/log@0.1.0\x05\x0a\x01B\x03\x01\
-j\0\x01s\x01@\x01\x06configs\0\0\x04\0\x09configure\x01\x01\x04\0\x1ewitgate:plu\
-gin/lifecycle@0.1.0\x05\x0b\x04\0\x16witgate:sdk/base@0.1.0\x04\0\x0b\x0a\x01\0\x04\
-base\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\
-\x10wit-bindgen-rust\x060.63.0";
+\0\x04\0\x05write\x01\x03\x03\0\x18witgate:plugin/log@0.1.0\x05\x0a\x01B\x06\x01\
+r\x02\x07secondsw\x0bnanosecondsy\x04\0\x09wall-time\x03\0\0\x01@\0\0\x01\x04\0\x04\
+wall\x01\x02\x01@\0\0w\x04\0\x09monotonic\x01\x03\x03\0\x1awitgate:plugin/clock@\
+0.1.0\x05\x0b\x01B\x05\x01p}\x01@\x01\x06lengthy\0\0\x04\0\x05bytes\x01\x01\x01@\
+\0\0w\x04\0\x06number\x01\x02\x03\0\x1bwitgate:plugin/random@0.1.0\x05\x0c\x01B\x11\
+\x01m\x03\x04full\x09too-large\x0cnot-a-number\x04\0\x07refusal\x03\0\0\x01kw\x01\
+r\x02\x06numberx\x04left\x02\x04\0\x07counted\x03\0\x03\x01p}\x01k\x05\x01@\x01\x03\
+keys\0\x06\x04\0\x03get\x01\x07\x01j\0\x01\x01\x01@\x03\x03keys\x05value\x05\x03\
+ttl\x02\0\x08\x04\0\x03set\x01\x09\x01@\x01\x03keys\0\x7f\x04\0\x06delete\x01\x0a\
+\x01j\x01\x04\x01\x01\x01@\x03\x03keys\x02byx\x03ttl\x02\0\x0b\x04\0\x09incremen\
+t\x01\x0c\x03\0\x17witgate:plugin/kv@0.1.0\x05\x0d\x01B\x04\x01@\x02\x04names\x02\
+byw\x01\0\x04\0\x05count\x01\0\x01@\x02\x04names\x05valueu\x01\0\x04\0\x07observ\
+e\x01\x01\x03\0\x1cwitgate:plugin/metrics@0.1.0\x05\x0e\x01B\x03\x01j\0\x01s\x01\
+@\x01\x06configs\0\0\x04\0\x09configure\x01\x01\x04\0\x1ewitgate:plugin/lifecycl\
+e@0.1.0\x05\x0f\x04\0\x16witgate:sdk/base@0.1.0\x04\0\x0b\x0a\x01\0\x04base\x03\0\
+\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070.262.0\x10wit-bi\
+ndgen-rust\x060.63.0";
         };
     };
 }
@@ -2066,9 +2727,9 @@ pub use __export_base_impl as export_base;
 )]
 #[doc(hidden)]
 #[allow(clippy::octal_escapes)]
-pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 1719] = *b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x9c\x0c\x01A\x02\x01\
-A\x10\x01B\x19\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+pub static __WIT_BINDGEN_COMPONENT_TYPE: [u8; 2221] = *b"\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\x92\x10\x01A\x02\x01\
+A\x18\x01B\x19\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
 2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
 \x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
@@ -2103,10 +2764,22 @@ response@0.1.0\x05\x08\x01B\x05\x01@\0\0s\x04\0\x04name\x01\0\x01ps\x01@\0\0\x01
 \x04\0\x09endpoints\x01\x02\x03\0\x19witgate:plugin/pool@0.1.0\x05\x09\x01B\x06\x01\
 m\x05\x05trace\x05debug\x04info\x04warn\x05error\x04\0\x05level\x03\0\0\x01@\x01\
 \x05level\x01\0\x7f\x04\0\x07enabled\x01\x02\x01@\x02\x05level\x01\x07messages\x01\
-\0\x04\0\x05write\x01\x03\x03\0\x18witgate:plugin/log@0.1.0\x05\x0a\x04\06witgat\
-e:sdk/base-with-all-of-its-exports-removed@0.1.0\x04\0\x0b*\x01\0$base-with-all-\
-of-its-exports-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-co\
-mponent\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+\0\x04\0\x05write\x01\x03\x03\0\x18witgate:plugin/log@0.1.0\x05\x0a\x01B\x06\x01\
+r\x02\x07secondsw\x0bnanosecondsy\x04\0\x09wall-time\x03\0\0\x01@\0\0\x01\x04\0\x04\
+wall\x01\x02\x01@\0\0w\x04\0\x09monotonic\x01\x03\x03\0\x1awitgate:plugin/clock@\
+0.1.0\x05\x0b\x01B\x05\x01p}\x01@\x01\x06lengthy\0\0\x04\0\x05bytes\x01\x01\x01@\
+\0\0w\x04\0\x06number\x01\x02\x03\0\x1bwitgate:plugin/random@0.1.0\x05\x0c\x01B\x11\
+\x01m\x03\x04full\x09too-large\x0cnot-a-number\x04\0\x07refusal\x03\0\0\x01kw\x01\
+r\x02\x06numberx\x04left\x02\x04\0\x07counted\x03\0\x03\x01p}\x01k\x05\x01@\x01\x03\
+keys\0\x06\x04\0\x03get\x01\x07\x01j\0\x01\x01\x01@\x03\x03keys\x05value\x05\x03\
+ttl\x02\0\x08\x04\0\x03set\x01\x09\x01@\x01\x03keys\0\x7f\x04\0\x06delete\x01\x0a\
+\x01j\x01\x04\x01\x01\x01@\x03\x03keys\x02byx\x03ttl\x02\0\x0b\x04\0\x09incremen\
+t\x01\x0c\x03\0\x17witgate:plugin/kv@0.1.0\x05\x0d\x01B\x04\x01@\x02\x04names\x02\
+byw\x01\0\x04\0\x05count\x01\0\x01@\x02\x04names\x05valueu\x01\0\x04\0\x07observ\
+e\x01\x01\x03\0\x1cwitgate:plugin/metrics@0.1.0\x05\x0e\x04\06witgate:sdk/base-w\
+ith-all-of-its-exports-removed@0.1.0\x04\0\x0b*\x01\0$base-with-all-of-its-expor\
+ts-removed\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-component\x070\
+.262.0\x10wit-bindgen-rust\x060.63.0";
 #[inline(never)]
 #[doc(hidden)]
 pub fn __link_custom_section_describing_imports() {

@@ -559,6 +559,27 @@ fn every_malformed_sidecar_names_line_key_and_problem() {
         ),
         ("roles = [\"routing\", \"routing\"]", 1, "roles[1]", "again"),
         ("role = [\"routing\"]", 1, "role", "did you mean `roles`?"),
+        (
+            "grants = [\"clock\",\n\"randon\"]",
+            2,
+            "grants[1]",
+            "did you mean `random`?",
+        ),
+        ("grants = [\"kv\", \"kv\"]", 1, "grants[1]", "again"),
+        ("grant = [\"kv\"]", 1, "grant", "did you mean `grants`?"),
+        ("\n[kv]\nentries = 5", 2, "kv", "no meaning without \"kv\""),
+        (
+            "grants = [\"kv\"]\n[kv]\nentries = 0",
+            3,
+            "kv.entries",
+            "expected 1 to 1000000",
+        ),
+        (
+            "grants = [\"kv\"]\nkv.bytes = 1",
+            2,
+            "kv.bytes",
+            "expected 64KiB to 1GiB",
+        ),
         ("config = 1", 1, "config", "expected a table"),
         (
             "[config]\na.b = [1.0, inf]",

@@ -5,10 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use super::*;
 use crate::config::{
     AccessLog, Cases, CertificateFiles, ClientCertificates, ClientMode, EncodedSlashes, Endpoint,
-    ErrorPage, ErrorPages, Form, Hosts, HttpsRedirect, Isolation, LogFormat, OnError, OnErrors,
-    PageStatuses, Paths, PinnedCertificate, PoolH2, PoolHttp, Protocol, RedirectPart, RedirectTo,
-    Requests, Role, Slashes, Suspension, Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores,
-    UnknownNames, UnknownStatus, Upgrades,
+    ErrorPage, ErrorPages, Form, Grant, Grants, Hosts, HttpsRedirect, Isolation, KvLimits,
+    LogFormat, OnError, OnErrors, PageStatuses, Paths, PinnedCertificate, PoolH2, PoolHttp,
+    Protocol, RedirectPart, RedirectTo, Requests, Role, Slashes, Suspension, Tickets, TlsPolicy,
+    TlsVersion, Trace, Trust, Underscores, UnknownNames, UnknownStatus, Upgrades,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -586,11 +586,25 @@ on_error = { affinity = "fail-open" }
 }
 
 #[test]
+fn a_sidecar_grants_what_it_names() {
+    let text = "grants = [\"metrics\", \"kv\"]\n[kv]\nbytes = \"1MiB\"";
+    let grants = sidecar(text).unwrap().grants;
+    let granted = Grant::ALL.map(|grant| grants.has(grant));
+    assert_eq!(granted, [false, false, true, true]);
+    let expected = KvLimits {
+        entries: 10_000,
+        bytes: 1 << 20,
+    };
+    assert_eq!(grants.kv, expected);
+}
+
+#[test]
 fn an_empty_or_absent_sidecar_changes_nothing() {
     let absent = Sidecar::absent(Path::new("/p/10-a.toml"), &PluginLimits::DEFAULT);
     for sidecar in [sidecar("").unwrap(), absent.clone()] {
         assert_eq!(sidecar.limits, PluginLimits::DEFAULT);
         assert_eq!((sidecar.roles, sidecar.config_json.as_str()), (None, "{}"));
+        assert_eq!(sidecar.grants, Grants::default());
     }
     let shown = absent.error("config", "is needed").to_string();
     assert_eq!(shown, "error: /p/10-a.toml: `config`: is needed");

@@ -1,0 +1,31 @@
+//! The host's side of the WIT interface `random`.
+
+use wasmtime::Result;
+
+use super::{bindings::witgate::plugin::random::Host, state::State};
+
+/// Most bytes of one call; what `random.wit` promises.
+const MAX_BYTES: u32 = 64 << 10;
+
+impl Host for State {
+    fn bytes(&mut self, length: u32) -> Result<Vec<u8>> {
+        if length > MAX_BYTES {
+            let message =
+                format!("{length} random bytes in one call; at most {MAX_BYTES} are given");
+            return Err(wasmtime::Error::msg(message));
+        }
+        let mut bytes = vec![0; usize::try_from(length)?];
+        fill(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn number(&mut self) -> Result<u64> {
+        let mut bytes = [0; 8];
+        fill(&mut bytes)?;
+        Ok(u64::from_ne_bytes(bytes))
+    }
+}
+
+fn fill(bytes: &mut [u8]) -> Result<()> {
+    aws_lc_rs::rand::fill(bytes).map_err(|_| wasmtime::Error::msg("no random bytes to be had"))
+}
