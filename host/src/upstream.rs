@@ -5,6 +5,7 @@
 mod body;
 mod connect;
 mod connections;
+mod end;
 mod failure;
 mod h1;
 mod h2;
@@ -13,7 +14,7 @@ mod patience;
 mod replay;
 mod switched;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use http::{Request, Response, Version};
 use rustls_pki_types::ServerName;
@@ -36,6 +37,8 @@ pub struct Transport {
     pub tls: Option<(Arc<rustls::ClientConfig>, ServerName<'static>)>,
     /// What is offered, or spoken without being asked.
     pub http: PoolHttp,
+    /// The last second of the certificate that is presented, where there is one.
+    pub own_end: Option<SystemTime>,
 }
 
 impl PartialEq for Transport {

@@ -13,6 +13,7 @@ use witgate_tests::{
     eventually,
     gateway::{Gateway, Pool, Setup},
     tls_server::{Handshake, Running, TlsServer},
+    upstream::{Speaks, Upstream},
 };
 
 const URL: &str = "https://shop.example/";
@@ -284,4 +285,83 @@ async fn the_end_of_a_pools_certificates_is_told_ahead_in_log_and_metric() {
         .into_iter()
         .filter(|line| line.contains("lasting.pem"));
     assert_eq!(early.count(), 0);
+}
+
+/// Long enough for some requests before it.
+const SHORT: Duration = Duration::from_secs(4);
+
+async fn kept_connections_end_with_their_certificate(speaks: Speaks) {
+    let authority = Authority::new("everybody's root");
+    let end = SystemTime::now() + SHORT;
+    let identity = Arc::new(authority.issue_until(&["web.internal"], end));
+    let upstream = Upstream::speaking("web-1", Some(&identity), speaks).await;
+    let gateway = Setup::new()
+        .workers(1)
+        .default_pool("web", Pool::pinned(&[&upstream]))
+        .start()
+        .await;
+    let client = gateway.client(Http::Two);
+    for _ in 0..2 {
+        assert_eq!(client.get(URL).await.status, 200);
+    }
+    assert_eq!(upstream.connections(), 1, "it is kept");
+    let held = gateway.client(Http::Two);
+    let held = tokio::spawn(async move { held.get("https://shop.example/hold").await });
+    eventually!("the held request", (upstream.requests() == 3).then_some(()));
+    let connections = upstream.connections();
+    // There is one to be had all the time, and then none.
+    let mut reached = 3;
+    let refused = eventually!("the end", {
+        let answer = client.get(URL).await;
+        reached += u64::from(answer.status == 200);
+        (answer.status != 200).then_some(answer)
+    });
+    assert_eq!(refused.cause(), "certificate-expired");
+    assert!(SystemTime::now() >= end);
+    assert!(upstream.connections() > connections, "a new one was tried");
+    assert_eq!(upstream.requests(), reached);
+    upstream.release(1);
+    assert_eq!(held.await.unwrap().status, 200, "what runs goes on");
+    assert_ne!(client.get(URL).await.status, 200);
+    assert_eq!(upstream.requests(), reached);
+}
+
+#[tokio::test]
+async fn kept_connections_end_with_their_certificate_over_http_1() {
+    kept_connections_end_with_their_certificate(Speaks::H1).await;
+}
+
+#[tokio::test]
+async fn kept_connections_end_with_their_certificate_over_http_2() {
+    kept_connections_end_with_their_certificate(Speaks::H2(100)).await;
+}
+
+#[tokio::test]
+async fn kept_connections_end_with_the_gateways_own_certificate() {
+    let identity = identity();
+    let authority = Authority::new("gateways' root");
+    let endpoint = TlsServer::new(&identity)
+        .clients_of(authority.certificate())
+        .start()
+        .await;
+    let setup = Setup::new();
+    let end = SystemTime::now() + SHORT;
+    let own = authority.issue_until(&["gateway"], end);
+    own.write(setup.dir(), "own");
+    let line = "tls.client_certificate = { chain = \"own.pem\", key = \"own.key\" }";
+    let pool = pool(&endpoint, &identity, &[line]);
+    let gateway = setup.workers(1).default_pool("web", pool).start().await;
+    let client = gateway.client(Http::One);
+    assert_eq!(get(&client, URL).await.connection, 1);
+    let next = eventually!("another connection", {
+        let now = get(&client, URL).await;
+        (now.connection > 1).then_some(now)
+    });
+    assert!(SystemTime::now() >= end);
+    // What this endpoint makes of a certificate that is over is its own affair: it has resumed
+    // the session, and the connection is kept.
+    assert!(next.resumed);
+    for _ in 0..3 {
+        assert_eq!(get(&client, URL).await.connection, next.connection);
+    }
 }

@@ -65,6 +65,7 @@ impl Question {
                 false => Transport {
                     tls: None,
                     http: plain_http(pool_is_tls, transport.http),
+                    own_end: None,
                 },
             },
             authority: named

@@ -174,7 +174,11 @@ fn transport(
 ) -> Result<Transport, ConfigError> {
     let http = pool.http;
     let Some(context) = context else {
-        return Ok(Transport { tls: None, http });
+        return Ok(Transport {
+            tls: None,
+            http,
+            own_end: None,
+        });
     };
     let (name, key) = match &pool.server_name {
         Some(name) => (name, format!("{}.server_name", pool.key)),
@@ -184,6 +188,7 @@ fn transport(
         Ok(name) => Ok(Transport {
             tls: Some((Arc::clone(context.config()), name)),
             http,
+            own_end: context.own_end(),
         }),
         Err(_) => Err(config.error(
             &key,
@@ -213,10 +218,7 @@ fn own_sessions(
             Some((kept, _)) => (Arc::clone(kept), name),
             None => (tls::upstream::with_own_sessions(&shared), name),
         });
-        Transport {
-            tls,
-            http: transport.http,
-        }
+        Transport { tls, ..transport }
     };
     transports
         .into_iter()

@@ -1,7 +1,7 @@
 //! TLS towards endpoints: a pool's trust becomes a client configuration, a failed handshake
 //! becomes a cause that people can act on.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
 
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind,
@@ -16,7 +16,7 @@ pub use super::failure::{HandshakeFailure, TrustError, TrustFailure, failure};
 use super::{
     Alpn, PoolDeadline, Use,
     identity::{self, IdentityFile},
-    provider,
+    leaf, provider,
     trust::{Verifier, in_time},
     versions,
 };
@@ -54,6 +54,13 @@ impl Context {
     /// For the handshakes themselves.
     pub fn config(&self) -> &Arc<ClientConfig> {
         &self.config
+    }
+
+    /// The last second of the certificate that is presented, where there is one.
+    pub fn own_end(&self) -> Option<SystemTime> {
+        let mut deadlines = self.deadlines.iter();
+        let own = deadlines.find(|deadline| deadline.purpose == Use::Own)?;
+        Some(own.not_after)
     }
 
     /// Until when the certificates of its files are valid.
@@ -138,6 +145,11 @@ where
     };
     let chosen = chosen.ok_or(HandshakeFailure::Protocol)?;
     Ok((stream, chosen))
+}
+
+/// The last second of the certificate that a connection was opened under, or its session.
+pub fn end(connection: &ClientConnection) -> Option<SystemTime> {
+    connection.peer_certificates()?.first().and_then(leaf::end)
 }
 
 fn still_valid(connection: &ClientConnection, now: Option<UnixTime>) -> Result<(), TrustFailure> {

@@ -1,7 +1,13 @@
 //! A new connection to an endpoint: TCP, TLS under the pool's trust, HTTP/1.1 or HTTP/2.
 //! Not a byte of a request is sent before the endpoint's certificate has been accepted.
 
-use std::{io, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use http::Version;
 use hyper::{client::conn::http1, rt};
@@ -9,7 +15,9 @@ use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::{net::TcpStream, time::timeout};
 
-use super::{Connection, Connections, Name, RequestBody, Transport, h1::Exclusive, h2::Shared};
+use super::{
+    Connection, Connections, Name, RequestBody, Transport, end::End, h1::Exclusive, h2::Shared,
+};
 use crate::{
     config::{PoolHttp, PoolTimeouts},
     error::UpstreamError,
@@ -40,7 +48,7 @@ pub async fn connect(
             PoolHttp::H2 => Alpn::H2,
             PoolHttp::H1 | PoolHttp::Auto => Alpn::H1,
         };
-        return speak(stream, alpn, name, home, permit).await;
+        return speak(stream, alpn, name, home, End::default(), permit).await;
     };
     let asked = name.as_ref().unwrap_or(usual);
     let limit = timeouts.tls_handshake;
@@ -51,7 +59,10 @@ pub async fn connect(
             Alpn::H2 => Version::HTTP_2,
         });
     }
-    speak(stream, alpn, name, home, permit).await
+    let endpoint = tls::upstream::end(stream.get_ref().1);
+    let now = (Instant::now(), SystemTime::now());
+    let end = End::of(endpoint, transport.own_end, now);
+    speak(stream, alpn, name, home, end, permit).await
 }
 
 async fn connect_tcp(address: SocketAddr) -> Result<TcpStream, UpstreamError> {
@@ -115,6 +126,7 @@ async fn speak<S>(
     alpn: Alpn,
     name: &Name,
     home: &Rc<Connections>,
+    end: End,
     permit: impl Sized + 'static,
 ) -> Result<Connection, UpstreamError>
 where
@@ -122,9 +134,9 @@ where
     TokioIo<S>: rt::Read + rt::Write,
 {
     match alpn {
-        Alpn::H1 => speak_h1(stream, name, home, permit).await,
+        Alpn::H1 => speak_h1(stream, name, home, end, permit).await,
         Alpn::H2 => {
-            let shared = Shared::open(stream, name, home, permit).await?;
+            let shared = Shared::open(stream, name, home, end, permit).await?;
             Ok(home.share(shared))
         }
     }
@@ -134,6 +146,7 @@ async fn speak_h1<S>(
     stream: S,
     name: &Name,
     home: &Rc<Connections>,
+    end: End,
     permit: impl Sized + 'static,
 ) -> Result<Connection, UpstreamError>
 where
@@ -151,5 +164,11 @@ where
             tracing::debug!(%error, "upstream connection ended");
         }
     });
-    Ok(Exclusive::fresh(sender, task.abort_handle(), name, home))
+    Ok(Exclusive::fresh(
+        sender,
+        task.abort_handle(),
+        name,
+        home,
+        end,
+    ))
 }

@@ -162,7 +162,7 @@ impl Connections {
         shared.retain(|known| !Rc::ptr_eq(known, connection));
     }
 
-    /// Closes connections that have been idle for too long.
+    /// Closes connections that have been idle for too long, or whose certificate has ended.
     pub fn sweep(&self, now: Instant) {
         self.idle.sweep(self.keeping.timeout, now);
         let mut shared = self.shared.borrow_mut();

@@ -10,7 +10,9 @@ use http::{Request, Response};
 use hyper::client::conn::http1::SendRequest;
 use tokio::task::AbortHandle;
 
-use super::{Carrier, Connection, Connections, Name, NoAnswer, Past, RequestBody, body::Incoming};
+use super::{
+    Carrier, Connection, Connections, Name, NoAnswer, Past, RequestBody, body::Incoming, end::End,
+};
 
 /// Connections that wait for a request; the one used last is used first.
 #[derive(Debug, Default)]
@@ -28,6 +30,7 @@ struct IdleConnection {
 struct Open {
     sender: SendRequest<RequestBody>,
     task: AbortHandle,
+    end: End,
 }
 
 /// A connection that carries a request now.
@@ -49,11 +52,16 @@ impl Idle {
         now: Instant,
     ) -> Option<Connection> {
         let mut stack = self.0.borrow_mut();
-        // One that is closed is never ready; `sweep` drops it.
-        let place = stack.iter().rposition(|connection| {
-            connection.name == *name && connection.open.sender.is_ready()
-        })?;
-        let connection = stack.remove(place);
+        let connection = loop {
+            // One that is closed is never ready; `sweep` drops it.
+            let place = stack.iter().rposition(|connection| {
+                connection.name == *name && connection.open.sender.is_ready()
+            })?;
+            let connection = stack.remove(place);
+            if !connection.open.end.is_over(now) {
+                break connection;
+            }
+        };
         if now.saturating_duration_since(connection.since) > home.keeping.timeout {
             stack.clear();
             return None;
@@ -69,10 +77,11 @@ impl Idle {
         })
     }
 
-    /// Closes connections that have been idle for too long.
+    /// Closes connections that have been idle for too long, or whose certificate has ended.
     pub(super) fn sweep(&self, timeout: Duration, now: Instant) {
         self.0.borrow_mut().retain(|connection| {
             !connection.open.sender.is_closed()
+                && !connection.open.end.is_over(now)
                 && now.saturating_duration_since(connection.since) <= timeout
         });
     }
@@ -106,10 +115,11 @@ impl Exclusive {
         task: AbortHandle,
         name: &Name,
         home: &Rc<Connections>,
+        end: End,
     ) -> Connection {
         let exclusive = Self {
             name: name.clone(),
-            open: Some(Open { sender, task }),
+            open: Some(Open { sender, task, end }),
             home: Rc::downgrade(home),
         };
         Connection {

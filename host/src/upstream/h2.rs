@@ -22,7 +22,7 @@ use tokio::{
 
 pub(super) use stream::{Received, Stream};
 
-use super::{Carrier, Connection, Connections, Name, Past};
+use super::{Carrier, Connection, Connections, Name, Past, end::End};
 use crate::error::UpstreamError;
 
 /// A connection. It closes when nothing holds it any more: neither the list of those that take
@@ -42,6 +42,7 @@ pub(super) struct Shared {
     heard: Rc<Cell<Instant>>,
     /// Whether the endpoint has said GOAWAY.
     told_to_go: Cell<bool>,
+    end: End,
     /// Tells the task by being dropped.
     _held: oneshot::Sender<Infallible>,
 }
@@ -55,6 +56,7 @@ impl Shared {
         stream: S,
         name: &Name,
         home: &Connections,
+        end: End,
         permit: impl Sized + 'static,
     ) -> Result<Rc<Self>, UpstreamError>
     where
@@ -76,6 +78,7 @@ impl Shared {
             unused: Cell::new(Instant::now()),
             heard: Rc::clone(&heard),
             told_to_go: Cell::new(false),
+            end,
             _held: held,
         });
         let watched = Rc::downgrade(&shared);
@@ -97,13 +100,13 @@ impl Shared {
     }
 
     /// Whether it takes requests: neither closed, nor told to go away, nor out of stream ids,
-    /// nor unused for too long.
+    /// nor unused for too long, nor past the end of a certificate.
     pub(super) fn is_usable(&self, timeout: Duration, now: Instant) -> bool {
         let mut context = Context::from_waker(Waker::noop());
         let ready = self.sender.borrow_mut().poll_ready(&mut context);
         let expired =
             self.is_unused() && now.saturating_duration_since(self.unused.get()) > timeout;
-        matches!(ready, Poll::Ready(Ok(()))) && !expired
+        matches!(ready, Poll::Ready(Ok(()))) && !expired && !self.end.is_over(now)
     }
 
     /// Whether it carries no request.
