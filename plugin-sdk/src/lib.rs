@@ -94,6 +94,7 @@ mod guest;
 mod host_pattern;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
+mod network;
 mod plugin;
 mod pool;
 mod request;
@@ -114,6 +115,7 @@ pub use config::{ConfigError, NoConfig};
 pub use host_pattern::{HostPattern, HostPatternError};
 #[cfg(not(target_arch = "wasm32"))]
 pub use native::{PoolBuilder, RequestBuilder, ResponseBuilder};
+pub use network::{Network, NetworkError};
 pub use plugin::{Affinity, Plugin, Rewriting, Routing};
 pub use pool::Pool;
 pub use request::Request;

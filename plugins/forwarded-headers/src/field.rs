@@ -6,9 +6,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use witgate_sdk::{Request, Scheme};
-
-use crate::network::Network;
+use witgate_sdk::{Network, Request, Scheme};
 
 /// A field that this plugin owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

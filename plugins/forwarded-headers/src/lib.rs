@@ -1,17 +1,15 @@
 //! Tells upstreams who the client is and what it asked for: X-Forwarded-*, X-Original-* and
 //! Forwarded (RFC 7239). What clients claim about themselves is replaced, unless the peer is
-//! trusted. `field` says what each header holds, `network` who is trusted.
+//! trusted. `field` says what each header holds.
 
 #![forbid(unsafe_code)]
 
 mod field;
-mod network;
 
 use serde::Deserialize;
-use witgate_sdk::prelude::*;
+use witgate_sdk::{Network, prelude::*};
 
 use field::{Client, FIELDS, Field, Format};
-use network::Network;
 
 /// The sidecar's `[config]`.
 #[derive(Debug, Deserialize)]
