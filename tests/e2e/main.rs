@@ -38,6 +38,7 @@ mod listeners;
 mod plugin_faults;
 mod pools;
 mod probes;
+mod rate_limiter;
 mod real_clients;
 mod request_deadline;
 mod retries;

@@ -1,0 +1,127 @@
+//! Lets each client send so many requests in so much time, counted over all workers; what is
+//! more is answered 429. One counter for each client in the store that all instances share: it
+//! is made by the first request of a window and is gone when the window is over.
+
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use witgate_sdk::{Network, kv, prelude::*};
+
+/// The sidecar's `[config]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    requests: i64,
+    seconds: u64,
+    #[serde(default)]
+    by: By,
+    #[serde(default = "most_ipv6_bits")]
+    ipv6_bits: u8,
+    #[serde(default)]
+    when_full: WhenFull,
+}
+
+/// Who is counted as one client.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum By {
+    /// One address, or one network of IPv6.
+    #[default]
+    Address,
+    /// One value of a field; an address where the field is missing.
+    Header(String),
+}
+
+/// What becomes of clients that there is no room to count.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum WhenFull {
+    #[default]
+    Pass,
+    Refuse,
+}
+
+/// What a customer of IPv6 usually gets: as many addresses as it likes in one network.
+fn most_ipv6_bits() -> u8 {
+    64
+}
+
+/// Longest value of a field that is used as it is, bytes: with its prefix it fits into a key.
+const LONGEST_VALUE: usize = 256;
+
+/// The plugin.
+#[derive(Debug)]
+pub struct RateLimiter {
+    config: Config,
+}
+
+impl Plugin for RateLimiter {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, ConfigError> {
+        if config.requests < 1 {
+            let problem = format!("expected at least 1, found {}", config.requests);
+            return Err(ConfigError::at("requests", problem));
+        }
+        if !(1..=86_400).contains(&config.seconds) {
+            let problem = format!("expected 1 to 86400, found {}", config.seconds);
+            return Err(ConfigError::at("seconds", problem));
+        }
+        if config.ipv6_bits > 128 {
+            let problem = format!("expected 0 to 128, found {}", config.ipv6_bits);
+            return Err(ConfigError::at("ipv6_bits", problem));
+        }
+        Ok(Self { config })
+    }
+}
+
+impl Routing for RateLimiter {
+    fn route(&self, request: &Request) -> Route {
+        let window = Duration::from_secs(self.config.seconds);
+        match kv::increment(&self.client(request), 1, Some(window)) {
+            Ok(counted) if counted.number > self.config.requests => {
+                refusal(429, "too many requests\n", counted.left.unwrap_or(window))
+            }
+            Ok(_) => Route::Pass,
+            Err(_) => match self.config.when_full {
+                WhenFull::Pass => Route::Pass,
+                WhenFull::Refuse => refusal(503, "too many clients\n", window),
+            },
+        }
+    }
+}
+
+impl RateLimiter {
+    /// The key of the client's counter.
+    fn client(&self, request: &Request) -> String {
+        if let By::Header(name) = &self.config.by
+            && let Some(value) = request.header_str(name)
+            && value.len() <= LONGEST_VALUE
+        {
+            return format!("value {value}");
+        }
+        let address = request.peer().ip();
+        let bits = match address.is_ipv4() {
+            true => 32,
+            false => self.config.ipv6_bits,
+        };
+        format!("address {}", Network::around(address, bits))
+    }
+}
+
+/// Tells how long to wait, in whole seconds (RFC 9110 §10.2.3).
+fn refusal(status: u16, text: &str, wait: Duration) -> Route {
+    let seconds = wait.as_millis().div_ceil(1000);
+    Route::respond(status)
+        .header("retry-after", seconds.to_string())
+        .text(text)
+        .rule("rate-limit")
+        .into()
+}
+
+witgate_sdk::export!(RateLimiter: Routing);
+
+#[cfg(test)]
+mod tests;
