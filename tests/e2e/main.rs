@@ -33,6 +33,7 @@ mod guests;
 mod headers;
 mod hot_reload;
 mod interim;
+mod ip_filter;
 mod lifecycle;
 mod listeners;
 mod plugin_faults;
