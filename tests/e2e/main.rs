@@ -10,6 +10,7 @@ mod cases;
 mod cli;
 mod client_certificates;
 mod compared_with_nginx;
+mod cors;
 mod dns;
 mod early_answers;
 mod error_pages;
