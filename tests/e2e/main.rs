@@ -6,6 +6,7 @@
 )]
 
 mod affinity;
+mod canary_split;
 mod cases;
 mod cli;
 mod client_certificates;
