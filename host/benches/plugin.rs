@@ -40,15 +40,15 @@ async fn load(engine: &PluginEngine, name: &str, sidecar: &str) -> LocalPlugin {
         name: name.into(),
         path,
         digest: Digest::of(&bytes),
-        bytes,
+        bytes: bytes.into(),
         cases: None,
         sidecar: Sidecar::parse(sidecar, "bench.toml".as_ref(), &PluginLimits::DEFAULT)
             .expect("a good sidecar"),
     };
-    let version = plugin::load(engine, source, None, Arc::new(PerWorker::new(1)))
+    let version = plugin::load(engine, source, None, Arc::new(PerWorker::new(1)), |_| {})
         .await
         .expect("a good plugin");
-    LocalPlugin::new(version, 0)
+    LocalPlugin::new(version, 0, None)
 }
 
 fn request() -> Lendable<Request> {

@@ -8,7 +8,7 @@ mod readiness;
 use std::sync::{Arc, OnceLock};
 
 use axum::{
-    Router,
+    Json, Router,
     extract::FromRequestParts,
     http::{StatusCode, header, request::Parts},
     response::IntoResponse,
@@ -17,8 +17,8 @@ use axum::{
 use tokio::{net::TcpListener, sync::watch};
 
 use crate::{
-    access_log, log, names::LookupStatus, plugin::PluginEngine, reload::ReloadStatus,
-    shutdown::Phase, snapshot::Snapshot,
+    access_log, control::PluginView, log, names::LookupStatus, plugin::PluginEngine,
+    reload::ReloadStatus, shutdown::Phase, snapshot::Snapshot,
 };
 
 /// What the admin listener tells about; nothing yet while the gateway starts.
@@ -43,13 +43,14 @@ pub struct State {
     pub lost_log_lines: log::LostLines,
 }
 
-/// Serves `/healthz`, `/readyz`, `/metrics` and `/pools` until the process ends.
+/// Serves `/healthz`, `/readyz`, `/metrics`, `/pools` and `/plugins` until the process ends.
 pub async fn serve(listener: TcpListener, shown: Shown) {
     let routes = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(readiness))
         .route("/metrics", get(metrics))
         .route("/pools", get(pools))
+        .route("/plugins", get(plugins))
         .with_state(shown);
     if let Err(error) = axum::serve(listener, routes).await {
         tracing::error!(%error, "the admin listener has ended");
@@ -86,4 +87,9 @@ async fn pools(state: State) -> impl IntoResponse {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
+}
+
+async fn plugins(state: State) -> impl IntoResponse {
+    let plugins = state.reloads.plugins.all().into_iter();
+    Json(plugins.map(PluginView::from).collect::<Vec<_>>())
 }

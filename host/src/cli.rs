@@ -2,6 +2,7 @@
 
 mod plugin_build;
 mod plugin_check;
+mod plugin_control;
 mod plugin_new;
 mod toolchain;
 
@@ -93,6 +94,51 @@ enum PluginCommand {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Show the plugins of a running gateway and their versions
+    ///
+    /// What is live, what is on trial and how it does, what was refused and why, and which versions
+    /// can be gone back to.
+    Status {
+        #[command(flatten)]
+        gateway: RunningGateway,
+        /// Show this plugin alone, with the differences that a shadow has found
+        plugin: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take the version on trial into service now
+    Promote {
+        #[command(flatten)]
+        gateway: RunningGateway,
+        /// The plugin's name
+        plugin: String,
+    },
+    /// Give up the version on trial, or go back to an earlier version
+    ///
+    /// The file in the folder stays as it is and out of service, until it or its sidecar changes;
+    /// at the next start of the gateway it is taken into service again.
+    Rollback {
+        #[command(flatten)]
+        gateway: RunningGateway,
+        /// The plugin's name
+        plugin: String,
+        /// The first digits of the version to go back to; the last one without it
+        #[arg(long, value_name = "VERSION")]
+        to: Option<String>,
+    },
+}
+
+/// How to reach a gateway that runs.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct RunningGateway {
+    /// Its configuration file, which says where its control socket is
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Its control socket
+    #[arg(short, long, value_name = "PATH")]
+    socket: Option<PathBuf>,
 }
 
 impl Cli {
@@ -114,6 +160,19 @@ impl Cli {
                 cargo_args,
             }) => plugin_build::run(&dir, &output, &cargo_args).map_err(|error| describe(&error)),
             Command::Plugin(PluginCommand::Check { files }) => plugin_check::run(&files),
+            Command::Plugin(PluginCommand::Status {
+                gateway,
+                plugin,
+                json,
+            }) => plugin_control::status(&gateway, plugin.as_deref(), json),
+            Command::Plugin(PluginCommand::Promote { gateway, plugin }) => {
+                plugin_control::promote(&gateway, &plugin)
+            }
+            Command::Plugin(PluginCommand::Rollback {
+                gateway,
+                plugin,
+                to,
+            }) => plugin_control::roll_back(&gateway, &plugin, to.as_deref()),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -138,11 +197,11 @@ fn check(path: &Path) -> Result<(), String> {
         plural(snapshot.plugins.len()),
     );
     for plugin in &snapshot.plugins {
-        let roles: Vec<_> = plugin.roles.iter().map(ToString::to_string).collect();
+        let roles: Vec<_> = plugin.live.roles.iter().map(ToString::to_string).collect();
         let roles = roles.join(", ");
         text.push_str(&format!(
             "  plugin {} version {} ({roles})\n",
-            plugin.name, plugin.label
+            plugin.live.name, plugin.live.label
         ));
     }
     say(&text);

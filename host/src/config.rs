@@ -26,6 +26,7 @@ mod raw;
 mod redirect;
 mod requests;
 mod retries;
+mod rollout;
 mod sidecar;
 mod tls;
 mod units;
@@ -51,6 +52,7 @@ pub use pool_http::{Keeping, PoolH2, PoolHttp};
 pub use redirect::{HttpsRedirect, RedirectPart, RedirectTo};
 pub use requests::{EncodedSlashes, Paths, Requests, Slashes, Trace, Underscores, Upgrades};
 pub use retries::{Retries, RetryOn};
+pub use rollout::{Rollout, StageRules};
 pub use sidecar::{Role, Sidecar};
 pub use tls::{
     CertificateFiles, ClientCertificates, ClientIdentity, ClientMode, Hosts, ListenerTls, PoolTls,
@@ -70,6 +72,9 @@ pub struct Config {
     pub plugins: Option<Plugins>,
     /// The loopback listener for health, readiness and metrics; none when absent.
     pub admin: Option<SocketAddr>,
+    /// `[control]`: the Unix socket over which the command line speaks with the gateway. None
+    /// when there is no such table.
+    pub control: Option<PathBuf>,
     /// What the gateway's own log shows.
     pub log: Log,
     /// Where access-log lines go.

@@ -12,7 +12,7 @@
 //! plugin folder, and replaced by [`reload`] when they change; what its worker adds to that is
 //! [`local`]. [`names`] looks up endpoints, [`probe`] asks them how
 //! they are. [`run`] puts the process together,
-//! [`admin`] and [`log`] tell how it is, [`supervisor`] is told, [`upgrade`] hands its [`sockets`]
+//! [`admin`] and [`log`] tell how it is, [`control`] is told what to do with plugins, [`supervisor`] is told, [`upgrade`] hands its [`sockets`]
 //! to a new one, [`shutdown`] ends it, [`cli`] is the command line.
 
 pub mod cli;
@@ -50,6 +50,7 @@ pub mod headers;
 
 pub mod access_log;
 pub mod admin;
+pub mod control;
 pub mod log;
 pub mod metrics;
 pub mod shutdown;

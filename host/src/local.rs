@@ -2,6 +2,7 @@
 //! serves with its own plugin instances and connections, its books, its ids.
 
 mod interim;
+mod slot;
 mod snapshot;
 mod stream_watch;
 
@@ -13,6 +14,7 @@ use std::{
 };
 
 pub use interim::Interim;
+pub use slot::{Canaries, Slot};
 pub use snapshot::{LocalPool, LocalSnapshot};
 pub use stream_watch::{CurrentStream, Cut, StreamWatch};
 use tokio::sync::Notify;

@@ -23,11 +23,13 @@ mod metrics;
 mod numbers;
 mod overtime;
 mod random;
+mod shadow;
 mod shared;
 mod shown;
 mod state;
 mod store;
 mod suspension;
+mod trial;
 mod version;
 
 pub use bindings::{
@@ -44,8 +46,10 @@ pub use facts::{
     ClientCertificate, Connection, Lendable, Original, PoolFacts, Request, RequestId, Response,
     TlsSession,
 };
-pub use load::load;
+pub use load::{LoadStep, load};
 pub use local::{LocalPlugin, PluginNames};
 pub use numbers::{Numbers, Total, VALUE_BUCKETS, Values};
+pub use shadow::Shadow;
 pub use shared::Shared;
-pub use version::{Digest, Source, Version, grants_line};
+pub use trial::{Difference, Stage, Tally, Trial, Verdict};
+pub use version::{Digest, InService, Source, Version, grants_line};

@@ -32,7 +32,7 @@ use self::{body::Content, decide::Routed, record::Record, upgrade::Upgrade};
 use crate::{
     config::Timeouts,
     error::GatewayError,
-    local::{LocalSnapshot, OpenConnection},
+    local::{Canaries, LocalSnapshot, OpenConnection},
     plugin::{Connection, Lendable, Request},
 };
 
@@ -61,11 +61,13 @@ pub async fn serve(
         Ok(request) => match &listener.https_redirect {
             Some(redirect) => redirect::to_https(redirect, &request),
             None => {
+                let client = request.connection.peer.ip();
                 Exchange {
                     request: Lendable::new(request),
                     upgrade: upgrade.as_ref(),
                     body_bytes: accepts.requests.body_bytes,
                     snapshot: Rc::clone(&snapshot),
+                    canaries: snapshot.canaries(client, record.id.0),
                     lap: record.started,
                     record: &mut record,
                 }
@@ -187,6 +189,8 @@ struct Exchange<'a> {
     /// The most that its body may have.
     body_bytes: u64,
     record: &'a mut Record,
+    /// Which plugins decide it in a version on trial.
+    canaries: Canaries,
     /// When the last plugin call ended.
     lap: Instant,
 }

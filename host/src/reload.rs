@@ -3,6 +3,8 @@
 //! whether its contents have. A change is tried as a whole and swapped in at once, or refused
 //! with its reason while everything stays as it was.
 
+mod board;
+mod command;
 mod expiry;
 mod plugins;
 mod stamp;
@@ -19,9 +21,11 @@ use std::{
 
 use tokio::sync::watch as channel;
 
-pub use plugins::{PluginSet, Rejected};
+pub use board::{Board, PluginStatus};
+pub use command::{Command, CommandSender, Commands};
+pub use plugins::{CommandError, PluginSet, Rejected};
 
-use self::{expiry::ExpiryWatch, stamp::Signature, watch::FolderWatch};
+use self::{expiry::ExpiryWatch, plugins::LoadContext, stamp::Signature, watch::FolderWatch};
 use crate::{
     config::{Config, ConfigError},
     names::{LookupStatus, Names},
@@ -50,6 +54,8 @@ pub struct ReloadStatus {
     pub plugins_rejected: AtomicU64,
     /// Whether the last change was refused.
     pub last_refused: AtomicBool,
+    /// What is known of each plugin.
+    pub plugins: Board,
     /// Whether changes are left alone.
     held: channel::Sender<bool>,
 }
@@ -115,7 +121,9 @@ impl Reloader {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let config = Arc::new(config);
         let engine = PluginEngine::new().map_err(StartError::Engine)?;
-        let (plugins, rejected) = update(&PluginSet::default(), &engine, &config, false).await?;
+        let status = Arc::<ReloadStatus>::default();
+        let none = PluginSet::default();
+        let (plugins, rejected) = update(&none, &engine, &config, false, &status.plugins).await?;
         if !rejected.is_empty() {
             return Err(StartError::Plugins(rejected));
         }
@@ -124,10 +132,11 @@ impl Reloader {
         let tried = Arc::clone(&config);
         let mut names = Names::new();
         let addresses = names.add(&config).await;
-        let versions = plugins.versions();
+        let in_service = plugins.in_service();
         let live = Arc::new(Snapshot::build(
-            config, versions, &addresses, None, &sockets,
+            config, in_service, &addresses, None, &sockets,
         )?);
+        status.plugins.show(plugins.statuses());
         let mut expiry = ExpiryWatch::default();
         expiry.look(&live);
         Ok(Self {
@@ -140,7 +149,7 @@ impl Reloader {
             expiry,
             names,
             sockets,
-            status: Arc::default(),
+            status,
         })
     }
 
@@ -175,6 +184,7 @@ impl Reloader {
         to_workers: channel::Sender<Arc<Snapshot>>,
         mut asked: channel::Receiver<u64>,
         answered: channel::Sender<u64>,
+        mut commands: Commands,
     ) {
         let mut folders = FolderWatch::new();
         loop {
@@ -187,6 +197,10 @@ impl Reloader {
                     self.readdress(&to_workers);
                     None
                 }
+                command = commands.next() => {
+                    self.obey(command, &to_workers).await;
+                    None
+                }
                 changed = asked.changed() => match changed {
                     Ok(()) => Some(*asked.borrow_and_update()),
                     Err(_) => return,
@@ -196,6 +210,9 @@ impl Reloader {
             self.status.released().await;
             if self.live.has_left(Instant::now()) {
                 self.readdress(&to_workers);
+            }
+            if let Some(advanced) = self.plugins.advanced(self.live.config.workers.get()) {
+                self.serve(advanced, &to_workers);
             }
             let now = self.settled().await;
             if !everything && now == self.seen {
@@ -210,6 +227,29 @@ impl Reloader {
                 answered.send_replace(question);
             }
         }
+    }
+
+    /// Does what an operator wants of a plugin's versions.
+    async fn obey(&mut self, command: Command, to_workers: &channel::Sender<Arc<Snapshot>>) {
+        let done = match &command {
+            Command::Promote { plugin, .. } => self.plugins.promoted(plugin),
+            Command::RollBack { plugin, to, .. } => {
+                let to = to.as_deref();
+                self.plugins.rolled_back(&self.engine, plugin, to).await
+            }
+        };
+        let done = done.map(|plugins| self.serve(plugins, to_workers));
+        command.answer(done);
+    }
+
+    /// Serves with other versions of the same plugins.
+    fn serve(&mut self, plugins: PluginSet, to_workers: &channel::Sender<Arc<Snapshot>>) {
+        let after = self.live.with_versions(plugins.in_service());
+        announce(&self.live, &after);
+        self.live = Arc::new(after);
+        self.status.plugins.show(plugins.statuses());
+        self.plugins = plugins;
+        to_workers.send_replace(Arc::clone(&self.live));
     }
 
     /// Serves with the addresses that names have now.
@@ -254,19 +294,20 @@ impl Reloader {
     /// Tries the files as they are now. True when there is something new to serve.
     async fn apply(&mut self, everything: bool) -> bool {
         let (config, mut refused) = self.read_config();
-        let updated = update(&self.plugins, &self.engine, &config, everything).await;
+        let board = &self.status.plugins;
+        let updated = update(&self.plugins, &self.engine, &config, everything, board).await;
         let (plugins, rejected) = match updated {
             Ok(updated) => updated,
             Err(error) => return self.refuse(&error),
         };
         refused |= plugins.any_refused();
         self.report(&rejected);
-        let versions = plugins.versions();
+        let in_service = plugins.in_service();
         let before = Arc::clone(&self.live);
         let addresses = self.names.add(&config).await;
         let sockets = self.sockets.clone();
         let built = tokio::task::spawn_blocking(move || {
-            Snapshot::build(config, versions, &addresses, Some(&before), &sockets)
+            Snapshot::build(config, in_service, &addresses, Some(&before), &sockets)
         })
         .await;
         match built {
@@ -277,6 +318,7 @@ impl Reloader {
                 }
                 self.live = Arc::new(snapshot);
                 limit_memory(&self.engine, &self.live.config);
+                self.status.plugins.show(plugins.statuses());
                 self.plugins = plugins;
                 self.names.keep(&self.live.config);
                 self.finish(refused);
@@ -347,6 +389,7 @@ async fn update(
     engine: &PluginEngine,
     config: &Config,
     everything: bool,
+    board: &Board,
 ) -> Result<(PluginSet, Vec<Rejected>), ConfigError> {
     let Some(folder) = &config.plugins else {
         return Ok((PluginSet::default(), Vec::new()));
@@ -356,15 +399,14 @@ async fn update(
         .iter()
         .filter_map(|pool| pool.affinity.as_deref())
         .collect();
+    let context = LoadContext {
+        engine,
+        defaults: &folder.limits,
+        workers: config.workers.get(),
+        board,
+    };
     plugins
-        .updated(
-            engine,
-            &folder.dir,
-            &folder.limits,
-            config.workers.get(),
-            everything,
-            &needed,
-        )
+        .updated(&context, &folder.dir, everything, &needed)
         .await
         .map_err(|error| config.error("plugins.dir", format!("{}: {error}", folder.dir.display())))
 }
@@ -373,10 +415,13 @@ async fn update(
 fn keep_until_the_next_start(config: &mut Config, live: &Config) {
     let same = config.workers == live.workers
         && config.admin == live.admin
+        && config.control == live.control
         && config.log == live.log
         && config.access_log == live.access_log;
     if !same {
-        tracing::warn!("`workers`, `admin`, `log` and `access_log` take effect at the next start");
+        tracing::warn!(
+            "`workers`, `admin`, `control`, `log` and `access_log` take effect at the next start"
+        );
     }
     config.workers = live.workers;
     config.admin = live.admin;
@@ -405,11 +450,14 @@ fn add_inputs(config: &Config, inputs: &mut Vec<PathBuf>) {
 
 /// Says what a change comes to.
 fn announce(before: &Snapshot, after: &Snapshot) {
-    for plugin in &after.plugins {
-        let replaced = before.plugins.iter().find(|old| old.name == plugin.name);
-        match replaced {
-            Some(old) if Arc::ptr_eq(old, plugin) => {}
-            Some(old) if old.digest == plugin.digest => {
+    let find = |snapshot: &Snapshot, name: &str| {
+        let mut plugins = snapshot.plugins.iter().map(|plugin| &plugin.live);
+        plugins.find(|plugin| *plugin.name == *name).cloned()
+    };
+    for plugin in after.plugins.iter().map(|plugin| &plugin.live) {
+        match find(before, &plugin.name) {
+            Some(old) if Arc::ptr_eq(&old, plugin) => {}
+            Some(old) if old.source.digest == plugin.source.digest => {
                 tracing::info!(plugin = %plugin.name, version = %plugin.label, "plugin has a new configuration");
             }
             Some(old) => tracing::info!(
@@ -420,8 +468,8 @@ fn announce(before: &Snapshot, after: &Snapshot) {
             }
         }
     }
-    for old in &before.plugins {
-        if !after.plugins.iter().any(|plugin| plugin.name == old.name) {
+    for old in before.plugins.iter().map(|plugin| &plugin.live) {
+        if find(after, &old.name).is_none() {
             tracing::info!(plugin = %old.name, version = %old.label, "plugin is gone");
         }
     }

@@ -15,9 +15,10 @@ use crate::{
     access_log, admin,
     admission::Admission,
     config::{Config, ConfigError},
+    control::ControlSocket,
     log::{self, Log},
     probe,
-    reload::{ReloadStatus, Reloader, StartError},
+    reload::{CommandSender, Commands, ReloadStatus, Reloader, StartError},
     shutdown::Phase,
     snapshot::Snapshot,
     sockets::{Origin, Passed, Sockets},
@@ -148,6 +149,8 @@ struct Gateway {
     access_log: access_log::Sender,
     access_log_writer: Option<JoinHandle<()>>,
     admin: Option<AdminSocket>,
+    control: Option<ControlSocket>,
+    commands: CommandSender,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     phase: watch::Sender<Phase>,
     reloads: watch::Sender<u64>,
@@ -172,6 +175,7 @@ impl Gateway {
         let (reloads, asked) = watch::channel(0);
         let (answers, answered) = watch::channel(0);
         let status = reloader.status();
+        let (commands, asked_of_plugins) = Commands::channel();
         let admission = Admission::new(descriptors());
         let workers = (0..config.workers.get())
             .map(|index| {
@@ -200,12 +204,14 @@ impl Gateway {
             });
         }
         tokio::spawn(probe::follow(snapshots.clone()));
-        tokio::spawn(reloader.follow(to_workers, asked, answers));
+        tokio::spawn(reloader.follow(to_workers, asked, answers, asked_of_plugins));
         Ok(Self {
             workers,
             access_log,
             access_log_writer,
             admin,
+            control: None,
+            commands,
             snapshots,
             phase,
             reloads,
@@ -219,6 +225,7 @@ impl Gateway {
     /// its turn, or the supervisor itself.
     fn tell_ready(&mut self, passed: &Passed) -> Result<(), RunError> {
         if !passed.is_upgrade() {
+            self.open_control()?;
             supervisor::ready();
             return Ok(());
         }
@@ -229,6 +236,24 @@ impl Gateway {
             tracing::warn!(%error, "the process before is gone already");
             supervisor::ready();
         }
+        if let Err(error) = self.open_control() {
+            tracing::error!("there is no control socket:\n{error}");
+        }
+        Ok(())
+    }
+
+    fn open_control(&mut self) -> Result<(), RunError> {
+        let config = Arc::clone(&self.snapshots.borrow().config);
+        let Some(path) = &config.control else {
+            return Ok(());
+        };
+        let commands = self.commands.clone();
+        let opened = ControlSocket::open(path, Arc::clone(&self.status), commands);
+        let socket = opened.map_err(|error| {
+            let problem = format!("cannot listen on {}: {error}", path.display());
+            config.error("control.socket", problem)
+        })?;
+        self.control = Some(socket);
         Ok(())
     }
 }

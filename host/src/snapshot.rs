@@ -14,7 +14,7 @@ use std::{collections::HashMap, sync::Arc, time::Instant};
 use crate::{
     config::{Config, ConfigError, Role, ServerNameFrom},
     names::Addresses,
-    plugin::{PoolFacts, Version},
+    plugin::{InService, PoolFacts},
     pool::{Drain, Pool},
     sockets::Sockets,
     tls,
@@ -32,7 +32,7 @@ pub struct Snapshot {
     /// In order of their names.
     pub pools: Vec<Arc<RunningPool>>,
     /// In folder order.
-    pub plugins: Vec<Arc<Version>>,
+    pub plugins: Vec<InService>,
     pools_by_name: HashMap<String, usize>,
 }
 
@@ -68,7 +68,7 @@ impl Snapshot {
     /// is reported with its line in the configuration, and nothing of the new one is used.
     pub fn build(
         config: Arc<Config>,
-        plugins: Vec<Arc<Version>>,
+        plugins: Vec<InService>,
         addresses: &Addresses,
         previous: Option<&Snapshot>,
         sockets: &Sockets,
@@ -126,6 +126,17 @@ impl Snapshot {
             plugins: self.plugins.clone(),
             pools_by_name: self.pools_by_name.clone(),
         })
+    }
+
+    /// The same with other versions of the same plugins, in the same order. Reads no file.
+    pub fn with_versions(&self, plugins: Vec<InService>) -> Self {
+        Self {
+            config: Arc::clone(&self.config),
+            listeners: self.listeners.clone(),
+            pools: self.pools.clone(),
+            plugins,
+            pools_by_name: self.pools_by_name.clone(),
+        }
     }
 
     /// Whether the time of an endpoint that was removed is up.

@@ -48,6 +48,7 @@ mod retries;
 mod revocation;
 mod rfc9112;
 mod rfc9113;
+mod rollout;
 mod routing;
 mod soak;
 mod streaming;

@@ -1,6 +1,9 @@
 //! An HTTP client that keeps its one connection to the gateway, over HTTP/1.1 or HTTP/2.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
@@ -12,7 +15,10 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName};
-use tokio::{net::TcpStream, sync::Mutex};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    sync::Mutex,
+};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
@@ -28,6 +34,7 @@ pub struct Client {
     name: ServerName<'static>,
     config: Arc<ClientConfig>,
     http: Http,
+    from: Option<IpAddr>,
     sender: Mutex<Option<Sender>>,
 }
 
@@ -52,8 +59,16 @@ impl Client {
             name: ServerName::try_from(name.to_owned()).unwrap(),
             config: trusting(root, &[alpn]),
             http,
+            from: None,
             sender: Mutex::new(None),
         }
+    }
+
+    /// The same from another address of this machine, such as 127.0.0.7.
+    #[must_use]
+    pub fn from(mut self, address: [u8; 4]) -> Self {
+        self.from = Some(address.into());
+        self
     }
 
     /// Sends a request and returns the head of the answer, its body still to come. Connects
@@ -131,7 +146,14 @@ impl Client {
     }
 
     async fn handshake(&self) -> Result<TlsStream<TcpStream>, Error> {
-        let stream = TcpStream::connect(self.address).await?;
+        let stream = match self.from {
+            None => TcpStream::connect(self.address).await?,
+            Some(from) => {
+                let socket = TcpSocket::new_v4()?;
+                socket.bind((from, 0).into())?;
+                socket.connect(self.address).await?
+            }
+        };
         stream.set_nodelay(true)?;
         let connector = TlsConnector::from(Arc::clone(&self.config));
         Ok(connector.connect(self.name.clone(), stream).await?)

@@ -101,6 +101,16 @@ impl Gateway {
         )
     }
 
+    /// Runs `witgate plugin` with these arguments, and the configuration of this gateway.
+    pub async fn plugin_command(&self, arguments: &[&str]) -> (bool, String) {
+        let file = self.setup.file().display().to_string();
+        let all = [&["plugin"], arguments, &["--config", &file]].concat();
+        let output = output(&all).await;
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        (output.status.success(), text)
+    }
+
     /// Runs curl; the URL's host may be any that the gateway's certificate names.
     pub async fn curl(&self, http: Http, url: &str, arguments: &[&str]) -> CurlAnswer {
         curl(self.address, &self.setup.root_file(), http, url, arguments).await

@@ -21,7 +21,7 @@ use super::State;
 use crate::{
     error::{Cause, ConnectionFault},
     metrics::{BUCKETS, Counter, ListenerCounters, PLUGIN_FAILURES, PerWorker, PluginCounters},
-    plugin::Version,
+    plugin::{Tally, Trial, Version},
     pool::{Endpoint, EndpointState},
     snapshot::Snapshot,
     tls::downstream::HandshakeCause,
@@ -57,7 +57,8 @@ impl Collector for Scrape {
         self.certificates(&mut encoder)?;
         self.endpoints(&mut encoder)?;
         self.plugins(&mut encoder)?;
-        self.plugin_uses(&mut encoder)
+        self.plugin_uses(&mut encoder)?;
+        self.trials(&mut encoder)
     }
 }
 
@@ -91,6 +92,32 @@ const PLUGIN_COUNTERS: [PluginCounter; 4] = [
         "plugin_suspensions",
         "Times that a worker suspended a plugin as its calls kept failing",
         |each| each.suspensions.get(),
+    ),
+];
+
+/// Name, help, and a number of a trial's.
+type TrialCounter = (&'static str, &'static str, fn(&Tally) -> u64);
+
+const TRIAL_COUNTERS: [TrialCounter; 4] = [
+    (
+        "plugin_trial_requests",
+        "Requests that a version on trial was asked about",
+        |tally| tally.requests,
+    ),
+    (
+        "plugin_trial_errors",
+        "Failed calls and refused decisions of a version on trial",
+        |tally| tally.failures,
+    ),
+    (
+        "plugin_trial_alike",
+        "Decisions of a shadow that were those of the version in service",
+        |tally| tally.alike,
+    ),
+    (
+        "plugin_trial_differing",
+        "Decisions of a shadow that were not",
+        |tally| tally.differing,
     ),
 ];
 
@@ -409,14 +436,39 @@ impl Scrape {
         Ok(())
     }
 
+    fn trials(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let plugins = self.snapshot.plugins.iter();
+        let trials: Vec<_> = plugins
+            .filter_map(|plugin| plugin.trial.as_deref())
+            .collect();
+        let labels = |trial: &Trial| {
+            let (name, version) = (
+                trial.version.name.to_string(),
+                trial.version.label.to_string(),
+            );
+            let stage = trial.stage.as_str().to_owned();
+            [("plugin", name), ("version", version), ("stage", stage)]
+        };
+        for (name, help, value) in TRIAL_COUNTERS {
+            let mut counters = counter(encoder, name, help)?;
+            for trial in &trials {
+                counters
+                    .encode_family(&labels(trial))?
+                    .encode_counter::<NoLabelSet, _, u64>(&value(&trial.tally()), None)?;
+            }
+        }
+        Ok(())
+    }
+
     fn plugins(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let plugins = &self.snapshot.plugins;
+        let plugins = self.snapshot.plugins.iter().map(|plugin| &plugin.live);
+        let plugins: Vec<_> = plugins.collect();
         let mut versions = gauge(
             encoder,
             "plugin_live",
             "The version of each plugin in service",
         )?;
-        for plugin in plugins {
+        for plugin in &plugins {
             versions
                 .encode_family(&[("plugin", &*plugin.name), ("version", &*plugin.label)])?
                 .encode_gauge(&1_u64)?;
@@ -426,21 +478,21 @@ impl Scrape {
             "plugin_call_seconds",
             "Time spent in calls of a plugin",
         )?;
-        for plugin in plugins {
+        for plugin in &plugins {
             let seconds = plugin.counters.sum(|each| each.nanoseconds.get()) as f64 / 1e9;
             time.encode_family(&[("plugin", &*plugin.name)])?
                 .encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
         }
         for (name, help, value) in PLUGIN_COUNTERS {
             let mut counters = counter(encoder, name, help)?;
-            for plugin in plugins {
+            for plugin in &plugins {
                 let value = plugin.counters.sum(value);
                 count(&mut counters, [("plugin", &plugin.name)], value)?;
             }
         }
         for (name, help, value) in PLUGIN_GAUGES {
             let mut gauges = gauge(encoder, name, help)?;
-            for plugin in plugins {
+            for plugin in &plugins {
                 gauges
                     .encode_family(&[("plugin", &*plugin.name)])?
                     .encode_gauge(&value(&plugin.counters))?;
@@ -451,7 +503,7 @@ impl Scrape {
             "plugin_errors",
             "Calls that failed, and decisions that were refused",
         )?;
-        for plugin in plugins {
+        for plugin in &plugins {
             for (kind, label) in PLUGIN_FAILURES.into_iter().enumerate() {
                 let value = plugin.counters.sum(|each| each.failures(kind));
                 count(

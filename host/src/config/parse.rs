@@ -2,8 +2,8 @@
 //! a file are collected before any is reported.
 
 use std::{
-    collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, ops::RangeInclusive, thread,
-    time::Duration,
+    collections::BTreeMap, net::SocketAddr, num::NonZeroUsize, ops::RangeInclusive, path::PathBuf,
+    thread, time::Duration,
 };
 
 use super::{
@@ -15,6 +15,8 @@ use super::{
 
 /// Each worker is a thread with listeners and connections of its own.
 const WORKERS: RangeInclusive<i64> = 1..=1024;
+/// Leaves room for what is put behind it while the socket is being made.
+const MAX_SOCKET_PATH: usize = 90;
 /// Of all plugins together.
 const PLUGINS_MEMORY: RangeInclusive<u64> = (1 << 20)..=(1 << 40);
 /// Bytes per second. More would turn slow lines away.
@@ -33,6 +35,7 @@ pub(super) fn config(source: Source) -> Result<Config, ConfigError> {
         workers: check.workers(raw.workers),
         plugins: raw.plugins.map(|raw| check.plugins(raw)),
         admin,
+        control: raw.control.map(|raw| check.control(&raw)),
         log: check.log(&raw.log),
         access_log: check.access_log(raw.access_log),
         timeouts: check.timeouts(&raw.timeouts),
@@ -62,6 +65,20 @@ impl Check<'_> {
             limits: self.plugin_limits("plugins.", &limits, &PluginLimits::DEFAULT),
             total_memory: self.size(key, total, PLUGINS_MEMORY, 4 << 30),
         }
+    }
+
+    /// A longer path is none that a socket can have (unix(7)).
+    fn control(&mut self, raw: &raw::Control) -> PathBuf {
+        let path = self.file("control.socket", &raw.socket);
+        let length = path.as_os_str().len();
+        if length > MAX_SOCKET_PATH {
+            let message = format!(
+                "the path {} has {length} bytes, expected at most {MAX_SOCKET_PATH}",
+                path.display()
+            );
+            self.problems.add("control.socket", message);
+        }
+        path
     }
 
     fn admin(&mut self, raw: Option<raw::Admin>) -> Option<SocketAddr> {

@@ -79,6 +79,8 @@ plugin_tables! {
         grants: Option<Vec<String>>,
         kv: Option<Kv>,
         #[serde(default)]
+        rollout: Rollout,
+        #[serde(default)]
         config: toml::Table,
     }
 }
@@ -88,6 +90,7 @@ tables! {
         workers: Option<i64>,
         plugins: Option<Plugins>,
         admin: Option<Admin>,
+        control: Option<Control>,
         #[serde(default)]
         log: Log,
         #[serde(default)]
@@ -119,6 +122,25 @@ tables! {
         entries: Option<i64>,
         bytes: Option<Size>,
     }
+    Rollout {
+        shadow: Option<Shadow>,
+        canary: Option<Stage>,
+    }
+    Shadow {
+        share: Option<i64>,
+        requests: Option<i64>,
+        #[serde(rename = "for")]
+        time: Option<Duration>,
+        max_errors: Option<i64>,
+        max_differences: Option<i64>,
+    }
+    Stage {
+        share: Option<i64>,
+        requests: Option<i64>,
+        #[serde(rename = "for")]
+        time: Option<Duration>,
+        max_errors: Option<i64>,
+    }
     OnErrorRoles {
         routing: Option<String>,
         affinity: Option<String>,
@@ -126,6 +148,9 @@ tables! {
     }
     Admin {
         address: String,
+    }
+    Control {
+        socket: String,
     }
     Log {
         level: Option<String>,

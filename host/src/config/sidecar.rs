@@ -12,6 +12,7 @@ use super::{
     grants::Grants,
     keys::{KeyPath, Mark, quoted},
     raw,
+    rollout::Rollout,
 };
 
 /// What a plugin can decide.
@@ -58,6 +59,8 @@ pub struct Sidecar {
     pub roles: Option<Vec<Role>>,
     /// What it may import beside the facts.
     pub grants: Grants,
+    /// What a new version goes through before it is live.
+    pub rollout: Rollout,
     /// The `[config]` table as JSON text, an object; dates and times are strings. `{}` without
     /// the table.
     pub config_json: String,
@@ -87,6 +90,7 @@ impl Sidecar {
             limits: defaults.clone(),
             roles: None,
             grants: Grants::default(),
+            rollout: Rollout::default(),
             config_json: "{}".to_owned(),
         }
     }
@@ -109,6 +113,7 @@ fn sidecar(source: Source, defaults: &PluginLimits) -> Result<Sidecar, ConfigErr
     let limits = check.plugin_limits("", &raw.take_limits(), defaults);
     let roles = raw.roles.map(|raw| roles(&mut check, &raw));
     let grants = check.grants(raw.grants.as_deref(), raw.kv.as_ref());
+    let rollout = check.rollout(raw.rollout);
     let config = table(&mut check.problems, "config", raw.config);
     check.problems.finish()?;
     Ok(Sidecar {
@@ -116,6 +121,7 @@ fn sidecar(source: Source, defaults: &PluginLimits) -> Result<Sidecar, ConfigErr
         limits,
         roles,
         grants,
+        rollout,
         config_json: config.to_string(),
     })
 }

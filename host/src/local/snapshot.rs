@@ -2,11 +2,13 @@
 //! touches. What a new snapshot has in common with the one before keeps its instances, its
 //! connections and its place in the rotation.
 
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{iter, net::IpAddr, rc::Rc, sync::Arc, time::Instant};
+
+use super::slot::{Canaries, Slot};
 
 use crate::{
     config::Role,
-    plugin::{LocalPlugin, PoolFacts, Version},
+    plugin::{InService, LocalPlugin, PoolFacts, Trial},
     pool::{Balancer, RetryBudget},
     snapshot::{RunningPool, Snapshot},
     upstream::Connections,
@@ -17,12 +19,13 @@ pub struct LocalSnapshot {
     /// What all workers serve.
     pub shared: Arc<Snapshot>,
     /// Plugins with the role routing, in order.
-    pub routing: Vec<Rc<LocalPlugin>>,
+    pub routing: Vec<Rc<Slot>>,
     /// Plugins with the role rewriting, in order.
-    pub rewriting: Vec<Rc<LocalPlugin>>,
+    pub rewriting: Vec<Rc<Slot>>,
     /// In the order of the snapshot's pools.
     pub pools: Vec<LocalPool>,
-    plugins: Vec<Rc<LocalPlugin>>,
+    plugins: Vec<Rc<Slot>>,
+    has_trials: bool,
 }
 
 /// A pool on one worker.
@@ -33,7 +36,7 @@ pub struct LocalPool {
     /// it counts references.
     pub facts: Arc<PoolFacts>,
     /// Its affinity plugin.
-    pub affinity: Option<Rc<LocalPlugin>>,
+    pub affinity: Option<Rc<Slot>>,
     /// This worker's turn.
     pub balancer: Rc<Balancer>,
     /// How many retries this worker may make.
@@ -48,7 +51,13 @@ impl LocalSnapshot {
         let plugins: Vec<_> = shared
             .plugins
             .iter()
-            .map(|version| plugin(version, worker, before))
+            .enumerate()
+            .map(|(index, plugin)| {
+                let local = |plugin: &InService, trial: Option<&Arc<Trial>>| {
+                    local_plugin(plugin, trial, worker, before)
+                };
+                Rc::new(Slot::new(plugin, index, local))
+            })
             .collect();
         let with_role = |role| {
             shared
@@ -66,6 +75,7 @@ impl LocalSnapshot {
             routing: with_role(Role::Routing),
             rewriting: with_role(Role::Rewriting),
             pools,
+            has_trials: plugins.iter().any(|slot| slot.on_trial().is_some()),
             plugins,
             shared,
         }
@@ -73,7 +83,20 @@ impl LocalSnapshot {
 
     /// Gives back plugin instances that are not needed any more.
     pub fn trim(&self) {
-        self.plugins.iter().for_each(|plugin| plugin.trim());
+        self.local_plugins().for_each(|plugin| plugin.trim());
+    }
+
+    /// The plugins whose version on trial decides for a request of this client.
+    pub fn canaries(&self, client: IpAddr, request: u128) -> Canaries {
+        match self.has_trials {
+            true => Canaries::choose(&self.plugins, client, request),
+            false => Canaries::default(),
+        }
+    }
+
+    fn local_plugins(&self) -> impl Iterator<Item = &Rc<LocalPlugin>> {
+        let slots = self.plugins.iter();
+        slots.flat_map(|slot| iter::once(&slot.live).chain(slot.on_trial()))
     }
 
     fn pool(&self, name: &str) -> Option<&LocalPool> {
@@ -81,26 +104,32 @@ impl LocalSnapshot {
     }
 }
 
-fn plugin(
-    version: &Arc<Version>,
+/// The version in service, or that on trial; with the instances that it has already.
+fn local_plugin(
+    plugin: &InService,
+    trial: Option<&Arc<Trial>>,
     worker: usize,
     before: Option<&LocalSnapshot>,
 ) -> Rc<LocalPlugin> {
-    before
+    let version = trial.map_or(&plugin.live, |trial| &trial.version);
+    let known = before
         .into_iter()
-        .flat_map(|before| &before.plugins)
-        .find(|known| Arc::ptr_eq(&known.version, version))
-        .map_or_else(
-            || Rc::new(LocalPlugin::new(Arc::clone(version), worker)),
-            Rc::clone,
-        )
+        .flat_map(LocalSnapshot::local_plugins)
+        .find(|known| known.is_of(version, trial));
+    known.map_or_else(
+        || {
+            let version = Arc::clone(version);
+            Rc::new(LocalPlugin::new(version, worker, trial.cloned()))
+        },
+        Rc::clone,
+    )
 }
 
 impl LocalPool {
     fn new(
         running: &Arc<RunningPool>,
         worker: usize,
-        plugins: &[Rc<LocalPlugin>],
+        plugins: &[Rc<Slot>],
         before: Option<&LocalSnapshot>,
     ) -> Self {
         let before = before.and_then(|before| before.pool(&running.pool.name));

@@ -16,7 +16,7 @@ use http::{
 };
 
 /// A request as plugins see it and as it goes upstream once they have edited it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Request {
     /// The gateway's id of it.
     pub id: RequestId,
@@ -32,7 +32,7 @@ pub struct Request {
 }
 
 /// What a request was for before plugins changed it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Original {
     /// See [`Request::authority`].
     pub authority: Authority,
@@ -149,7 +149,7 @@ pub struct ClientCertificate {
 }
 
 /// An upstream's answer, as plugins see it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Response {
     /// Status and header fields.
     pub head: response::Parts,

@@ -42,6 +42,9 @@ pub enum RejectReason {
     /// What its sidecar asks of it.
     #[error("refuses its configuration")]
     Configuration(#[source] ConfigError),
+    /// It was in service or on trial, and is no more.
+    #[error("was rolled back ({0}); another file, or another sidecar, takes its place")]
+    RolledBack(String),
     /// The file is gone, but a pool of the configuration names the plugin.
     #[error("is gone, but a pool names it in `affinity`")]
     Missing,
@@ -94,7 +97,7 @@ impl Found {
             name: Arc::clone(&self.name),
             path: self.wasm.clone(),
             digest: Digest::of(&bytes),
-            bytes,
+            bytes: bytes.into(),
             sidecar,
             cases,
         })

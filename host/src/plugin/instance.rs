@@ -258,7 +258,7 @@ async fn start_in(
     };
     let configured = exports
         .lifecycle
-        .call_configure(&mut *store, &plugin.config_json)
+        .call_configure(&mut *store, &plugin.source.sidecar.config_json)
         .await?;
     Ok((exports, configured))
 }

@@ -12,27 +12,52 @@ use super::{
 };
 use crate::metrics::{PerWorker, PluginCounters};
 
+/// How far a file is on its way into service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoadStep {
+    /// It has changed and is being read.
+    Seen,
+    /// It is being compiled.
+    Compiling,
+    /// It is being started, and its cases are tried.
+    Testing,
+}
+
+impl LoadStep {
+    /// For people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Seen => "seen",
+            Self::Compiling => "compiling",
+            Self::Testing => "testing",
+        }
+    }
+}
+
 /// Compiles, checks, instantiates and configures a plugin, off the workers.
 ///
 /// `unchanged` is the version in service: its compiled code is used again when only the
-/// sidecar is another.
+/// sidecar is another. `step` is told how far it is.
 pub async fn load(
     engine: &PluginEngine,
-    mut source: Source,
+    source: Source,
     unchanged: Option<&Arc<Version>>,
     counters: Arc<PerWorker<PluginCounters>>,
+    step: impl Fn(LoadStep),
 ) -> Result<Arc<Version>, LoadError> {
-    let component = match unchanged.filter(|version| version.digest == source.digest) {
+    let component = match unchanged.filter(|version| version.source.digest == source.digest) {
         Some(version) => Arc::clone(&version.component),
         None => {
+            step(LoadStep::Compiling);
             let limit = source.sidecar.limits.compile_timeout;
-            let bytes = std::mem::take(&mut source.bytes);
+            let bytes = Arc::clone(&source.bytes);
             Arc::new(compile(engine, bytes, limit).await?)
         }
     };
     let version = Arc::new(Version::new(engine, component, source, counters)?);
+    step(LoadStep::Testing);
     Instance::try_out(&version).await?;
-    if let Some(cases) = &version.cases {
+    if let Some(cases) = &version.source.cases {
         cases::try_all(&version, cases).await?;
     }
     Ok(version)
@@ -42,7 +67,7 @@ pub async fn load(
 /// thrown away.
 async fn compile(
     engine: &PluginEngine,
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
     limit: Duration,
 ) -> Result<CheckedComponent, LoadError> {
     let engine = engine.clone();

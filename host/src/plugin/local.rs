@@ -17,7 +17,9 @@ use super::{
     facts::{Lendable, PoolFacts, Request, Response},
     instance::Instance,
     overtime::Overtime,
+    shadow::Shadow,
     suspension::{AfterFailure, Failures},
+    trial::Trial,
     version::Version,
 };
 use crate::config::Isolation;
@@ -38,6 +40,7 @@ pub struct LocalPlugin {
     /// What it is called, for those who may outlive it.
     pub names: Rc<PluginNames>,
     worker: usize,
+    trial: Option<Arc<Trial>>,
     /// Boxed, as they come and go with each call.
     #[allow(
         clippy::vec_box,
@@ -51,8 +54,9 @@ pub struct LocalPlugin {
 }
 
 impl LocalPlugin {
-    /// A version on the worker of this number; instances are made when they are needed.
-    pub fn new(version: Arc<Version>, worker: usize) -> Self {
+    /// A version on the worker of this number, perhaps on trial; instances are made when they
+    /// are needed.
+    pub fn new(version: Arc<Version>, worker: usize, trial: Option<Arc<Trial>>) -> Self {
         let names = PluginNames {
             name: Arc::clone(&version.name),
             label: Arc::clone(&version.label),
@@ -66,6 +70,7 @@ impl LocalPlugin {
             version,
             names: Rc::new(names),
             worker,
+            trial,
             idle: RefCell::default(),
             busy: Cell::new(0),
             reported: Cell::new(None),
@@ -140,12 +145,36 @@ impl LocalPlugin {
             .add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
         if let Some(error) = error {
             counters.failed(error);
+            self.failed_on_trial();
+        }
+    }
+
+    /// The worker's number.
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
+    /// Whether this is what the worker makes of that.
+    pub fn is_of(&self, version: &Arc<Version>, trial: Option<&Arc<Trial>>) -> bool {
+        Arc::ptr_eq(&self.version, version)
+            && self.trial.as_ref().map(Arc::as_ptr) == trial.map(Arc::as_ptr)
+    }
+
+    /// A call of this version, beside that of the one in service.
+    pub fn shadow(self: &Rc<Self>, trial: &Arc<Trial>, request: &Request) -> Shadow {
+        Shadow::new(self, trial, request)
+    }
+
+    fn failed_on_trial(&self) {
+        if let Some(trial) = &self.trial {
+            trial.failed(self.worker);
         }
     }
 
     /// Counts a decision that the gateway did not act on.
     pub fn refused(&self) {
         self.version.counters.of(self.worker).refused.add(1);
+        self.failed_on_trial();
     }
 
     /// Whether a failure of this kind may be logged: another one at once, the same again after a

@@ -11,6 +11,7 @@ use super::{
     engine::PluginEngine,
     error::LoadError,
     shared::{Shared, Uses},
+    trial::Trial,
 };
 use crate::{
     config::{Cases, Grant, Grants, OnError, PluginLimits, Role, Sidecar},
@@ -47,14 +48,14 @@ impl fmt::Debug for Digest {
 }
 
 /// A plugin as it was read from the folder, not yet checked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Source {
     /// The file's name without `NN-` and `.wasm`.
     pub name: Arc<str>,
     /// The file.
     pub path: PathBuf,
     /// The file's bytes.
-    pub bytes: Vec<u8>,
+    pub bytes: Arc<[u8]>,
     /// What `bytes` hash to.
     pub digest: Digest,
     /// Its limits and configuration.
@@ -63,15 +64,27 @@ pub struct Source {
     pub cases: Option<Cases>,
 }
 
+impl Source {
+    /// Whether it makes the same version as the other. How that is rolled out is another matter.
+    pub fn makes_the_same(&self, other: &Self) -> bool {
+        let cases = |source: &Self| source.cases.as_ref().map(|cases| cases.text().to_owned());
+        self.digest == other.digest
+            && self.path == other.path
+            && self.sidecar.limits == other.sidecar.limits
+            && self.sidecar.config_json == other.sidecar.config_json
+            && self.sidecar.roles == other.sidecar.roles
+            && self.sidecar.grants == other.sidecar.grants
+            && cases(self) == cases(other)
+    }
+}
+
 /// One version of a plugin that takes or took part in decisions. Freed, compiled code and
 /// all, when the last request that began with it has ended.
 pub struct Version {
     /// The plugin's name.
     pub name: Arc<str>,
-    /// Where it was read from.
-    pub path: PathBuf,
-    /// Of the file.
-    pub digest: Digest,
+    /// What it was made from.
+    pub source: Source,
     /// The digest as the access log shows it.
     pub label: Arc<str>,
     /// The roles that it is used for.
@@ -84,10 +97,6 @@ pub struct Version {
     pub shared: Option<Arc<Shared>>,
     pub(super) engine: PluginEngine,
     pub(super) component: Arc<CheckedComponent>,
-    pub(super) config_json: String,
-    pub(super) cases: Option<Cases>,
-    allowed: Option<Vec<Role>>,
-    grants: Grants,
     _alive: Alive,
 }
 
@@ -101,35 +110,54 @@ impl Version {
         counters: Arc<PerWorker<PluginCounters>>,
     ) -> Result<Self, LoadError> {
         check_grants(&component, &source.sidecar.grants)?;
-        let grants = source.sidecar.grants;
         Ok(Self {
-            shared: engine.shared.of(&source.name, &grants, counters.workers()),
-            grants,
+            shared: engine
+                .shared
+                .of(&source.name, &source.sidecar.grants, counters.workers()),
             roles: roles(&component, source.sidecar.roles.as_deref())?,
-            name: source.name,
-            path: source.path,
+            name: Arc::clone(&source.name),
             label: source.digest.to_string().into(),
-            digest: source.digest,
-            limits: source.sidecar.limits,
+            limits: source.sidecar.limits.clone(),
             counters,
             engine: engine.clone(),
             component,
-            config_json: source.sidecar.config_json,
-            cases: source.cases,
-            allowed: source.sidecar.roles,
+            source,
             _alive: Alive::new(),
         })
     }
 
-    /// Whether loading this source would make the same version again.
-    pub fn is_from(&self, source: &Source) -> bool {
-        self.digest == source.digest
-            && self.path == source.path
-            && self.limits == source.sidecar.limits
-            && self.config_json == source.sidecar.config_json
-            && self.allowed == source.sidecar.roles
-            && self.cases.as_ref().map(Cases::text) == source.cases.as_ref().map(Cases::text)
-            && self.grants == source.sidecar.grants
+    /// The same in service, or about to be: it counts here, and shares what it is granted with the
+    /// plugin's other versions.
+    pub fn in_company(&self, counters: Arc<PerWorker<PluginCounters>>) -> Self {
+        let workers = counters.workers();
+        let shared = self
+            .engine
+            .shared
+            .of(&self.name, &self.source.sidecar.grants, workers);
+        self.with(counters, shared)
+    }
+
+    /// The same as a shadow: what it stores and counts is seen by no other.
+    pub fn apart(&self) -> Self {
+        let counters = Arc::new(PerWorker::new(self.counters.workers()));
+        let workers = counters.workers();
+        let shared = self.shared.as_ref().map(|_| Arc::new(Shared::new(workers)));
+        self.with(counters, shared)
+    }
+
+    fn with(&self, counters: Arc<PerWorker<PluginCounters>>, shared: Option<Arc<Shared>>) -> Self {
+        Self {
+            name: Arc::clone(&self.name),
+            source: self.source.clone(),
+            label: Arc::clone(&self.label),
+            roles: self.roles.clone(),
+            limits: self.limits.clone(),
+            shared,
+            counters,
+            engine: self.engine.clone(),
+            component: Arc::clone(&self.component),
+            _alive: Alive::new(),
+        }
     }
 
     /// Whether this version is used for a role.
@@ -151,24 +179,42 @@ impl Version {
     /// How an instance that is only tried uses what it is granted: empty, and seen by no other.
     pub(super) fn uses_alone(&self) -> Option<Uses> {
         let shared = self.shared.as_ref().map(|_| Arc::new(Shared::new(1)))?;
-        Some(Uses::new(shared, &self.grants))
+        Some(Uses::new(shared, &self.source.sidecar.grants))
     }
 
     /// How a new instance uses what is shared.
     pub(super) fn uses(&self) -> Option<Uses> {
         let shared = Arc::clone(self.shared.as_ref()?);
-        Some(Uses::new(shared, &self.grants))
+        Some(Uses::new(shared, &self.source.sidecar.grants))
     }
 
     /// The file's name, for messages.
     pub fn file(&self) -> &Path {
-        self.path.file_name().map_or(self.path.as_path(), Path::new)
+        let path = self.source.path.as_path();
+        path.file_name().map_or(path, Path::new)
+    }
+}
+
+/// A plugin as requests meet it.
+#[derive(Debug, Clone)]
+pub struct InService {
+    /// The version that decides.
+    pub live: Arc<Version>,
+    /// The one that is about to.
+    pub trial: Option<Arc<Trial>>,
+}
+
+impl InService {
+    /// Whether either version is used for a role.
+    pub fn has(&self, role: Role) -> bool {
+        let on_trial = self.trial.as_ref().map(|trial| &trial.version);
+        self.live.has(role) || on_trial.is_some_and(|version| version.has(role))
     }
 }
 
 impl fmt::Debug for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.name, self.digest)
+        write!(f, "{}@{}", self.name, self.label)
     }
 }
 

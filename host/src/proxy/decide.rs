@@ -29,8 +29,15 @@ impl Exchange<'_> {
     pub(super) async fn route(&mut self) -> Result<Routed, GatewayError> {
         let snapshot = Rc::clone(&self.snapshot);
         self.lap = Instant::now();
-        for plugin in &snapshot.routing {
+        for slot in &snapshot.routing {
+            let Some(plugin) = slot.deciding(self.canaries, Role::Routing) else {
+                continue;
+            };
+            let shadow = slot.shadow(Role::Routing, &self.request);
             let called = plugin.route(&mut self.request, self.lap).await;
+            if let Some(shadow) = shadow {
+                shadow.route(&called);
+            }
             let acted = match self.called(plugin, Role::Routing, called)? {
                 None | Some(Decision::Pass) => continue,
                 Some(Decision::Forward(forward)) => self.act_on_forward(forward),
@@ -68,13 +75,20 @@ impl Exchange<'_> {
         let Some(local) = snapshot.pools.get(pool) else {
             return Ok(Wanted::Any);
         };
-        let Some(plugin) = &local.affinity else {
+        let Some(slot) = &local.affinity else {
             return Ok(balance_key(&local.running.pool.balance, &self.request)
                 .map_or(Wanted::Any, Wanted::Key));
         };
+        let Some(plugin) = slot.deciding(self.canaries, Role::Affinity) else {
+            return Ok(Wanted::Any);
+        };
+        let shadow = slot.shadow(Role::Affinity, &self.request);
         let called = plugin
             .prefer(&mut self.request, &local.facts, self.lap)
             .await;
+        if let Some(shadow) = shadow {
+            shadow.prefer(&called, &local.facts);
+        }
         Ok(match self.called(plugin, Role::Affinity, called)? {
             None | Some(Preference::None) => Wanted::Any,
             Some(Preference::Endpoint(id)) => Wanted::Endpoint(local.running.pool.position(&id)),
@@ -85,8 +99,15 @@ impl Exchange<'_> {
     /// Asks the rewriting plugins for the request's edits, in order.
     pub(super) async fn rewrite_request(&mut self) -> Result<(), GatewayError> {
         let snapshot = Rc::clone(&self.snapshot);
-        for plugin in &snapshot.rewriting {
+        for slot in &snapshot.rewriting {
+            let Some(plugin) = slot.deciding(self.canaries, Role::Rewriting) else {
+                continue;
+            };
+            let shadow = slot.shadow(Role::Rewriting, &self.request);
             let called = plugin.rewrite_request(&mut self.request, self.lap).await;
+            if let Some(shadow) = shadow {
+                shadow.rewrite_request(&called);
+            }
             if let Some(list) = self.called(plugin, Role::Rewriting, called)? {
                 let applied = edits::apply_to_request(list, &mut self.request);
                 self.acted(plugin, Role::Rewriting, applied)?;
@@ -112,10 +133,18 @@ impl Exchange<'_> {
         let snapshot = Rc::clone(&self.snapshot);
         let mut response = Lendable::new(Response { head });
         self.lap = Instant::now();
-        for plugin in snapshot.rewriting.iter().rev() {
+        for slot in snapshot.rewriting.iter().rev() {
+            let Some(plugin) = slot.deciding(self.canaries, Role::Rewriting) else {
+                continue;
+            };
+            let shadow = slot.shadow(Role::Rewriting, &self.request);
+            let shadow = shadow.map(|shadow| (shadow, Lendable::new((*response).clone())));
             let called = plugin
                 .rewrite_response(&mut self.request, &mut response, self.lap)
                 .await;
+            if let Some((shadow, response)) = shadow {
+                shadow.rewrite_response(&called, response);
+            }
             let list = self.called(plugin, Role::Rewriting, called)?;
             self.edit_response(plugin, Role::Rewriting, list, &mut response.head.headers)?;
         }
@@ -135,20 +164,22 @@ impl Exchange<'_> {
         let Some(local) = snapshot.pools.get(pool) else {
             return Ok(());
         };
-        let (Some(plugin), Some(endpoint)) =
+        let (Some(slot), Some(endpoint)) =
             (&local.affinity, local.running.pool.endpoints.get(endpoint))
         else {
             return Ok(());
         };
+        let Some(plugin) = slot.deciding(self.canaries, Role::Affinity) else {
+            return Ok(());
+        };
+        let (id, facts) = (&endpoint.key.id, &local.facts);
+        let shadow = slot.shadow(Role::Affinity, &self.request);
         let called = plugin
-            .stick(
-                &mut self.request,
-                &local.facts,
-                &endpoint.key.id,
-                outcome,
-                self.lap,
-            )
+            .stick(&mut self.request, facts, id, outcome, self.lap)
             .await;
+        if let Some(shadow) = shadow {
+            shadow.stick(&called, facts, id, outcome);
+        }
         let list = self.called(plugin, Role::Affinity, called)?;
         self.edit_response(plugin, Role::Affinity, list, headers)
     }

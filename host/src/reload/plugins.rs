@@ -1,23 +1,45 @@
 //! The plugins in service, followed through changes of their folder. A file that is new or
-//! other is loaded and checked; while it is not fit, the version before it stays.
+//! other is loaded, checked and tried as its sidecar says; while it is not fit, the version
+//! before it stays, and those before that are kept to be gone back to.
 
 use std::{
     fmt,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Instant,
 };
 
-use super::stamp::Stamp;
-use crate::{
-    config::{PluginLimits, Sidecar},
-    metrics::{PerWorker, PluginCounters},
-    plugin::{self, LoadError, PluginEngine, Source, Version, folder},
+use super::{
+    board::{Board, LiveStatus, PluginStatus},
+    stamp::Stamp,
 };
+use crate::{
+    config::{PluginLimits, Rollout, Sidecar, StageRules},
+    metrics::{PerWorker, PluginCounters},
+    plugin::{
+        self, InService, LoadError, PluginEngine, Source, Stage, Trial, Verdict, Version, folder,
+    },
+};
+
+/// Versions that were in service before and can be gone back to: their files are kept in memory.
+const KEPT_VERSIONS: usize = 3;
 
 /// The plugins of the folder, in its order.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct PluginSet {
     entries: Vec<Entry>,
+}
+
+/// What loading a file needs besides the file.
+pub struct LoadContext<'a> {
+    /// Compiles it.
+    pub engine: &'a PluginEngine,
+    /// Where its sidecar is silent.
+    pub defaults: &'a PluginLimits,
+    /// How many count its calls.
+    pub workers: usize,
+    /// Is told how far it is.
+    pub board: &'a Board,
 }
 
 /// One file of the folder.
@@ -27,10 +49,17 @@ struct Entry {
     path: PathBuf,
     stamps: [Option<Stamp>; 3],
     defaults: PluginLimits,
-    version: Option<Arc<Version>>,
+    /// The version in service; none while no version was ever fit.
+    live: Option<Arc<Version>>,
+    /// The version that is about to be.
+    trial: Option<Arc<Trial>>,
+    /// Those that were before, the last one at the end.
+    kept: Vec<Source>,
+    /// What was rolled back, and why: it is not tried again while it is what the files say.
+    rolled_back: Option<(Source, String)>,
     counters: Arc<PerWorker<PluginCounters>>,
-    /// Whether the file, as it is now, was refused.
-    refused: bool,
+    /// Why the file, as it is now, is not in service.
+    refused: Option<String>,
 }
 
 /// A file that was not taken into service, and why.
@@ -50,6 +79,23 @@ impl fmt::Display for Rejected {
     }
 }
 
+/// Why a command changed nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such plugin.
+    #[error("there is no plugin {0:?}; there are: {1}")]
+    Unknown(String, String),
+    /// Nothing is on trial.
+    #[error("no version of {0:?} is on trial")]
+    NoTrial(String),
+    /// There is no such version to go back to.
+    #[error("no such version of {0:?} is kept; kept are: [{1}]")]
+    NotKept(String, String),
+    /// A kept version cannot be used any more.
+    #[error("the version {0}")]
+    Load(String),
+}
+
 /// An error with its causes on one line.
 struct Chain<'a>(&'a dyn std::error::Error);
 
@@ -66,17 +112,70 @@ impl fmt::Display for Chain<'_> {
 }
 
 impl PluginSet {
-    /// The versions in service, in folder order.
-    pub fn versions(&self) -> Vec<Arc<Version>> {
-        self.entries
-            .iter()
-            .filter_map(|entry| entry.version.clone())
-            .collect()
+    /// What requests meet, in folder order.
+    pub fn in_service(&self) -> Vec<InService> {
+        let entries = self.entries.iter();
+        let in_service = entries.filter_map(|entry| {
+            Some(InService {
+                live: entry.live.clone()?,
+                trial: entry.trial.clone(),
+            })
+        });
+        in_service.collect()
     }
 
-    /// Whether any file of the folder, as it is now, was refused.
+    /// Whether any file of the folder, as it is now, is not in service for its faults.
     pub fn any_refused(&self) -> bool {
-        self.entries.iter().any(|entry| entry.refused)
+        self.entries.iter().any(|entry| entry.refused.is_some())
+    }
+
+    /// What is to be known of each plugin.
+    pub fn statuses(&self) -> Vec<PluginStatus> {
+        self.entries.iter().map(Entry::status).collect()
+    }
+
+    /// Moves versions on trial on, or out; none when nothing has changed.
+    pub fn advanced(&self, workers: usize) -> Option<Self> {
+        let now = Instant::now();
+        let mut advanced = self.clone();
+        let moves = advanced.entries.iter_mut();
+        let changes = moves.filter_map(|entry| entry.advance(workers, now));
+        (changes.count() > 0).then_some(advanced)
+    }
+
+    /// Takes a version on trial into service at once.
+    pub fn promoted(&self, name: &str) -> Result<Self, CommandError> {
+        let mut promoted = self.clone();
+        let entry = promoted.entry(name)?;
+        let trial = entry.trial.take();
+        let trial = trial.ok_or_else(|| CommandError::NoTrial(name.to_owned()))?;
+        entry.go_live(&trial.version, "by command");
+        Ok(promoted)
+    }
+
+    /// Gives up the version on trial; without one, goes back to a version that was in service
+    /// before: the one whose digest starts like this, or the last one.
+    pub async fn rolled_back(
+        &self,
+        engine: &PluginEngine,
+        name: &str,
+        to: Option<&str>,
+    ) -> Result<Self, CommandError> {
+        let mut rolled_back = self.clone();
+        let entry = rolled_back.entry(name)?;
+        match (&entry.trial, to) {
+            (Some(_), None) => entry.give_up_trial("by command".to_owned()),
+            _ => entry.go_back(engine, to).await?,
+        }
+        Ok(rolled_back)
+    }
+
+    fn entry(&mut self, name: &str) -> Result<&mut Entry, CommandError> {
+        let known: Vec<_> = self.entries.iter().map(|entry| &*entry.name).collect();
+        let known = known.join(", ");
+        let mut entries = self.entries.iter_mut();
+        let entry = entries.find(|entry| &*entry.name == name);
+        entry.ok_or_else(|| CommandError::Unknown(name.to_owned(), known))
     }
 
     /// What the set becomes with the folder as it is now, and the files that were rejected on
@@ -86,13 +185,12 @@ impl PluginSet {
     /// files are gone. Fails when the folder cannot be listed.
     pub async fn updated(
         &self,
-        engine: &PluginEngine,
+        context: &LoadContext<'_>,
         dir: &Path,
-        defaults: &PluginLimits,
-        workers: usize,
         everything: bool,
         needed: &[&str],
     ) -> std::io::Result<(Self, Vec<Rejected>)> {
+        let defaults = context.defaults;
         let mut entries: Vec<Entry> = Vec::new();
         let mut rejected = Vec::new();
         for found in folder::scan(dir)? {
@@ -115,14 +213,16 @@ impl PluginSet {
                 entries.push(entry.clone());
                 continue;
             }
-            let mut entry = Entry::new(&found, stamps, defaults, before, workers);
-            if let Err(reason) = entry.load(engine, &found).await {
-                entry.refused = true;
-                rejected.push(Rejected {
+            let mut entry = Entry::new(&found, stamps, context, before);
+            context.board.begin(&entry.name);
+            if let Err(reason) = entry.load(context, &found).await {
+                let rejection = Rejected {
                     path: found.wasm,
                     reason,
-                    kept: entry.version.clone(),
-                });
+                    kept: entry.live.clone(),
+                };
+                entry.refused = Some(Chain(&rejection.reason).to_string());
+                rejected.push(rejection);
             }
             entries.push(entry);
         }
@@ -135,16 +235,17 @@ impl PluginSet {
     fn keep_needed(&self, needed: &[&str], entries: &mut Vec<Entry>, rejected: &mut Vec<Rejected>) {
         for before in &self.entries {
             let there = entries.iter().any(|entry| entry.name == before.name);
-            if there || !needed.contains(&&*before.name) || before.version.is_none() {
+            if there || !needed.contains(&&*before.name) || before.live.is_none() {
                 continue;
             }
             rejected.push(Rejected {
                 path: before.path.clone(),
                 reason: folder::RejectReason::Missing,
-                kept: before.version.clone(),
+                kept: before.live.clone(),
             });
             entries.push(Entry {
-                refused: true,
+                refused: Some(folder::RejectReason::Missing.to_string()),
+                trial: None,
                 stamps: [None, None, None],
                 ..before.clone()
             });
@@ -157,43 +258,188 @@ impl Entry {
     fn new(
         found: &folder::Found,
         stamps: [Option<Stamp>; 3],
-        defaults: &PluginLimits,
+        context: &LoadContext<'_>,
         before: Option<&Entry>,
-        workers: usize,
     ) -> Self {
         Self {
             name: Arc::clone(&found.name),
             path: found.wasm.clone(),
             stamps,
-            defaults: defaults.clone(),
-            version: before.and_then(|before| before.version.clone()),
-            refused: false,
+            defaults: context.defaults.clone(),
+            live: before.and_then(|before| before.live.clone()),
+            trial: before.and_then(|before| before.trial.clone()),
+            kept: before.map_or_else(Vec::new, |before| before.kept.clone()),
+            rolled_back: before.and_then(|before| before.rolled_back.clone()),
+            refused: None,
             counters: before.map_or_else(
-                || Arc::new(PerWorker::new(workers)),
+                || Arc::new(PerWorker::new(context.workers)),
                 |before| Arc::clone(&before.counters),
             ),
         }
     }
 
+    /// Takes in what the files say now: nothing new, a version that goes live, or one that is
+    /// tried first.
     async fn load(
         &mut self,
-        engine: &PluginEngine,
+        context: &LoadContext<'_>,
         found: &folder::Found,
     ) -> Result<(), folder::RejectReason> {
         let source = read(found.clone(), self.defaults.clone()).await?;
-        let sidecar = source.sidecar.clone();
-        if self
-            .version
-            .as_ref()
-            .is_some_and(|version| version.is_from(&source))
-        {
+        let is_live = |version: &Arc<Version>| version.source.makes_the_same(&source);
+        if self.live.as_ref().is_some_and(is_live) {
+            // Whatever was tried is not what the files say any more.
+            self.trial = None;
+            self.rolled_back = None;
             return Ok(());
         }
-        let counters = Arc::clone(&self.counters);
-        let loaded = plugin::load(engine, source, self.version.as_ref(), counters).await;
-        self.version = Some(loaded.map_err(|error| in_sidecar(&sidecar, error))?);
+        if let Some((before, reason)) = &self.rolled_back
+            && before.makes_the_same(&source)
+        {
+            return Err(folder::RejectReason::RolledBack(reason.clone()));
+        }
+        self.rolled_back = None;
+        let on_trial = self.trial.as_ref().map(|trial| &trial.version);
+        if on_trial.is_some_and(is_live) {
+            return Ok(());
+        }
+        let sidecar = source.sidecar.clone();
+        let same_code = |version: &&Arc<Version>| version.source.digest == source.digest;
+        let unchanged = self.live.iter().chain(on_trial).find(same_code).cloned();
+        let first = first_stage(&sidecar.rollout).filter(|_| self.live.is_some());
+        let counters = match first {
+            Some(_) => Arc::new(PerWorker::new(context.workers)),
+            None => Arc::clone(&self.counters),
+        };
+        let step = |step| context.board.step(&self.name, step);
+        let loaded = plugin::load(context.engine, source, unchanged.as_ref(), counters, step).await;
+        let version = loaded.map_err(|error| in_sidecar(&sidecar, error))?;
+        match first {
+            None => self.go_live(&version, "nothing is to be tried first"),
+            Some((stage, rules)) => {
+                let version = match stage {
+                    Stage::Shadow => Arc::new(version.apart()),
+                    Stage::Canary => version,
+                };
+                tracing::info!(plugin = %version.name, version = %version.label, stage = stage.as_str(), share = rules.share, "plugin is on trial");
+                let trial = Trial::new(version, stage, rules, context.workers);
+                self.trial = Some(Arc::new(trial));
+            }
+        }
         Ok(())
     }
+
+    fn go_live(&mut self, version: &Arc<Version>, why: &str) {
+        self.trial = None;
+        let counters = Arc::clone(&self.counters);
+        let live = match Arc::ptr_eq(&version.counters, &counters) {
+            true => Arc::clone(version),
+            false => Arc::new(version.in_company(counters)),
+        };
+        if let Some(before) = self.live.replace(live) {
+            tracing::debug!(plugin = %before.name, version = %before.label, why, "plugin is retired");
+            let same = |kept: &Source| !kept.makes_the_same(&before.source);
+            self.kept.retain(same);
+            self.kept.push(before.source.clone());
+            let surplus = self.kept.len().saturating_sub(KEPT_VERSIONS);
+            self.kept.drain(..surplus);
+        }
+    }
+
+    fn give_up_trial(&mut self, reason: String) {
+        let Some(trial) = self.trial.take() else {
+            return;
+        };
+        let (version, stage) = (&trial.version, trial.stage.as_str());
+        tracing::error!(plugin = %version.name, version = %version.label, stage, "plugin is rolled back: {reason}");
+        self.refuse(
+            version.source.clone(),
+            format!("{stage} {}: {reason}", version.label),
+        );
+    }
+
+    fn refuse(&mut self, source: Source, reason: String) {
+        self.refused = Some(folder::RejectReason::RolledBack(reason.clone()).to_string());
+        self.rolled_back = Some((source, reason));
+    }
+
+    async fn go_back(
+        &mut self,
+        engine: &PluginEngine,
+        to: Option<&str>,
+    ) -> Result<(), CommandError> {
+        let chosen = |kept: &Source| to.is_none_or(|to| kept.digest.to_string().starts_with(to));
+        let Some(index) = self.kept.iter().rposition(chosen) else {
+            let kept: Vec<_> = self
+                .kept
+                .iter()
+                .map(|kept| kept.digest.to_string())
+                .collect();
+            return Err(CommandError::NotKept(
+                self.name.to_string(),
+                kept.join(", "),
+            ));
+        };
+        let source = self.kept.remove(index);
+        let counters = Arc::clone(&self.counters);
+        let loaded = plugin::load(engine, source, self.live.as_ref(), counters, |_| {}).await;
+        let version = loaded.map_err(|error| CommandError::Load(Chain(&error).to_string()))?;
+        if let Some(live) = &self.live {
+            let (from, to) = (&live.label, &version.label);
+            tracing::warn!(plugin = %self.name, version = %to, replaces = %from, "plugin is rolled back by command; the file in the folder stays out of service until it changes, or until the next start");
+            let source = live.source.clone();
+            self.refuse(source, format!("{from} by command"));
+        }
+        self.go_live(&version, "rolled back");
+        Ok(())
+    }
+
+    /// Moves the version on trial on, or out. None when it stays where it is.
+    fn advance(&mut self, workers: usize, now: Instant) -> Option<()> {
+        let trial = Arc::clone(self.trial.as_ref()?);
+        match trial.verdict(now) {
+            Verdict::Open | Verdict::Held(_) => return None,
+            Verdict::Failed(reason) => self.give_up_trial(reason),
+            Verdict::Passed => {
+                let canary = trial.version.source.sidecar.rollout.canary;
+                let next = canary.filter(|_| trial.stage == Stage::Shadow);
+                match next {
+                    Some(rules) => self.begin_canary(&trial, rules, workers),
+                    None => self.go_live(&trial.version, "its trial is passed"),
+                }
+            }
+        }
+        Some(())
+    }
+
+    fn begin_canary(&mut self, passed: &Trial, rules: StageRules, workers: usize) {
+        let counters = Arc::new(PerWorker::new(workers));
+        let version = Arc::new(passed.version.in_company(counters));
+        tracing::info!(plugin = %version.name, version = %version.label, stage = Stage::Canary.as_str(), share = rules.share, "plugin is on trial");
+        let canary = Trial::new(version, Stage::Canary, rules, workers);
+        self.trial = Some(Arc::new(canary));
+    }
+
+    fn status(&self) -> PluginStatus {
+        PluginStatus {
+            name: Arc::clone(&self.name),
+            file: self.path.clone(),
+            step: None,
+            live: self.live.as_ref().map(|live| LiveStatus {
+                version: Arc::clone(&live.label),
+                roles: live.roles.clone(),
+            }),
+            trial: self.trial.clone(),
+            kept: self.kept.iter().rev().map(|kept| kept.digest).collect(),
+            refused: self.refused.clone(),
+        }
+    }
+}
+
+/// What a new version goes through first; none when it goes live at once.
+fn first_stage(rollout: &Rollout) -> Option<(Stage, StageRules)> {
+    let shadow = rollout.shadow.map(|rules| (Stage::Shadow, rules));
+    shadow.or(rollout.canary.map(|rules| (Stage::Canary, rules)))
 }
 
 /// A problem with what the sidecar says, at the line where it says it. Plugins made with the SDK

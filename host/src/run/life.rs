@@ -46,6 +46,9 @@ impl Gateway {
             }
             Leave::Told => {
                 supervisor::stopping();
+                if let Some(control) = self.control.take() {
+                    control.remove();
+                }
                 self.announce(signals).await
             }
         };

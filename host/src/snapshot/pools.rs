@@ -11,7 +11,7 @@ use crate::{
     config::{self, Config, ConfigError, PinnedCertificate, PoolTls, Protocol, Role, Trust},
     metrics::PerWorker,
     names::Addresses,
-    plugin::{Digest, PoolFacts, Version},
+    plugin::{Digest, InService, PoolFacts},
     pool::{Endpoint, Pool},
     tls,
     upstream::Transport,
@@ -66,7 +66,7 @@ fn trusted(trust: &Trust) -> Vec<&Path> {
 pub(super) fn build(
     config: &Config,
     pool: &config::Pool,
-    plugins: &[Arc<Version>],
+    plugins: &[InService],
     addresses: &Addresses,
     previous: Option<&Snapshot>,
 ) -> Result<RunningPool, ConfigError> {
@@ -245,17 +245,20 @@ fn authority(
 fn affinity(
     config: &Config,
     pool: &config::Pool,
-    plugins: &[Arc<Version>],
+    plugins: &[InService],
 ) -> Result<Option<usize>, ConfigError> {
     let Some(name) = &pool.affinity else {
         return Ok(None);
     };
     let refuse = |problem: String| Err(config.error(&format!("{}.affinity", pool.key), problem));
-    match plugins.iter().position(|plugin| *plugin.name == **name) {
+    match plugins
+        .iter()
+        .position(|plugin| *plugin.live.name == **name)
+    {
         Some(index)
             if plugins
                 .get(index)
-                .is_some_and(|plugin| plugin.has(Role::Affinity)) =>
+                .is_some_and(|plugin| plugin.live.has(Role::Affinity)) =>
         {
             Ok(Some(index))
         }
@@ -263,7 +266,7 @@ fn affinity(
         None => {
             let known: Vec<_> = plugins
                 .iter()
-                .map(|plugin| format!("{:?}", plugin.name))
+                .map(|plugin| format!("{:?}", plugin.live.name))
                 .collect();
             let known = if known.is_empty() {
                 "none".to_owned()

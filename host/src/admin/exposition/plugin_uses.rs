@@ -18,7 +18,7 @@ impl Scrape {
     pub(super) fn plugin_uses(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let plugins = self.snapshot.plugins.iter();
         let plugins: Vec<(&str, &Shared)> = plugins
-            .filter_map(|plugin| Some((&*plugin.name, plugin.shared.as_deref()?)))
+            .filter_map(|plugin| Some((&*plugin.live.name, plugin.live.shared.as_deref()?)))
             .collect();
         stores(encoder, &plugins)?;
         let help = "What plugins count themselves, by the name that they give it";

@@ -550,6 +550,24 @@ fn every_malformed_sidecar_names_line_key_and_problem() {
             "suspend_at_most",
             "shorter than `suspend_for`",
         ),
+        (
+            "[rollout.canary]\nshare = 0",
+            2,
+            "rollout.canary.share",
+            "expected 1 to 100",
+        ),
+        (
+            "rollout.canary.max_differences = 1",
+            1,
+            "rollout.canary.max_differences",
+            "unknown key",
+        ),
+        (
+            "rollout.shadow.for = \"1ms\"",
+            1,
+            "rollout.shadow.for",
+            "expected 1s to 30d",
+        ),
         ("roles = []", 1, "roles", "the list is empty"),
         (
             "roles = [\"routing\",\n\"ruting\"]",

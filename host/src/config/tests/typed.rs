@@ -7,8 +7,9 @@ use crate::config::{
     AccessLog, Cases, CertificateFiles, ClientCertificates, ClientMode, EncodedSlashes, Endpoint,
     ErrorPage, ErrorPages, Form, Grant, Grants, Hosts, HttpsRedirect, Isolation, KvLimits,
     LogFormat, OnError, OnErrors, PageStatuses, Paths, PinnedCertificate, PoolH2, PoolHttp,
-    Protocol, RedirectPart, RedirectTo, Requests, Role, Slashes, Suspension, Tickets, TlsPolicy,
-    TlsVersion, Trace, Trust, Underscores, UnknownNames, UnknownStatus, Upgrades,
+    Protocol, RedirectPart, RedirectTo, Requests, Role, Rollout, Slashes, StageRules, Suspension,
+    Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores, UnknownNames, UnknownStatus,
+    Upgrades,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -596,6 +597,32 @@ fn a_sidecar_grants_what_it_names() {
         bytes: 1 << 20,
     };
     assert_eq!(grants.kv, expected);
+}
+
+#[test]
+fn stages_of_a_rollout_have_rules_of_their_own() {
+    assert_eq!(sidecar("").unwrap().rollout, Rollout::default());
+    let text = "rollout.shadow = { share = 5, for = \"1m\", max_differences = 2 }\n\
+                rollout.canary = { requests = 7, max_errors = 0 }";
+    let rollout = sidecar(text).unwrap().rollout;
+    let shadow = StageRules {
+        share: 5,
+        requests: None,
+        time: Some(60 * SECOND),
+        max_errors: 1,
+        max_differences: 2,
+    };
+    let canary = StageRules {
+        share: 10,
+        requests: Some(7),
+        time: None,
+        max_errors: 0,
+        max_differences: 0,
+    };
+    assert_eq!(
+        (rollout.shadow, rollout.canary),
+        (Some(shadow), Some(canary))
+    );
 }
 
 #[test]

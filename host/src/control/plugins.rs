@@ -1,0 +1,128 @@
+//! Plugins and their versions as JSON: what `status` shows, and `/plugins` of the admin listener.
+
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    plugin::{Trial, Verdict},
+    reload::PluginStatus,
+};
+
+/// A plugin.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PluginView {
+    /// Its name.
+    pub name: String,
+    /// Its file.
+    pub file: String,
+    /// The state of what the file holds now: `seen`, `compiling`, `testing`, `shadow`, `canary`,
+    /// `live` or `rejected`.
+    pub state: String,
+    /// Why it is rejected.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
+    /// The version in service, first 12 digits of its SHA-256.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub live: Option<String>,
+    /// What that is used for.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub roles: Vec<String>,
+    /// The version on trial.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub trial: Option<TrialView>,
+    /// Retired versions that can be gone back to, the last one first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub kept: Vec<String>,
+}
+
+/// A version on trial.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TrialView {
+    /// First 12 digits of its SHA-256.
+    pub version: String,
+    /// `shadow` or `canary`.
+    pub stage: String,
+    /// Percent.
+    pub share: u8,
+    /// Since when, seconds.
+    pub seconds: u64,
+    /// Requests that it was asked about.
+    pub requests: u64,
+    /// Failed calls and refused decisions.
+    pub errors: u64,
+    /// Decisions that were the same as those of the version in service.
+    pub alike: u64,
+    /// Decisions that were not.
+    pub differing: u64,
+    /// What keeps it from being passed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub held: Option<String>,
+    /// The last decisions that were not the same.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub differences: Vec<DifferenceView>,
+}
+
+/// Two decisions about one request.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DifferenceView {
+    /// Its id, method and URL.
+    pub request: String,
+    /// What was asked: `route`, `prefer`, `stick`, `rewrite-request`, `rewrite-response`.
+    pub call: String,
+    /// What the version in service decided.
+    pub live: String,
+    /// What the version on trial decided.
+    pub shadow: String,
+}
+
+impl From<PluginStatus> for PluginView {
+    fn from(status: PluginStatus) -> Self {
+        let state = match (&status.step, &status.trial, &status.refused) {
+            (Some(step), _, _) => step.as_str(),
+            (None, Some(trial), _) => trial.stage.as_str(),
+            (None, None, Some(_)) => "rejected",
+            (None, None, None) => "live",
+        };
+        let roles = status.live.iter().flat_map(|live| &live.roles);
+        Self {
+            name: status.name.to_string(),
+            file: status.file.display().to_string(),
+            state: state.to_owned(),
+            roles: roles.map(ToString::to_string).collect(),
+            live: status.live.map(|live| live.version.to_string()),
+            trial: status.trial.as_deref().map(TrialView::from),
+            kept: status.kept.iter().map(ToString::to_string).collect(),
+            reason: status.refused,
+        }
+    }
+}
+
+impl From<&Trial> for TrialView {
+    fn from(trial: &Trial) -> Self {
+        let tally = trial.tally();
+        let differences = trial.differences().into_iter();
+        Self {
+            version: trial.version.label.to_string(),
+            stage: trial.stage.as_str().to_owned(),
+            share: trial.rules.share,
+            seconds: trial.began.elapsed().as_secs(),
+            requests: tally.requests,
+            errors: tally.failures,
+            alike: tally.alike,
+            differing: tally.differing,
+            held: match trial.verdict(Instant::now()) {
+                Verdict::Held(reason) => Some(reason),
+                _ => None,
+            },
+            differences: differences
+                .map(|difference| DifferenceView {
+                    request: difference.request,
+                    call: difference.call.to_owned(),
+                    live: difference.live,
+                    shadow: difference.shadow,
+                })
+                .collect(),
+        }
+    }
+}
