@@ -4,6 +4,7 @@ mod plugin_build;
 mod plugin_check;
 mod plugin_control;
 mod plugin_new;
+mod plugin_replay;
 mod toolchain;
 
 use std::{
@@ -94,6 +95,22 @@ enum PluginCommand {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Try recorded decisions on another build of a plugin
+    ///
+    /// Prints each decision that it makes otherwise than the record of a gateway (`[record]`) says.
+    /// The sidecar and the cases beside the file count, as in the plugin folder.
+    Replay {
+        /// The plugin's file, with its sidecar beside it
+        file: PathBuf,
+        /// The record: one decision a line
+        record: PathBuf,
+        /// The plugin whose decisions they are, when it is not the one that the file is named after
+        #[arg(long, value_name = "NAME")]
+        plugin: Option<String>,
+        /// Print all differences, not only the first 20
+        #[arg(long)]
+        all: bool,
+    },
     /// Show the plugins of a running gateway and their versions
     ///
     /// What is live, what is on trial and how it does, what was refused and why, and which versions
@@ -160,6 +177,12 @@ impl Cli {
                 cargo_args,
             }) => plugin_build::run(&dir, &output, &cargo_args).map_err(|error| describe(&error)),
             Command::Plugin(PluginCommand::Check { files }) => plugin_check::run(&files),
+            Command::Plugin(PluginCommand::Replay {
+                file,
+                record,
+                plugin,
+                all,
+            }) => plugin_replay::run(&file, &record, plugin.as_deref(), all),
             Command::Plugin(PluginCommand::Status {
                 gateway,
                 plugin,

@@ -23,6 +23,7 @@ mod plugin_limits;
 mod pool_http;
 mod pools;
 mod raw;
+mod record;
 mod redirect;
 mod requests;
 mod retries;
@@ -39,7 +40,10 @@ use std::{
 };
 
 pub use balance::{Balance, HashOn};
-pub use cases::{Case, CaseOutcome, CaseRoute, CaseStick, Cases, Expected};
+pub use cases::{
+    Case, CaseOutcome, CaseRoute, CaseStick, Cases, Expected, RawCase, RawPool, RawResponse,
+    RawRoute,
+};
 pub use dns::{Dns, Family};
 pub use endpoint_limits::EndpointLimits;
 pub use error::{ConfigError, Problem};
@@ -49,6 +53,7 @@ pub use health::{Ejection, Fitness, Probe, Statuses};
 pub use opening::ProxyProtocol;
 pub use plugin_limits::{Isolation, MAX_TABLE, OnError, OnErrors, PluginLimits, Suspension, TICK};
 pub use pool_http::{Keeping, PoolH2, PoolHttp};
+pub use record::Record;
 pub use redirect::{HttpsRedirect, RedirectPart, RedirectTo};
 pub use requests::{EncodedSlashes, Paths, Requests, Slashes, Trace, Underscores, Upgrades};
 pub use retries::{Retries, RetryOn};
@@ -75,6 +80,8 @@ pub struct Config {
     /// `[control]`: the Unix socket over which the command line speaks with the gateway. None
     /// when there is no such table.
     pub control: Option<PathBuf>,
+    /// `[record]`. None when there is no such table.
+    pub record: Option<Record>,
     /// What the gateway's own log shows.
     pub log: Log,
     /// Where access-log lines go.

@@ -5,8 +5,8 @@
 //! [`proxy`] takes each request through: routing by each [`plugin`] in turn, an endpoint of a
 //! [`pool`] by affinity or balance, edits by rewriting plugins, an [`upstream`] connection whose
 //! certificate the pool trusts, and the answer back the same way. [`headers`] says which fields
-//! may cross, [`error`] what a client gets instead of an answer, and [`access_log`] and
-//! [`metrics`] keep the books.
+//! may cross, [`error`] what a client gets instead of an answer, and [`access_log`],
+//! [`metrics`] and [`record`] keep the books.
 //!
 //! What a request is served with is one immutable [`snapshot`], made from a [`config`] and the
 //! plugin folder, and replaced by [`reload`] when they change; what its worker adds to that is
@@ -53,6 +53,7 @@ pub mod admin;
 pub mod control;
 pub mod log;
 pub mod metrics;
+pub mod record;
 pub mod shutdown;
 pub mod supervisor;
 pub mod upgrade;

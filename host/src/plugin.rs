@@ -23,6 +23,7 @@ mod metrics;
 mod numbers;
 mod overtime;
 mod random;
+mod recorded;
 mod shadow;
 mod shared;
 mod shown;
@@ -39,6 +40,7 @@ pub use bindings::{
     },
     witgate::plugin::types::{Field, RequestEdit, ResponseEdit},
 };
+pub use cases::{CaseDifference, Replay};
 pub use component::{CheckedComponent, encode};
 pub use engine::PluginEngine;
 pub use error::{CallError, LoadError};
@@ -49,6 +51,7 @@ pub use facts::{
 pub use load::{LoadStep, load};
 pub use local::{LocalPlugin, PluginNames};
 pub use numbers::{Numbers, Total, VALUE_BUCKETS, Values};
+pub use recorded::{RecordedCall, RecordedLine};
 pub use shadow::Shadow;
 pub use shared::Shared;
 pub use trial::{Difference, Stage, Tally, Trial, Verdict};

@@ -16,6 +16,7 @@ use crate::{
     names::Addresses,
     plugin::{InService, PoolFacts},
     pool::{Drain, Pool},
+    record::Recorder,
     sockets::Sockets,
     tls,
     upstream::Transport,
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub pools: Vec<Arc<RunningPool>>,
     /// In folder order.
     pub plugins: Vec<InService>,
+    /// Where decisions are recorded; none when they are not.
+    pub recorder: Option<Arc<Recorder>>,
     pools_by_name: HashMap<String, usize>,
 }
 
@@ -93,11 +96,13 @@ impl Snapshot {
                     .map(Arc::new)
             })
             .collect::<Result<Vec<_>, _>>()?;
+        let recorder = recorder(&config, previous, sockets)?;
         Ok(Self {
             config,
             listeners,
             pools,
             plugins,
+            recorder,
             pools_by_name,
         })
     }
@@ -124,6 +129,7 @@ impl Snapshot {
             listeners: self.listeners.clone(),
             pools,
             plugins: self.plugins.clone(),
+            recorder: self.recorder.clone(),
             pools_by_name: self.pools_by_name.clone(),
         })
     }
@@ -135,6 +141,7 @@ impl Snapshot {
             listeners: self.listeners.clone(),
             pools: self.pools.clone(),
             plugins,
+            recorder: self.recorder.clone(),
             pools_by_name: self.pools_by_name.clone(),
         }
     }
@@ -159,6 +166,31 @@ impl Snapshot {
             .map(|(index, _)| index)
             .collect()
     }
+}
+
+/// The one of before, unless it is configured otherwise.
+fn recorder(
+    config: &Config,
+    previous: Option<&Snapshot>,
+    sockets: &Sockets,
+) -> Result<Option<Arc<Recorder>>, ConfigError> {
+    let Some(rules) = &config.record else {
+        return Ok(None);
+    };
+    let known = previous.and_then(|previous| previous.recorder.as_ref());
+    if let Some(known) = known.filter(|known| known.rules == *rules) {
+        return Ok(Some(Arc::clone(known)));
+    }
+    if matches!(sockets, Sockets::Leave) {
+        return Ok(None);
+    }
+    let opened = Recorder::open(rules);
+    opened
+        .map(|recorder| Some(Arc::new(recorder)))
+        .map_err(|error| {
+            let problem = format!("cannot append to {}: {error}", rules.path.display());
+            config.error("record.path", problem)
+        })
 }
 
 /// All files that this configuration names and a snapshot is made from.

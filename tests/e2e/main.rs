@@ -43,6 +43,7 @@ mod pools;
 mod probes;
 mod rate_limiter;
 mod real_clients;
+mod record;
 mod request_deadline;
 mod retries;
 mod revocation;

@@ -194,6 +194,13 @@ impl Scrape {
             "Access-log lines that could not be written",
         )?
         .encode_counter::<NoLabelSet, _, u64>(&self.state.lost_lines.get(), None)?;
+        let lost = self.snapshot.recorder.as_ref();
+        counter(
+            encoder,
+            "record_lost_lines",
+            "Decisions that were to be recorded and could not be",
+        )?
+        .encode_counter::<NoLabelSet, _, u64>(&lost.map_or(0, |lost| lost.lost()), None)?;
         counter(
             encoder,
             "log_lost_lines",

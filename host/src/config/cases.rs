@@ -30,6 +30,8 @@ pub struct Case {
     pub method: Method,
     /// Absolute: scheme, authority, path and query.
     pub uri: Uri,
+    /// What the client asked for, where plugins have made something else of it since.
+    pub original: Option<Uri>,
     /// In order.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The client's address.
@@ -114,61 +116,97 @@ struct File {
     cases: Vec<RawCase>,
 }
 
-/// A case as written; also a line of a record.
+/// A case as written; also part of a line of a record.
+#[allow(missing_docs, reason = "those of `Case`, as text")]
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub struct RawCase {
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    request: String,
+    pub name: Option<String>,
+    pub request: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub original: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    headers: Vec<String>,
+    pub headers: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    peer: Option<String>,
+    pub peer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    local: Option<String>,
+    pub local: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    listener: Option<String>,
+    pub listener: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pool: Option<RawPool>,
+    pub pool: Option<RawPool>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    response: Option<RawResponse>,
+    pub response: Option<RawResponse>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    route: Option<RawRoute>,
+    pub route: Option<RawRoute>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    prefer: Option<String>,
+    pub prefer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    stick: Option<CaseStick>,
+    pub stick: Option<CaseStick>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    rewrite_request: Option<Vec<String>>,
+    pub rewrite_request: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    rewrite_response: Option<Vec<String>>,
+    pub rewrite_response: Option<Vec<String>>,
 }
 
+/// Part of a [`RawCase`].
+#[allow(missing_docs, reason = "as there")]
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
-struct RawPool {
-    name: String,
+pub struct RawPool {
+    pub name: String,
     #[serde(default)]
-    endpoints: Vec<String>,
+    pub endpoints: Vec<String>,
 }
 
+/// Part of a [`RawCase`].
+#[allow(missing_docs, reason = "as there")]
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
-struct RawResponse {
-    status: u16,
+pub struct RawResponse {
+    pub status: u16,
     #[serde(default)]
-    headers: Vec<String>,
+    pub headers: Vec<String>,
 }
 
+/// Part of a [`RawCase`].
+#[allow(missing_docs, reason = "as there")]
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(untagged, expecting = "`pass`, or a table with `forward` or `respond`")]
-enum RawRoute {
+pub enum RawRoute {
     Text(String),
     Table(CaseRoute),
 }
 
+impl From<CaseRoute> for RawRoute {
+    fn from(route: CaseRoute) -> Self {
+        Self::Table(route)
+    }
+}
+
 impl RawCase {
+    /// Method and URL.
+    pub fn request(&self) -> &str {
+        &self.request
+    }
+
+    /// Checked.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn checked(self) -> Result<Case, String> {
+        let source = Source::without_text(Path::new("the record"));
+        let mut check = Check {
+            path: source.path(),
+            problems: Problems::of(&source),
+        };
+        let case = check.case(0, self);
+        let finished = check.problems.finish();
+        finished.map_err(|error| error.lines().join("; "))?;
+        case.ok_or_else(|| "expected a case".to_owned())
+    }
+
     fn expects_nothing(&self) -> bool {
         self.route.is_none()
             && self.prefer.is_none()
@@ -235,6 +273,8 @@ impl Check<'_> {
             .problems
             .take(&key("request"), request_line(&raw.request))?;
         let headers = self.fields(&key("headers"), &raw.headers);
+        let original = raw.original.as_deref().map(request_line);
+        let original = original.and_then(|line| self.problems.take(&key("original"), line));
         let peer = self.address(&key("peer"), raw.peer.as_deref(), ([192, 0, 2, 1], 50_000));
         let port = uri.port_u16().unwrap_or(match uri.scheme_str() {
             Some("http") => 80,
@@ -271,6 +311,7 @@ impl Check<'_> {
             name: raw.name.unwrap_or_else(|| format!("case {}", index + 1)),
             method,
             uri,
+            original: original.map(|(_, uri)| uri),
             headers,
             peer,
             local,

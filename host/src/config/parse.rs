@@ -36,6 +36,7 @@ pub(super) fn config(source: Source) -> Result<Config, ConfigError> {
         plugins: raw.plugins.map(|raw| check.plugins(raw)),
         admin,
         control: raw.control.map(|raw| check.control(&raw)),
+        record: raw.record.map(|raw| check.record(raw)),
         log: check.log(&raw.log),
         access_log: check.access_log(raw.access_log),
         timeouts: check.timeouts(&raw.timeouts),

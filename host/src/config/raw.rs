@@ -91,6 +91,7 @@ tables! {
         plugins: Option<Plugins>,
         admin: Option<Admin>,
         control: Option<Control>,
+        record: Option<Record>,
         #[serde(default)]
         log: Log,
         #[serde(default)]
@@ -151,6 +152,14 @@ tables! {
     }
     Control {
         socket: String,
+    }
+    Record {
+        path: String,
+        share: Option<i64>,
+        plugins: Option<Vec<String>>,
+        redact_headers: Option<Vec<String>>,
+        redact_cookies: Option<Vec<String>>,
+        max_size: Option<Size>,
     }
     Log {
         level: Option<String>,

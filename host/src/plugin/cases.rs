@@ -7,12 +7,12 @@ use http::{Uri, uri::Authority};
 use super::{
     Decision, Forward, Outcome, Respond,
     error::{CallError, LoadError},
-    facts::{Connection, Lendable, PoolFacts, Request, RequestId, Response, TlsSession},
+    facts::{Connection, Lendable, Original, PoolFacts, Request, RequestId, Response, TlsSession},
     instance::Instance,
     shown,
     version::Version,
 };
-use crate::config::{Case, CaseOutcome, CaseRoute, Cases};
+use crate::config::{Case, CaseOutcome, CaseRoute, Cases, RawCase};
 
 /// Tries all cases of a version, each on a new instance. Fails with those that are decided
 /// otherwise.
@@ -36,16 +36,49 @@ pub(super) async fn try_all(version: &Arc<Version>, cases: &Cases) -> Result<(),
 }
 
 /// What was decided otherwise.
-pub(super) struct Difference {
+#[derive(Debug)]
+pub struct CaseDifference {
     /// `route`, `prefer` and so on, as in the file.
-    pub(super) key: &'static str,
-    pub(super) expected: String,
-    pub(super) found: String,
+    pub key: &'static str,
+    /// As text.
+    pub expected: String,
+    /// As text; why there is none.
+    pub found: String,
+}
+
+/// A version that recorded decisions are tried on, one after the other.
+pub struct Replay {
+    version: Arc<Version>,
+    instance: Option<Instance>,
+}
+
+impl Replay {
+    /// Of this version.
+    pub fn of(version: Arc<Version>) -> Self {
+        let instance = None;
+        Self { version, instance }
+    }
+
+    /// What this version decides otherwise. Fails when the case is none, or when no instance
+    /// can be made.
+    pub async fn compare(&mut self, case: RawCase) -> Result<Vec<CaseDifference>, String> {
+        let case = case.checked()?;
+        let mut instance = match self.instance.take() {
+            Some(instance) => instance,
+            None => Instance::try_out(&self.version)
+                .await
+                .map_err(|error| error.to_string())?,
+        };
+        let differences = differences(&mut instance, &case).await;
+        // One whose call failed is not used again.
+        self.instance = differences.is_empty().then_some(instance);
+        Ok(differences)
+    }
 }
 
 /// Asks what a case asks. The order is that of a request's way, but no edit is applied: each
 /// role is asked about the request as it is written.
-pub(super) async fn differences(instance: &mut Instance, case: &Case) -> Vec<Difference> {
+pub(super) async fn differences(instance: &mut Instance, case: &Case) -> Vec<CaseDifference> {
     let mut request = request(case);
     let pool = Arc::new(PoolFacts {
         name: case.pool.0.clone(),
@@ -57,7 +90,7 @@ pub(super) async fn differences(instance: &mut Instance, case: &Case) -> Vec<Dif
     let mut compare = |key, expected: String, found: Result<String, CallError>| {
         let found = found.unwrap_or_else(|error| format!("nothing: {error}"));
         if found != expected {
-            all.push(Difference {
+            all.push(CaseDifference {
                 key,
                 expected,
                 found,
@@ -172,10 +205,7 @@ fn route(kind: String, rule: Option<&str>, list: Option<&[String]>, body: Option
 fn request(case: &Case) -> Lendable<Request> {
     let mut head = http::Request::new(()).into_parts().0;
     head.method = case.method.clone();
-    head.uri = case
-        .uri
-        .path_and_query()
-        .map_or_else(Uri::default, |target| Uri::from(target.clone()));
+    head.uri = target(&case.uri);
     head.headers.extend(case.headers.iter().cloned());
     let authority = case.uri.authority().map_or("", Authority::as_str);
     let tls = (case.uri.scheme_str() == Some("https")).then(|| TlsSession {
@@ -199,8 +229,22 @@ fn request(case: &Case) -> Lendable<Request> {
             .parse()
             .unwrap_or_else(|_| Authority::from_static("localhost")),
         connection: Arc::new(connection),
-        original: None,
+        original: case.original.as_ref().map(|uri| {
+            Box::new(Original {
+                authority: uri
+                    .authority()
+                    .cloned()
+                    .unwrap_or_else(|| Authority::from_static("localhost")),
+                target: target(uri),
+            })
+        }),
     })
+}
+
+/// Path and query alone.
+fn target(uri: &Uri) -> Uri {
+    uri.path_and_query()
+        .map_or_else(Uri::default, |target| Uri::from(target.clone()))
 }
 
 fn response(case: &Case) -> Lendable<Response> {

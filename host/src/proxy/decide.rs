@@ -11,7 +11,8 @@ use crate::{
     error::{GatewayError, RefusedDecision},
     headers,
     plugin::{
-        CallError, Decision, Forward, Lendable, LocalPlugin, Outcome, Preference, Respond, Response,
+        CallError, Decision, Forward, Lendable, LocalPlugin, Outcome, Preference, RecordedCall,
+        Respond, Response,
     },
     pool::Wanted,
 };
@@ -37,6 +38,9 @@ impl Exchange<'_> {
             let called = plugin.route(&mut self.request, self.lap).await;
             if let Some(shadow) = shadow {
                 shadow.route(&called);
+            }
+            if let Ok(decision) = &called {
+                self.keep(plugin, None, RecordedCall::Route(decision));
             }
             let acted = match self.called(plugin, Role::Routing, called)? {
                 None | Some(Decision::Pass) => continue,
@@ -89,6 +93,10 @@ impl Exchange<'_> {
         if let Some(shadow) = shadow {
             shadow.prefer(&called, &local.facts);
         }
+        if let Ok(preference) = &called {
+            let call = RecordedCall::Prefer(&local.facts, preference);
+            self.keep(plugin, None, call);
+        }
         Ok(match self.called(plugin, Role::Affinity, called)? {
             None | Some(Preference::None) => Wanted::Any,
             Some(Preference::Endpoint(id)) => Wanted::Endpoint(local.running.pool.position(&id)),
@@ -107,6 +115,9 @@ impl Exchange<'_> {
             let called = plugin.rewrite_request(&mut self.request, self.lap).await;
             if let Some(shadow) = shadow {
                 shadow.rewrite_request(&called);
+            }
+            if let Ok(edits) = &called {
+                self.keep(plugin, None, RecordedCall::RewriteRequest(edits));
             }
             if let Some(list) = self.called(plugin, Role::Rewriting, called)? {
                 let applied = edits::apply_to_request(list, &mut self.request);
@@ -145,6 +156,10 @@ impl Exchange<'_> {
             if let Some((shadow, response)) = shadow {
                 shadow.rewrite_response(&called, response);
             }
+            if let Ok(edits) = &called {
+                let call = RecordedCall::RewriteResponse(edits);
+                self.keep(plugin, Some(&response), call);
+            }
             let list = self.called(plugin, Role::Rewriting, called)?;
             self.edit_response(plugin, Role::Rewriting, list, &mut response.head.headers)?;
         }
@@ -180,6 +195,10 @@ impl Exchange<'_> {
         if let Some(shadow) = shadow {
             shadow.stick(&called, facts, id, outcome);
         }
+        if let Ok(edits) = &called {
+            let call = RecordedCall::Stick(facts, id, outcome, edits);
+            self.keep(plugin, None, call);
+        }
         let list = self.called(plugin, Role::Affinity, called)?;
         self.edit_response(plugin, Role::Affinity, list, headers)
     }
@@ -193,6 +212,16 @@ impl Exchange<'_> {
     ) -> Result<(), GatewayError> {
         let applied = edits::apply_to_response(list.unwrap_or_default(), headers);
         self.acted(plugin, role, applied).map(drop)
+    }
+
+    /// Records a decision, if it is one of those that are kept.
+    fn keep(&self, plugin: &LocalPlugin, response: Option<&Response>, call: RecordedCall<'_>) {
+        let Some(recorder) = &self.snapshot.shared.recorder else {
+            return;
+        };
+        if recorder.wants(&plugin.version.name, self.request.id.0) {
+            recorder.keep(plugin, &self.request, response, call);
+        }
     }
 
     /// The decision of a call; none when it failed and its plugin fails open. The call's time

@@ -255,6 +255,15 @@ const CASES: &[Case] = &[
     (START, "[dns]\nmax_addresses = 1001\n", 11, "dns.max_addresses", &["found 1001, expected 1 to 1000"]),
     (START, "[dns]\nfamily = \"v4\"\n", 11, "dns.family", &["expected `both`, `ipv4` or `ipv6`"]),
     (START, "[dns]\nallow_loopback = \"yes\"\n", 11, "dns.allow_loopback", &["found string \"yes\""]),
+    // The record and the control socket.
+    (START, "[record]\nshare = 1\n", 10, "record", &["the key `path` is missing"]),
+    (START, "[record]\npath = \"\"\n", 11, "record.path", &["found an empty path"]),
+    (START, "[record]\npath = \"a\"\nshare = 0\n", 12, "record.share", &["expected 1 to 100"]),
+    (START, "[record]\npath = \"a\"\nredact_headers = [\"a b\"]\n", 12, "record.redact_headers[0]",
+        &["expected the name of a field"]),
+    (START, "[record]\npath = \"a\"\nmax_size = 1\n", 12, "record.max_size", &["expected 64KiB to 1024GiB"]),
+    (START, "[control]\nsocket = \"/a-path-of-more-than-ninety-bytes-which-no-socket-can-have-as-its-address-since-they-end-at-108/x\"\n",
+        11, "control.socket", &["expected at most 90"]),
     // Addresses.
     (START, "[admin]\naddress = \"0.0.0.0:9901\"\n", 11, "admin.address", &["expected a loopback address"]),
     (START, "[admin]\naddress = \"localhost:9901\"\n", 11, "admin.address", &["names are not looked up"]),

@@ -1,0 +1,176 @@
+//! A decision with what it was about, as a line of a record: the form is that of a case, so that
+//! it can be tried on another version.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Decision, Outcome, PoolFacts, Preference, Request, RequestEdit, Response, ResponseEdit,
+    Version, shown,
+};
+use crate::config::{self, CaseOutcome, CaseRoute, CaseStick, RawCase, RawPool, RawResponse};
+
+/// What stands where a value was left out.
+const REDACTED: &str = "redacted";
+
+/// One line.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RecordedLine {
+    /// The plugin's name.
+    pub plugin: String,
+    /// The version that decided, first 12 digits of its SHA-256.
+    pub version: String,
+    /// What about, and what.
+    pub case: RawCase,
+}
+
+/// A call and what was decided.
+pub enum RecordedCall<'a> {
+    /// Of routing.
+    Route(&'a Decision),
+    /// Of affinity, before.
+    Prefer(&'a PoolFacts, &'a Preference),
+    /// Of affinity, afterwards: the endpoint that answered, and how it relates to the preference.
+    Stick(&'a PoolFacts, &'a str, Outcome, &'a [ResponseEdit]),
+    /// Of rewriting.
+    RewriteRequest(&'a [RequestEdit]),
+    /// Of rewriting.
+    RewriteResponse(&'a [ResponseEdit]),
+}
+
+impl RecordedLine {
+    /// None when the request cannot be written as text.
+    pub fn new(
+        version: &Version,
+        request: &Request,
+        response: Option<&Response>,
+        call: RecordedCall<'_>,
+        rules: &config::Record,
+    ) -> Option<Self> {
+        let target = request.target_uri();
+        let original = request.original_uri();
+        let connection = &request.connection;
+        let mut case = RawCase {
+            name: Some(request.id.to_string()),
+            request: format!("{} {target}", request.head.method),
+            original: (original != target).then_some(original),
+            headers: fields(&request.head.headers, rules)?,
+            peer: Some(connection.peer.to_string()),
+            local: Some(connection.local.to_string()),
+            listener: Some(connection.listener.to_string()),
+            ..RawCase::default()
+        };
+        if let Some(response) = response {
+            case.response = Some(RawResponse {
+                status: response.head.status.as_u16(),
+                headers: fields(&response.head.headers, rules)?,
+            });
+        }
+        decided(&mut case, call);
+        Some(Self {
+            plugin: version.name.to_string(),
+            version: version.label.to_string(),
+            case,
+        })
+    }
+}
+
+fn decided(case: &mut RawCase, call: RecordedCall<'_>) {
+    let pool = |pool: &PoolFacts| RawPool {
+        name: pool.name.clone(),
+        endpoints: pool.endpoints.clone(),
+    };
+    let of_response =
+        |edits: &[ResponseEdit]| edits.iter().map(shown::response_edit).collect::<Vec<_>>();
+    match call {
+        RecordedCall::Route(decision) => case.route = Some(route(decision).into()),
+        RecordedCall::Prefer(facts, preference) => {
+            case.pool = Some(pool(facts));
+            case.prefer = Some(shown::preference(preference));
+        }
+        RecordedCall::Stick(facts, endpoint, outcome, edits) => {
+            case.pool = Some(pool(facts));
+            case.stick = Some(CaseStick {
+                endpoint: endpoint.to_owned(),
+                outcome: match outcome {
+                    Outcome::Balanced => CaseOutcome::Balanced,
+                    Outcome::Honoured => CaseOutcome::Honoured,
+                    Outcome::Moved => CaseOutcome::Moved,
+                },
+                edits: of_response(edits),
+            });
+        }
+        RecordedCall::RewriteRequest(edits) => {
+            case.rewrite_request = Some(edits.iter().map(shown::request_edit).collect());
+        }
+        RecordedCall::RewriteResponse(edits) => case.rewrite_response = Some(of_response(edits)),
+    }
+}
+
+fn route(decision: &Decision) -> CaseRoute {
+    let rule = |rule: &Option<String>| Some(rule.clone().unwrap_or_default());
+    match decision {
+        Decision::Pass => CaseRoute {
+            pass: Some(true),
+            ..CaseRoute::default()
+        },
+        Decision::Forward(forward) => CaseRoute {
+            forward: Some(forward.pool.clone()),
+            rule: rule(&forward.rule),
+            edits: Some(forward.edits.iter().map(shown::request_edit).collect()),
+            ..CaseRoute::default()
+        },
+        Decision::Respond(respond) => CaseRoute {
+            respond: Some(respond.status),
+            rule: rule(&respond.rule),
+            headers: Some(respond.headers.iter().map(shown::field).collect()),
+            body: Some(String::from_utf8_lossy(&respond.body).into_owned()),
+            ..CaseRoute::default()
+        },
+    }
+}
+
+/// Fields as `name: value`; none when a value is no text.
+fn fields(headers: &HeaderMap, rules: &config::Record) -> Option<Vec<String>> {
+    let fields = headers.iter().map(|(name, value)| {
+        let value = kept(name, value, rules)?;
+        Some(format!("{name}: {value}"))
+    });
+    fields.collect()
+}
+
+fn kept<'a>(
+    name: &HeaderName,
+    value: &'a HeaderValue,
+    rules: &config::Record,
+) -> Option<Cow<'a, str>> {
+    if rules.redact_headers.contains(name) {
+        return Some(REDACTED.into());
+    }
+    let value = value.to_str().ok()?;
+    Some(match *name {
+        header::COOKIE => cookies(value, rules).into(),
+        header::SET_COOKIE => set_cookie(value, rules).into(),
+        _ => value.into(),
+    })
+}
+
+fn cookies(value: &str, rules: &config::Record) -> String {
+    let pairs = value.split(';').map(|pair| set_cookie(pair.trim(), rules));
+    pairs.collect::<Vec<_>>().join("; ")
+}
+
+/// `name=redacted; Path=/`: attributes stay.
+fn set_cookie(value: &str, rules: &config::Record) -> String {
+    let (pair, attributes) = value.split_at(value.find(';').unwrap_or(value.len()));
+    let Some((name, _)) = pair.split_once('=') else {
+        return value.to_owned();
+    };
+    let redacted = |cookie: &String| cookie == "*" || *cookie == name.trim();
+    match rules.redact_cookies.iter().any(redacted) {
+        true => format!("{name}={REDACTED}{attributes}"),
+        false => value.to_owned(),
+    }
+}
