@@ -103,10 +103,8 @@ impl<T: Default> PerWorker<T> {
 /// What one plugin did, all its versions together.
 #[derive(Debug, Default)]
 pub struct PluginCounters {
-    /// Calls of any role.
-    pub calls: Counter,
-    /// Time spent in them.
-    pub nanoseconds: Counter,
+    /// Calls of any role, by how long they took.
+    pub calls: CallTimes,
     /// Decisions that the gateway did not act on.
     pub refused: Counter,
     /// Times that a call left the worker to others.
@@ -123,6 +121,50 @@ pub struct PluginCounters {
     pub suspended: Counter,
     /// Failed calls, by [`PLUGIN_FAILURES`].
     failures: [Counter; PLUGIN_FAILURES.len()],
+}
+
+/// How long calls took: buckets whose bounds double, the first at 1 µs.
+#[derive(Debug, Default)]
+pub struct CallTimes {
+    buckets: [Counter; CallTimes::BUCKETS],
+    nanoseconds: Counter,
+}
+
+impl CallTimes {
+    /// The last but one ends at 65.5 ms; the last holds everything.
+    pub const BUCKETS: usize = 18;
+
+    /// Counts a call.
+    pub fn observe(&self, took: Duration) {
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let doublings = u64::BITS - (nanoseconds.saturating_sub(1) / 1000).leading_zeros();
+        let bucket = (doublings as usize).min(Self::BUCKETS - 1);
+        self.buckets[bucket].add(1);
+        self.nanoseconds.add(nanoseconds);
+    }
+
+    /// The upper bound of the bucket at this place, seconds.
+    pub fn bound(index: usize) -> f64 {
+        match index {
+            0..17 => (1_u64 << index) as f64 / 1e6,
+            _ => f64::MAX,
+        }
+    }
+
+    /// How many calls fell into the bucket at this place.
+    pub fn bucket(&self, index: usize) -> u64 {
+        self.buckets.get(index).map_or(0, Counter::get)
+    }
+
+    /// How many calls there were.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().map(Counter::get).sum()
+    }
+
+    /// The time of all of them.
+    pub fn nanoseconds(&self) -> u64 {
+        self.nanoseconds.get()
+    }
 }
 
 /// The kinds of failed calls, as metric labels.
@@ -291,6 +333,28 @@ mod tests {
         counters.of(0).accepted.add(2);
         counters.of(1).accepted.add(3);
         assert_eq!(counters.sum(|worker| worker.accepted.get()), 5);
+    }
+
+    #[test]
+    fn a_call_falls_into_the_first_bucket_that_holds_it() {
+        let times = CallTimes::default();
+        for (nanoseconds, bucket) in [
+            (0, 0),
+            (1_000, 0),
+            (1_001, 1),
+            (2_000, 1),
+            (2_001, 2),
+            (65_536_000, 16),
+            (65_536_001, 17),
+            (u64::MAX, 17),
+        ] {
+            let before = times.bucket(bucket);
+            times.observe(Duration::from_nanos(nanoseconds));
+            assert_eq!(times.bucket(bucket), before + 1, "{nanoseconds} ns");
+            let seconds = nanoseconds as f64 / 1e9;
+            assert!(seconds <= CallTimes::bound(bucket), "{nanoseconds} ns");
+        }
+        assert_eq!(times.count(), 8);
     }
 
     #[test]

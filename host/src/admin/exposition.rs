@@ -20,7 +20,9 @@ use prometheus_client::{
 use super::State;
 use crate::{
     error::{Cause, ConnectionFault},
-    metrics::{BUCKETS, Counter, ListenerCounters, PLUGIN_FAILURES, PerWorker, PluginCounters},
+    metrics::{
+        BUCKETS, CallTimes, Counter, ListenerCounters, PLUGIN_FAILURES, PerWorker, PluginCounters,
+    },
     plugin::{Tally, Trial, Version},
     pool::{Endpoint, EndpointState},
     snapshot::Snapshot,
@@ -76,7 +78,7 @@ const PLUGIN_COUNTERS: [PluginCounter; 4] = [
     (
         "plugin_calls",
         "Calls of a plugin, all roles together",
-        |each| each.calls.get(),
+        |each| each.calls.count(),
     ),
     (
         "plugin_yields",
@@ -456,6 +458,22 @@ impl Scrape {
             let stage = trial.stage.as_str().to_owned();
             [("plugin", name), ("version", version), ("stage", stage)]
         };
+        let statuses = self.state.reloads.plugins.all();
+        let mut swaps = counter(
+            encoder,
+            "plugin_swaps",
+            "Times that a version of a plugin took another's place",
+        )?;
+        for plugin in &statuses {
+            count(&mut swaps, [("plugin", &plugin.name)], plugin.swaps)?;
+        }
+        let help = "1 while what a plugin's files say is not in service for its faults";
+        let mut rejected = gauge(encoder, "plugin_rejected", help)?;
+        for plugin in &statuses {
+            rejected
+                .encode_family(&[("plugin", &*plugin.name)])?
+                .encode_gauge(&u64::from(plugin.refused.is_some()))?;
+        }
         for (name, help, value) in TRIAL_COUNTERS {
             let mut counters = counter(encoder, name, help)?;
             for trial in &trials {
@@ -480,15 +498,11 @@ impl Scrape {
                 .encode_family(&[("plugin", &*plugin.name), ("version", &*plugin.label)])?
                 .encode_gauge(&1_u64)?;
         }
-        let mut time = counter(
-            encoder,
-            "plugin_call_seconds",
-            "Time spent in calls of a plugin",
-        )?;
+        let help = "Time of a call of a plugin, with acting on the decision before it";
+        let name = "plugin_call_duration_seconds";
+        let mut times = family(encoder, name, help, MetricType::Histogram)?;
         for plugin in &plugins {
-            let seconds = plugin.counters.sum(|each| each.nanoseconds.get()) as f64 / 1e9;
-            time.encode_family(&[("plugin", &*plugin.name)])?
-                .encode_counter::<NoLabelSet, _, u64>(&seconds, None)?;
+            call_times(&mut times, &plugin.name, &plugin.counters)?;
         }
         for (name, help, value) in PLUGIN_COUNTERS {
             let mut counters = counter(encoder, name, help)?;
@@ -567,6 +581,23 @@ fn count<const N: usize>(
     family
         .encode_family(&labels)?
         .encode_counter::<NoLabelSet, _, u64>(&value, None)
+}
+
+fn call_times(
+    family: &mut MetricEncoder<'_>,
+    plugin: &str,
+    counters: &PerWorker<PluginCounters>,
+) -> fmt::Result {
+    let buckets = (0..CallTimes::BUCKETS).map(|index| {
+        let count = counters.sum(|each| each.calls.bucket(index));
+        (CallTimes::bound(index), count)
+    });
+    let buckets: Vec<_> = buckets.collect();
+    let total = buckets.iter().map(|(_, count)| count).sum();
+    let seconds = counters.sum(|each| each.calls.nanoseconds()) as f64 / 1e9;
+    family
+        .encode_family(&[("plugin", plugin)])?
+        .encode_histogram::<NoLabelSet>(seconds, total, &buckets, None)
 }
 
 fn histogram(

@@ -139,10 +139,7 @@ impl LocalPlugin {
     /// Counts a call that took this long; `error` where it failed.
     pub fn called(&self, took: Duration, error: Option<&CallError>) {
         let counters = self.version.counters.of(self.worker);
-        counters.calls.add(1);
-        counters
-            .nanoseconds
-            .add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        counters.calls.observe(took);
         if let Some(error) = error {
             counters.failed(error);
             self.failed_on_trial();

@@ -33,6 +33,8 @@ pub struct PluginStatus {
     pub kept: Vec<Digest>,
     /// Why the file, as it is now, is not in service.
     pub refused: Option<String>,
+    /// How often a version took another's place.
+    pub swaps: u64,
 }
 
 /// A version in service.
@@ -68,6 +70,7 @@ impl Board {
             trial: None,
             kept: Vec::new(),
             refused: None,
+            swaps: 0,
         };
         self.lock().entry(Arc::clone(name)).or_insert(status).step = Some(LoadStep::Seen);
     }

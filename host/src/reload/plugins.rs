@@ -60,6 +60,8 @@ struct Entry {
     counters: Arc<PerWorker<PluginCounters>>,
     /// Why the file, as it is now, is not in service.
     refused: Option<String>,
+    /// How often a version took another's place.
+    swaps: u64,
 }
 
 /// A file that was not taken into service, and why.
@@ -271,6 +273,7 @@ impl Entry {
             kept: before.map_or_else(Vec::new, |before| before.kept.clone()),
             rolled_back: before.and_then(|before| before.rolled_back.clone()),
             refused: None,
+            swaps: before.map_or(0, |before| before.swaps),
             counters: before.map_or_else(
                 || Arc::new(PerWorker::new(context.workers)),
                 |before| Arc::clone(&before.counters),
@@ -337,6 +340,7 @@ impl Entry {
             false => Arc::new(version.in_company(counters)),
         };
         if let Some(before) = self.live.replace(live) {
+            self.swaps += 1;
             tracing::debug!(plugin = %before.name, version = %before.label, why, "plugin is retired");
             let same = |kept: &Source| !kept.makes_the_same(&before.source);
             self.kept.retain(same);
@@ -432,6 +436,7 @@ impl Entry {
             trial: self.trial.clone(),
             kept: self.kept.iter().rev().map(|kept| kept.digest).collect(),
             refused: self.refused.clone(),
+            swaps: self.swaps,
         }
     }
 }
