@@ -30,6 +30,7 @@ mod shown;
 mod state;
 mod store;
 mod suspension;
+mod ticker;
 mod trial;
 mod version;
 

@@ -2,12 +2,16 @@
 //!
 //! The guests misbehave for paths that start with `/bad` and pass all other requests.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use witgate_tests::{
     Http,
     client::{Answer, Client},
     gateway::{Gateway, Pool, Setup},
+    load::Load,
     over_h1_and_h2,
     upstream::Upstream,
     wasm::{self, guest},
@@ -497,4 +501,63 @@ async fn a_component_on_wasi_sees_nothing_of_the_machine() {
         (200, "0")
     );
     gateway.logged(&["faulty", "printed by a plugin"]).await;
+}
+
+/// Clients over both protocols that ask for what is good.
+fn good_load(gateway: &Gateway) -> Load {
+    let mut load = Load::default();
+    for http in [Http::One, Http::Two].repeat(4) {
+        let client = Arc::new(gateway.client(http));
+        load.add(move || {
+            let client = Arc::clone(&client);
+            async move { assert_eq!(client.get(GOOD).await.status, 200) }
+        });
+    }
+    load
+}
+
+/// Answers within three seconds.
+async fn rate(load: &Load) -> u64 {
+    let before = load.answered();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    load.answered() - before
+}
+
+/// Asks for an endless loop ten times a second.
+async fn loop_on(client: Client) {
+    let mut due = tokio::time::interval(Duration::from_millis(100));
+    loop {
+        due.tick().await;
+        assert_eq!(client.get(BAD).await.status, 500);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_loops_a_second_leave_others_nine_tenths_of_their_rate() {
+    let upstream = Upstream::pinned("web-1").await;
+    let gateway = Setup::new()
+        .workers(2)
+        .default_pool("web", Pool::pinned(&[&upstream]))
+        .plugin("10-faulty", &guest("loops-in-route"))
+        .start()
+        .await;
+    let load = good_load(&gateway);
+    load.more(100).await;
+    let mut shares = Vec::new();
+    while shares.len() < 5 && shares.last().is_none_or(|share| *share < 0.9) {
+        let alone = rate(&load).await;
+        let looping = (0..10).map(|_| tokio::spawn(loop_on(gateway.client(Http::Two))));
+        let looping: Vec<_> = looping.collect();
+        // What overtime there was to be taken at once is taken then.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let beside = rate(&load).await;
+        for client in looping {
+            assert!(!client.is_finished(), "it looped all the while");
+            client.abort();
+        }
+        shares.push(beside as f64 / alone as f64);
+    }
+    load.stop().await;
+    let best = shares.iter().copied().fold(0.0, f64::max);
+    assert!(best >= 0.9, "of their rate alone: {shares:.2?}");
 }

@@ -38,7 +38,7 @@ pub struct PluginLimits {
     /// steps of 2 ms; default 2 ms.
     pub slice: Duration,
     /// Percent of a worker's time that calls may take, all together, after their first slice.
-    /// 0 to 100; default 5.
+    /// 0 to 100; default 2.
     pub overtime: u8,
     /// Linear memory of one instance, bytes. 64 KiB to 1 GiB; default 32 MiB.
     pub memory: usize,
@@ -75,12 +75,12 @@ pub enum Isolation {
 /// When calls of a plugin that keeps failing are not even tried any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Suspension {
-    /// Failures in a row, on one worker. 0: never; default 10.
+    /// Failures in a row, on one worker. 0: never; default 50.
     pub after: u32,
-    /// How long the first time. 1 ms to 1 d; default 1 s. Doubled each time that the call after
+    /// How long the first time. 1 ms to 1 d; default 100 ms. Doubled each time that the call after
     /// it fails too.
     pub first: Duration,
-    /// How long at most. Default 1 min.
+    /// How long at most. Default 10 s.
     pub longest: Duration,
 }
 
@@ -144,7 +144,7 @@ impl PluginLimits {
     pub const DEFAULT: Self = Self {
         deadline: Duration::from_millis(50),
         slice: TICK,
-        overtime: 5,
+        overtime: 2,
         memory: 32 << 20,
         table: 10_000,
         output: 1 << 20,
@@ -154,9 +154,9 @@ impl PluginLimits {
         instances: 64,
         isolation: Isolation::Reuse(Some(100_000)),
         suspension: Suspension {
-            after: 10,
-            first: Duration::from_secs(1),
-            longest: Duration::from_mins(1),
+            after: 50,
+            first: Duration::from_millis(100),
+            longest: Duration::from_secs(10),
         },
         on_error: OnErrors::all(OnError::FailClosed),
     };

@@ -8,8 +8,10 @@ use wasmtime::{
     component::{HasSelf, Linker},
 };
 
-use super::{bindings::Plugin, clock, memory::TotalMemory, shared::Registry, state::State};
-use crate::config::{MAX_TABLE, TICK};
+use super::{
+    bindings::Plugin, clock, memory::TotalMemory, shared::Registry, state::State, ticker::Ticker,
+};
+use crate::config::MAX_TABLE;
 
 /// Instances alive in the whole process, all plugins and workers together.
 const MAX_INSTANCES: u32 = 2_000;
@@ -22,6 +24,7 @@ pub struct PluginEngine {
     pub(super) engine: Engine,
     pub(super) linker: Linker<State>,
     pub(super) memory: Arc<TotalMemory>,
+    pub(super) ticker: Ticker,
     /// What each plugin's versions share.
     pub(super) shared: Arc<Registry>,
 }
@@ -39,13 +42,14 @@ impl PluginEngine {
         let mut linker = Linker::new(&engine);
         Plugin::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        start_ticker(&engine)?;
+        let ticker = Ticker::start(&engine)?;
         clock::start();
         let memory = Arc::new(TotalMemory::new(usize::MAX));
         Ok(Self {
             engine,
             linker,
             memory,
+            ticker,
             shared: Arc::default(),
         })
     }
@@ -80,18 +84,4 @@ fn config(pooled: bool) -> Config {
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     }
     config
-}
-
-fn start_ticker(engine: &Engine) -> wasmtime::Result<()> {
-    let engine = engine.weak();
-    std::thread::Builder::new()
-        .name("plugin-ticker".to_owned())
-        .spawn(move || {
-            while let Some(engine) = engine.upgrade() {
-                engine.increment_epoch();
-                drop(engine);
-                std::thread::sleep(TICK);
-            }
-        })?;
-    Ok(())
 }

@@ -65,6 +65,7 @@ impl LocalPlugin {
             overtime: Arc::new(Overtime::new(
                 version.limits.overtime,
                 version.limits.deadline,
+                Some(version.engine.ticker.clone()),
             )),
             failures: Failures::default(),
             version,

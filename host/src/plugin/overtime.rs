@@ -7,6 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use super::ticker::Ticker;
+
 /// Overtime that may at least be taken at once after a time without any.
 const BURST: Duration = Duration::from_millis(200);
 
@@ -17,6 +19,7 @@ pub(super) struct Overtime {
     began: Instant,
     percent: u8,
     burst: u64,
+    ticker: Option<Ticker>,
     /// When all that was taken will have leaked away, nanoseconds since `began`. Only its worker
     /// writes it.
     empty_at: AtomicU64,
@@ -24,8 +27,9 @@ pub(super) struct Overtime {
 
 impl Overtime {
     /// Nothing has been taken.
-    pub(super) fn new(percent: u8, deadline: Duration) -> Self {
+    pub(super) fn new(percent: u8, deadline: Duration, ticker: Option<Ticker>) -> Self {
         Self {
+            ticker,
             began: Instant::now(),
             percent,
             burst: nanoseconds(deadline.max(BURST)),
@@ -44,6 +48,13 @@ impl Overtime {
         let empty_at = self.empty_at.load(Ordering::Relaxed);
         self.percent == 100
             || (self.percent > 0 && empty_at.saturating_sub(self.since_began(now)) < full)
+    }
+
+    /// Has the engine's clock tick early.
+    pub(super) fn tick_soon(&self) {
+        if let Some(ticker) = &self.ticker {
+            ticker.soon();
+        }
     }
 
     /// A call has taken this much.
@@ -84,7 +95,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_comes_back_at_the_rate_that_is_allowed() {
-        let overtime = Overtime::new(5, SLICE);
+        let overtime = Overtime::new(5, SLICE, None);
         let start = Instant::now();
         let burst = granted(&overtime, start);
         assert_eq!(burst, 100, "200 ms in slices of 2 ms");
@@ -97,7 +108,7 @@ mod tests {
     #[test]
     fn none_and_all_are_what_they_say() {
         let now = Instant::now();
-        assert_eq!(granted(&Overtime::new(0, SLICE), now), 0);
-        assert_eq!(granted(&Overtime::new(100, SLICE), now), 10_000);
+        assert_eq!(granted(&Overtime::new(0, SLICE, None), now), 0);
+        assert_eq!(granted(&Overtime::new(100, SLICE, None), now), 10_000);
     }
 }
