@@ -22,6 +22,13 @@ rules = [
 ]
 "#;
 
+const LIMIT: &str = r#"
+grants = ["kv"]
+[config]
+requests = 1_000_000_000
+seconds = 3600
+"#;
+
 fn plugin_file(name: &str) -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| PathBuf::from("../target"), PathBuf::from);
@@ -108,11 +115,12 @@ fn calls(criterion: &mut Criterion) {
         .build()
         .expect("a runtime");
     let engine = PluginEngine::new().expect("an engine");
-    let (router, sticky, rewriter) = runtime.block_on(async {
+    let (router, sticky, rewriter, limiter) = runtime.block_on(async {
         (
             load(&engine, "path-router", ROUTES).await,
             load(&engine, "cookie-affinity", "").await,
             load(&engine, "forwarded-headers", "").await,
+            load(&engine, "rate-limiter", LIMIT).await,
         )
     });
     let pool = Arc::new(PoolFacts {
@@ -163,6 +171,11 @@ fn calls(criterion: &mut Criterion) {
                         .await,
                 )
             })
+        });
+    });
+    criterion.bench_function("count in the store of a rate limit", |bench| {
+        bench.iter(|| {
+            runtime.block_on(async { black_box(limiter.route(&mut request, began).await) })
         });
     });
     criterion.bench_function("an empty block_on, for subtraction", |bench| {
