@@ -1,7 +1,7 @@
 //! The entries that a plugin's instances share: keys, values and when they end, within bounds.
 //!
 //! Workers meet here, which plugins without the grant `kv` never come to. The map is cut into
-//! shards, each behind a lock of its own that is held for one look-up or one change: well under a
+//! shards, each behind a lock of its own that is held for one look-up or one change: about a
 //! microsecond, and nothing is waited for inside. A map without locks would still write what
 //! other threads write, and could not keep the order of ends beside the entries.
 
@@ -29,8 +29,8 @@ const ENTRY: usize = 256;
 /// Entries whose time is up that a write removes from its shard. More than the one that it may
 /// add, so that they do not pile up.
 const SWEEP: usize = 2;
-/// The same of each shard when the store is full.
-const FULL_SWEEP: usize = 64;
+/// The same of each shard when the store is full: all together a fraction of a millisecond.
+const FULL_SWEEP: usize = 16;
 
 /// Why an entry was not written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
