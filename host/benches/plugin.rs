@@ -89,6 +89,7 @@ fn request() -> Lendable<Request> {
         authority,
         connection: Arc::new(connection),
         original: None,
+        access_fields: Vec::new(),
     })
 }
 

@@ -6,6 +6,7 @@ mod output;
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeMap,
     io,
     sync::{
         Arc,
@@ -207,6 +208,8 @@ pub struct Entry<'a> {
     pub upstream_version: Option<&'a str>,
     pub attempts: u32,
     pub plugins: Vec<PluginEntry<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>,
     pub duration_us: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_us: Option<u64>,

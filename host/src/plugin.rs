@@ -2,6 +2,7 @@
 //! the instances of each worker, and the bounds of every call. What a decision means for a
 //! request is `proxy`'s to say.
 
+mod access_fields;
 #[allow(missing_docs, reason = "documented in the WIT")]
 mod bindings;
 mod cases;
@@ -34,6 +35,7 @@ mod ticker;
 mod trial;
 mod version;
 
+pub use access_fields::AccessField;
 pub use bindings::{
     exports::witgate::plugin::{
         affinity::{Outcome, Preference},

@@ -25,7 +25,7 @@ pub mod rewriting;
 #[rustfmt::skip]
 pub mod routing;
 
-pub use base::witgate::plugin::{clock, kv, log, metrics, random, types};
+pub use base::witgate::plugin::{access_log, clock, kv, log, metrics, random, types};
 pub use types::{Addresses, SocketAddress};
 
 /// What the running call is about.

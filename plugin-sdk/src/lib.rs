@@ -101,6 +101,7 @@ mod request;
 mod response;
 mod target_uri;
 
+pub mod access_log;
 #[doc(hidden)]
 pub mod bindings;
 pub mod clock;

@@ -1,5 +1,5 @@
 //! For native tests: makes a plugin as the gateway would, and changes and shows the world that
-//! `clock`, `random`, `kv` and `metrics` work on. Each thread has a world of its own, and so has
+//! `clock`, `random`, `kv`, `metrics` and `access_log` work on. Each thread has a world of its own, and so has
 //! each test.
 
 use std::time::Duration;
@@ -86,6 +86,12 @@ pub fn counted(name: &str) -> u64 {
 #[must_use]
 pub fn observed(name: &str) -> Vec<f64> {
     world(|world| world.values.get(name).cloned().unwrap_or_default())
+}
+
+/// The value of a field that the plugin has set for the access log; none when it has not.
+#[must_use]
+pub fn access_field(name: &str) -> Option<String> {
+    world(|world| world.access_fields.get(name).cloned())
 }
 
 /// Begins with a new world, for a test that does not have a thread to itself, as with

@@ -503,6 +503,29 @@ async fn a_component_on_wasi_sees_nothing_of_the_machine() {
     gateway.logged(&["faulty", "printed by a plugin"]).await;
 }
 
+#[tokio::test]
+async fn fields_of_plugins_are_in_the_access_log_and_bounded() {
+    let (_upstream, gateway) = with(&guest("logs-fields"), "").await;
+    let client = gateway.client(Http::Two);
+    assert_eq!(client.get(GOOD).await.status, 200);
+    let line = gateway
+        .access_line_where(|line| line["path"] == "/good")
+        .await;
+    let expected = serde_json::json!({ "faulty": { "tenant": "200", "path": "/good" } });
+    assert_eq!(line["fields"], expected);
+    assert_eq!(client.get(BAD).await.status, 200);
+    let line = gateway
+        .access_line_where(|line| line["path"] == "/bad")
+        .await;
+    let fields = line["fields"]["faulty"].as_object().unwrap();
+    assert_eq!(fields.len(), 16, "{fields:?}");
+    assert_eq!(fields["long"].as_str().unwrap().len(), 1024);
+    assert!(
+        fields.contains_key("n12") && !fields.contains_key("n13"),
+        "{fields:?}"
+    );
+}
+
 /// Clients over both protocols that ask for what is good.
 fn good_load(gateway: &Gateway) -> Load {
     let mut load = Load::default();

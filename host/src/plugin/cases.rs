@@ -238,6 +238,7 @@ fn request(case: &Case) -> Lendable<Request> {
                 target: target(uri),
             })
         }),
+        access_fields: Vec::new(),
     })
 }
 

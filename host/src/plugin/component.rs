@@ -14,14 +14,15 @@ use crate::config::{Grant, Role};
 
 const PACKAGE: &str = "witgate:plugin/";
 const VERSION: &str = "witgate:plugin@0.1.0";
-const OFFERED: &str = "`types`, `request`, `response`, `pool` and `log` of `witgate:plugin@0.1.0`; where its sidecar grants \
+const OFFERED: &str = "`types`, `request`, `response`, `pool`, `log` and `access-log` of `witgate:plugin@0.1.0`; where its sidecar grants \
     them, `clock`, `random`, `kv` and `metrics`; and WASI 0.2 (with an empty context)";
-const IMPORTS: [&str; 5] = [
+const IMPORTS: [&str; 6] = [
     "witgate:plugin/types@0.1.0",
     "witgate:plugin/request@0.1.0",
     "witgate:plugin/response@0.1.0",
     "witgate:plugin/pool@0.1.0",
     "witgate:plugin/log@0.1.0",
+    "witgate:plugin/access-log@0.1.0",
 ];
 /// The parts of WASI 0.2 that are linked.
 const WASI: [&str; 6] = [

@@ -15,6 +15,8 @@ use http::{
     uri::{Authority, PathAndQuery},
 };
 
+use super::access_fields::AccessField;
+
 /// A request as plugins see it and as it goes upstream once they have edited it.
 #[derive(Debug, Clone)]
 pub struct Request {
@@ -29,6 +31,8 @@ pub struct Request {
     pub connection: Arc<Connection>,
     /// What the client asked for, once plugins have made something else of it.
     pub original: Option<Box<Original>>,
+    /// What plugins want in the access log.
+    pub access_fields: Vec<AccessField>,
 }
 
 /// What a request was for before plugins changed it.

@@ -237,6 +237,10 @@ impl Exchange<'_> {
         let took = now.saturating_duration_since(std::mem::replace(&mut self.lap, now));
         plugin.called(took, called.as_ref().err());
         self.record.called(plugin, role, took);
+        if !self.request.access_fields.is_empty() {
+            self.record
+                .access_fields(self.request.access_fields.clone());
+        }
         called
             .map(Some)
             .or_else(|error| fail(plugin, role, GatewayError::Plugin(error)))

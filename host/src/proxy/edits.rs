@@ -283,6 +283,7 @@ mod tests {
             authority: Authority::from_static("a"),
             connection: Arc::new(connection),
             original: None,
+            access_fields: Vec::new(),
         }
     }
 

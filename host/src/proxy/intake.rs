@@ -52,6 +52,7 @@ impl Rules<'_> {
             authority,
             connection,
             original,
+            access_fields: Vec::new(),
         })
     }
 

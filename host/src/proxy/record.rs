@@ -3,6 +3,7 @@
 
 use std::{
     cell::Cell,
+    collections::BTreeMap,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -17,7 +18,7 @@ use crate::{
     error::{self, Cause, ConnectionFault, ErrorBody, GatewayError},
     local::{Cut, Interim, LocalSnapshot, OpenConnection, StreamWatch},
     metrics::Counter,
-    plugin::{Connection, LocalPlugin, Outcome, PluginNames, RequestId},
+    plugin::{AccessField, Connection, LocalPlugin, Outcome, PluginNames, RequestId},
     pool::{ConnectionPermit, Endpoint},
     snapshot::{Listener, RunningPool},
     upstream::{BodyError, Upload},
@@ -51,6 +52,7 @@ pub(super) struct Record {
     upstream_version: Option<Version>,
     attempts: u32,
     plugins: Vec<PluginCall>,
+    access_fields: Vec<AccessField>,
     sent_upstream: Option<Instant>,
     upstream: Option<Duration>,
     upload: Option<Rc<Upload>>,
@@ -112,6 +114,7 @@ impl Record {
             upstream_version: None,
             attempts: 0,
             plugins: Vec::new(),
+            access_fields: Vec::new(),
             sent_upstream: None,
             upstream: None,
             upload: None,
@@ -243,6 +246,11 @@ impl Record {
             role,
             took,
         });
+    }
+
+    /// What plugins want in the line.
+    pub(super) fn access_fields(&mut self, fields: Vec<AccessField>) {
+        self.access_fields = fields;
     }
 
     pub(super) fn failed(&mut self, error: &GatewayError) {
@@ -420,6 +428,7 @@ impl Record {
             upstream_version: self.upstream_version.map(version),
             attempts: self.attempts,
             plugins: self.plugins.iter().map(PluginCall::entry).collect(),
+            fields: fields(&self.access_fields),
             duration_us: microseconds(self.started.elapsed()),
             upstream_us: self.upstream.map(microseconds),
             bytes_in,
@@ -450,6 +459,16 @@ impl Record {
             (None, None) => "",
         }
     }
+}
+
+/// By plugin and name.
+fn fields(fields: &[AccessField]) -> BTreeMap<&str, BTreeMap<&str, &str>> {
+    let mut plugins = BTreeMap::<_, BTreeMap<_, _>>::new();
+    for field in fields {
+        let of_plugin = plugins.entry(&*field.plugin).or_default();
+        of_plugin.insert(field.name.as_str(), field.value.as_str());
+    }
+    plugins
 }
 
 impl PluginCall {

@@ -14,6 +14,8 @@ const MAX_VALUE: usize = 65_536;
 const ENTRIES: usize = 10_000;
 const MAX_SERIES: usize = 100;
 const MAX_NAME: usize = 64;
+const MAX_ACCESS_FIELDS: usize = 16;
+const MAX_ACCESS_VALUE: usize = 1024;
 
 thread_local! {
     static WORLD: RefCell<World> = RefCell::default();
@@ -32,6 +34,7 @@ pub(crate) struct World {
     pub(crate) kv_entries: usize,
     pub(crate) counters: BTreeMap<String, u64>,
     pub(crate) values: BTreeMap<String, Vec<f64>>,
+    pub(crate) access_fields: BTreeMap<String, String>,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -56,12 +59,24 @@ impl Default for World {
             kv_entries: ENTRIES,
             counters: BTreeMap::new(),
             values: BTreeMap::new(),
+            access_fields: BTreeMap::new(),
             entries: BTreeMap::new(),
         }
     }
 }
 
 impl World {
+    /// What is not fit is left out, as by the gateway.
+    pub(crate) fn set_access_field(&mut self, name: &str, value: &str) {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        let is_name = (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(fits);
+        let known = self.access_fields.contains_key(name);
+        if is_name && (known || self.access_fields.len() < MAX_ACCESS_FIELDS) {
+            let value = &value[..value.floor_char_boundary(MAX_ACCESS_VALUE)];
+            self.access_fields.insert(name.to_owned(), value.to_owned());
+        }
+    }
+
     /// SplitMix64: small, and spread well enough for tests.
     pub(crate) fn random(&mut self) -> u64 {
         self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
