@@ -10,7 +10,7 @@ use witgate::{
     metrics::PerWorker,
     plugin::{
         self, CallError, Connection, Digest, Lendable, LocalPlugin, PluginEngine, PoolFacts,
-        Request, RequestId, Response, Source, TlsSession,
+        Request, RequestId, Response, Signatures, Source, TlsSession,
     },
 };
 
@@ -49,6 +49,7 @@ async fn load(engine: &PluginEngine, name: &str, sidecar: &str) -> LocalPlugin {
         digest: Digest::of(&bytes),
         bytes: bytes.into(),
         cases: None,
+        signatures: Signatures::default(),
         sidecar: Sidecar::parse(sidecar, "bench.toml".as_ref(), &PluginLimits::DEFAULT)
             .expect("a good sidecar"),
     };

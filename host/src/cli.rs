@@ -94,6 +94,9 @@ enum PluginCommand {
         /// Plugin files: components, or core modules as cargo writes them
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// A minisign public key: each file must have a signature by one of the keys beside it
+        #[arg(short, long = "key", value_name = "FILE")]
+        keys: Vec<PathBuf>,
     },
     /// Try recorded decisions on another build of a plugin
     ///
@@ -176,7 +179,9 @@ impl Cli {
                 output,
                 cargo_args,
             }) => plugin_build::run(&dir, &output, &cargo_args).map_err(|error| describe(&error)),
-            Command::Plugin(PluginCommand::Check { files }) => plugin_check::run(&files),
+            Command::Plugin(PluginCommand::Check { files, keys }) => {
+                plugin_check::run(&files, &keys)
+            }
             Command::Plugin(PluginCommand::Replay {
                 file,
                 record,

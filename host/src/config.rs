@@ -20,6 +20,7 @@ mod opening;
 mod parse;
 mod pins;
 mod plugin_limits;
+mod plugin_trust;
 mod pool_http;
 mod pools;
 mod raw;
@@ -52,6 +53,7 @@ pub use grants::{Grant, Grants, KvLimits};
 pub use health::{Ejection, Fitness, Probe, Statuses};
 pub use opening::ProxyProtocol;
 pub use plugin_limits::{Isolation, MAX_TABLE, OnError, OnErrors, PluginLimits, Suspension, TICK};
+pub use plugin_trust::{PluginTrust, SignerKey};
 pub use pool_http::{Keeping, PoolH2, PoolHttp};
 pub use record::Record;
 pub use redirect::{HttpsRedirect, RedirectPart, RedirectTo};
@@ -142,6 +144,8 @@ pub struct Plugins {
     pub limits: PluginLimits,
     /// Memory of all instances of all plugins together, bytes. 1 MiB to 1 TiB; default 4 GiB.
     pub total_memory: usize,
+    /// Which files may be taken into service; all when none.
+    pub trust: Option<PluginTrust>,
 }
 
 /// `[log]`: the gateway's own log, on stderr.

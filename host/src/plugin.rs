@@ -33,6 +33,7 @@ mod store;
 mod suspension;
 mod ticker;
 mod trial;
+mod trust;
 mod version;
 
 pub use access_fields::AccessField;
@@ -58,4 +59,7 @@ pub use recorded::{RecordedCall, RecordedLine};
 pub use shadow::Shadow;
 pub use shared::Shared;
 pub use trial::{Difference, Stage, Tally, Trial, Verdict};
+pub use trust::{
+    NoSidecar, Proof, SignatureFile, Signatures, Trust, TrustedKey, Untrusted, signature_of,
+};
 pub use version::{Digest, InService, Source, Version, grants_line};

@@ -29,7 +29,7 @@ use self::{expiry::ExpiryWatch, plugins::LoadContext, stamp::Signature, watch::F
 use crate::{
     config::{Config, ConfigError},
     names::{LookupStatus, Names},
-    plugin::PluginEngine,
+    plugin::{PluginEngine, Trust},
     snapshot::{self, Snapshot},
     sockets::Sockets,
 };
@@ -399,9 +399,14 @@ async fn update(
         .iter()
         .filter_map(|pool| pool.affinity.as_deref())
         .collect();
+    let trust = folder.trust.as_ref().map(Trust::load).transpose();
+    let trust = trust
+        .map_err(|(index, error)| config.error(&format!("plugins.trust.keys[{index}]"), error))?
+        .map(Arc::new);
     let context = LoadContext {
         engine,
         defaults: &folder.limits,
+        trust: trust.as_ref(),
         workers: config.workers.get(),
         board,
     };
@@ -443,8 +448,10 @@ fn add_inputs(config: &Config, inputs: &mut Vec<PathBuf>) {
     if let Some(folder) = &config.plugins {
         inputs.push(folder.dir.clone());
         for found in crate::plugin::folder::scan(&folder.dir).unwrap_or_default() {
-            inputs.extend([found.wasm, found.sidecar, found.cases]);
+            inputs.extend(found.files());
         }
+        let trust = folder.trust.iter();
+        inputs.extend(trust.flat_map(|trust| trust.files().cloned()));
     }
 }
 

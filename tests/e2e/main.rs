@@ -51,6 +51,7 @@ mod rfc9112;
 mod rfc9113;
 mod rollout;
 mod routing;
+mod signed_plugins;
 mod soak;
 mod streaming;
 mod swaps;

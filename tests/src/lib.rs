@@ -20,6 +20,7 @@ pub mod peers;
 pub mod raw;
 pub mod raw_h2;
 pub mod scripted;
+pub mod signer;
 pub mod tls;
 pub mod tls_server;
 pub mod tunnel;

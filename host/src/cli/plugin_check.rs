@@ -5,18 +5,27 @@ use std::path::{Path, PathBuf};
 use super::say;
 use crate::{
     config::PluginLimits,
-    plugin::{CheckedComponent, Digest, LoadError, PluginEngine, folder, grants_line},
+    plugin::{
+        CheckedComponent, Digest, PluginEngine, Proof, SignatureFile, Trust, TrustedKey, folder,
+        folder::RejectReason, grants_line,
+    },
 };
 
 /// Checks each file and prints what it is; the error is the list of those that the gateway
-/// would refuse.
-pub(super) fn run(files: &[PathBuf]) -> Result<(), String> {
+/// would refuse. With keys, each file needs a signature by one of them.
+pub(super) fn run(files: &[PathBuf], keys: &[PathBuf]) -> Result<(), String> {
+    let keys: Vec<_> = keys
+        .iter()
+        .map(|path| TrustedKey::load(path))
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("error: {error}"))?;
+    let trust = (!keys.is_empty()).then(|| Trust::in_keys(keys));
     let engine = PluginEngine::new()
         .map_err(|error| format!("error: the Wasm engine cannot start: {error:#}"))?;
     let refused: Vec<String> = files
         .iter()
         .filter_map(|file| {
-            check(&engine, file)
+            check(&engine, trust.as_ref(), file)
                 .err()
                 .map(|error| refusal(file, &error))
         })
@@ -28,8 +37,14 @@ pub(super) fn run(files: &[PathBuf]) -> Result<(), String> {
     }
 }
 
-fn check(engine: &PluginEngine, file: &Path) -> Result<(), LoadError> {
+fn check(engine: &PluginEngine, trust: Option<&Trust>, file: &Path) -> Result<(), RejectReason> {
     let bytes = folder::read_bounded(file, PluginLimits::DEFAULT.file_size)?;
+    let digest = Digest::of(&bytes);
+    let prove = |trust: &Trust| trust.prove(digest, &bytes, &SignatureFile::beside(file), file);
+    let signed = match trust.map(prove).transpose()? {
+        Some(Proof::Signature(key, comment)) => format!("  signed   by the key {key}: {comment}\n"),
+        Some(Proof::Digest) | None => String::new(),
+    };
     let component = CheckedComponent::compile(engine, &bytes)?;
     let imports = match component.imports.as_slice() {
         [] => "nothing".to_owned(),
@@ -44,10 +59,9 @@ fn check(engine: &PluginEngine, file: &Path) -> Result<(), LoadError> {
         ),
     };
     say(&format!(
-        "{}: ok\n  size     {} bytes\n  version  {}\n  roles    {}\n  imports  {imports}\n  grants   {grants}\n",
+        "{}: ok\n  size     {} bytes\n  version  {digest}\n  digest   sha256:{digest:x}\n{signed}  roles    {}\n  imports  {imports}\n  grants   {grants}\n",
         file.display(),
         bytes.len(),
-        Digest::of(&bytes),
         names(&component.roles()),
     ));
     Ok(())
@@ -58,7 +72,7 @@ fn names(of: &[impl ToString]) -> String {
     names.join(", ")
 }
 
-fn refusal(file: &Path, error: &LoadError) -> String {
+fn refusal(file: &Path, error: &RejectReason) -> String {
     use std::error::Error as _;
     match error.source() {
         Some(cause) => format!("error: {}: {error}: {cause}", file.display()),

@@ -36,7 +36,7 @@ async fn replay(file: &Path, record: &Path, of: Option<&str>, all: bool) -> Resu
         )
     })?;
     let source = found
-        .read(&PluginLimits::DEFAULT)
+        .read(&PluginLimits::DEFAULT, None)
         .map_err(|error| format!("error: {}: {}", file.display(), describe(&error)))?;
     let counters = Arc::new(PerWorker::new(1));
     let version = plugin::load(&engine, source, None, counters, |_| {})

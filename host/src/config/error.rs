@@ -66,6 +66,11 @@ impl Source {
         self.text.as_deref().unwrap_or_default()
     }
 
+    /// None for a file that is not there.
+    pub(super) fn own_text(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+
     pub(super) fn problem(&self, key: &KeyPath, mark: Mark, message: String) -> Problem {
         if self.text.is_none() {
             return Problem {

@@ -65,6 +65,7 @@ impl Check<'_> {
             dir: self.file("plugins.dir", &raw.dir),
             limits: self.plugin_limits("plugins.", &limits, &PluginLimits::DEFAULT),
             total_memory: self.size(key, total, PLUGINS_MEMORY, 4 << 30),
+            trust: raw.trust.map(|raw| self.plugin_trust(raw)),
         }
     }
 

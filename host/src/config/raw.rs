@@ -72,6 +72,7 @@ plugin_tables! {
     Plugins {
         dir: String,
         total_memory: Option<Size>,
+        trust: Option<PluginTrust>,
     }
     /// A plugin's sidecar.
     Sidecar {
@@ -118,6 +119,11 @@ tables! {
         max_addresses: Option<i64>,
         family: Option<String>,
         allow_loopback: Option<bool>,
+    }
+    PluginTrust {
+        digests: Option<Vec<String>>,
+        keys: Option<Vec<String>>,
+        sidecars: Option<bool>,
     }
     Kv {
         entries: Option<i64>,

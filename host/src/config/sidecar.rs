@@ -95,6 +95,11 @@ impl Sidecar {
         }
     }
 
+    /// The file as it is written; none when there is no file.
+    pub fn text(&self) -> Option<&str> {
+        self.source.own_text()
+    }
+
     /// A problem with the value of `key`, as `roles[0]` or `config.sites[2].host`; it points at
     /// the nearest parent that is in the file.
     pub fn error(&self, key: &str, problem: impl fmt::Display) -> ConfigError {

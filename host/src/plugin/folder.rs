@@ -2,14 +2,18 @@
 //! whether a file is any good is found out by loading it.
 
 use std::{
-    fs::File,
+    fs::OpenOptions,
     io::{self, Read},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use rustix::fs::OFlags;
+
 use super::{
     error::LoadError,
+    trust::{NoSidecar, SignatureFile, Signatures, Trust, Untrusted, signature_of},
     version::{Digest, Source},
 };
 use crate::config::{Cases, ConfigError, PluginLimits, Sidecar};
@@ -33,6 +37,12 @@ pub enum RejectReason {
     /// The plugin itself.
     #[error(transparent)]
     Plugin(#[from] LoadError),
+    /// Nobody who is trusted vouches for it.
+    #[error(transparent)]
+    Untrusted(#[from] Untrusted),
+    /// Nor for its sidecar.
+    #[error(transparent)]
+    NoSidecar(#[from] NoSidecar),
     /// Its sidecar.
     #[error("its sidecar is not valid")]
     Sidecar(#[from] ConfigError),
@@ -82,8 +92,24 @@ impl Found {
         })
     }
 
-    /// Reads plugin, sidecar and cases.
-    pub fn read(&self, defaults: &PluginLimits) -> Result<Source, RejectReason> {
+    /// All files whose change is a change of the plugin, whether they are there or not.
+    pub fn files(&self) -> [PathBuf; 5] {
+        [
+            self.wasm.clone(),
+            self.sidecar.clone(),
+            self.cases.clone(),
+            signature_of(&self.wasm),
+            signature_of(&self.sidecar),
+        ]
+    }
+
+    /// Reads plugin, sidecar, cases and signatures, each once: what is trusted is these bytes,
+    /// whatever becomes of the files.
+    pub fn read(
+        &self,
+        defaults: &PluginLimits,
+        trust: Option<&Trust>,
+    ) -> Result<Source, RejectReason> {
         let sidecar = match self.sidecar.exists() {
             true => Sidecar::load(&self.sidecar, defaults)?,
             false => Sidecar::absent(&self.sidecar, defaults),
@@ -93,14 +119,22 @@ impl Found {
             false => None,
         };
         let bytes = read_bounded(&self.wasm, sidecar.limits.file_size)?;
-        Ok(Source {
+        let source = Source {
             name: Arc::clone(&self.name),
             path: self.wasm.clone(),
             digest: Digest::of(&bytes),
             bytes: bytes.into(),
             sidecar,
             cases,
-        })
+            signatures: Signatures {
+                plugin: SignatureFile::beside(&self.wasm),
+                sidecar: SignatureFile::beside(&self.sidecar),
+            },
+        };
+        if let Some(trust) = trust {
+            trust.vet(&source)?;
+        }
+        Ok(source)
     }
 }
 
@@ -118,21 +152,34 @@ fn without_number(stem: &str) -> &str {
 /// Reads a plugin file: nothing but a regular file, which cannot block, and of no more than
 /// `limit` bytes.
 pub fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
+    let too_large = |size| LoadError::TooLarge { size, limit };
+    // Opening some devices does something, so that they are not opened at all.
     let metadata = std::fs::metadata(path).map_err(LoadError::Read)?;
     if !metadata.is_file() {
         return Err(LoadError::NotAFile);
     }
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    let file = options.open(path).map_err(LoadError::Read)?;
+    // By now it may be another one.
+    let metadata = file.metadata().map_err(LoadError::Read)?;
+    if !metadata.is_file() {
+        return Err(LoadError::NotAFile);
+    }
     if metadata.len() > limit {
-        return Err(LoadError::TooLarge {
-            size: metadata.len(),
-            limit,
-        });
+        return Err(too_large(metadata.len()));
     }
     let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+    let more = limit.saturating_add(1);
+    file.take(more)
+        .read_to_end(&mut bytes)
         .map_err(LoadError::Read)?;
-    Ok(bytes)
+    match u64::try_from(bytes.len()) {
+        Ok(size) if size <= limit => Ok(bytes),
+        _ => Err(too_large(more)),
+    }
 }
 
 #[cfg(test)]

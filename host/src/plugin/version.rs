@@ -12,13 +12,14 @@ use super::{
     error::LoadError,
     shared::{Shared, Uses},
     trial::Trial,
+    trust::Signatures,
 };
 use crate::{
     config::{Cases, Grant, Grants, OnError, PluginLimits, Role, Sidecar},
     metrics::{PerWorker, PluginCounters},
 };
 
-/// SHA-256 of a plugin file and its sidecar: what makes a version.
+/// SHA-256 of a plugin file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
@@ -28,6 +29,19 @@ impl Digest {
         let mut out = [0; 32];
         out.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
         Self(out)
+    }
+}
+
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+/// All digits.
+impl fmt::LowerHex for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -62,6 +76,8 @@ pub struct Source {
     pub sidecar: Sidecar,
     /// What it has to decide before it is taken into service.
     pub cases: Option<Cases>,
+    /// Who vouches for it, whether anybody asks or not.
+    pub signatures: Signatures,
 }
 
 impl Source {

@@ -17,7 +17,8 @@ use crate::{
     config::{PluginLimits, Rollout, Sidecar, StageRules},
     metrics::{PerWorker, PluginCounters},
     plugin::{
-        self, InService, LoadError, PluginEngine, Source, Stage, Trial, Verdict, Version, folder,
+        self, InService, LoadError, PluginEngine, Signatures, Source, Stage, Trial, Trust, Verdict,
+        Version, folder,
     },
 };
 
@@ -36,6 +37,8 @@ pub struct LoadContext<'a> {
     pub engine: &'a PluginEngine,
     /// Where its sidecar is silent.
     pub defaults: &'a PluginLimits,
+    /// Which files may be taken into service; all when none.
+    pub trust: Option<&'a Arc<Trust>>,
     /// How many count its calls.
     pub workers: usize,
     /// Is told how far it is.
@@ -47,10 +50,13 @@ pub struct LoadContext<'a> {
 struct Entry {
     name: Arc<str>,
     path: PathBuf,
-    stamps: [Option<Stamp>; 3],
+    stamps: [Option<Stamp>; 5],
     defaults: PluginLimits,
+    trust: Option<Arc<Trust>>,
     /// The version in service; none while no version was ever fit.
     live: Option<Arc<Version>>,
+    /// The signatures of the version in service, when they are other than when it was loaded.
+    signed_anew: Option<Signatures>,
     /// The version that is about to be.
     trial: Option<Arc<Trial>>,
     /// Those that were before, the last one at the end.
@@ -96,6 +102,9 @@ pub enum CommandError {
     /// A kept version cannot be used any more.
     #[error("the version {0}")]
     Load(String),
+    /// A kept version that would not be taken into service any more.
+    #[error("the version {0} {1}")]
+    Untrusted(String, Box<folder::RejectReason>),
 }
 
 /// An error with its causes on one line.
@@ -207,9 +216,12 @@ impl PluginSet {
                 });
                 continue;
             }
-            let stamps = [&found.wasm, &found.sidecar, &found.cases].map(|path| Stamp::of(path));
+            let stamps = found.files().map(|path| Stamp::of(&path));
             let unchanged = |entry: &&Entry| {
-                !everything && entry.stamps == stamps && entry.defaults == *defaults
+                !everything
+                    && entry.stamps == stamps
+                    && entry.defaults == *defaults
+                    && entry.trust.as_ref() == context.trust
             };
             if let Some(entry) = before.filter(unchanged) {
                 entries.push(entry.clone());
@@ -228,13 +240,19 @@ impl PluginSet {
             }
             entries.push(entry);
         }
-        self.keep_needed(needed, &mut entries, &mut rejected);
+        self.keep_needed(context, needed, &mut entries, &mut rejected);
         Ok((Self { entries }, rejected))
     }
 }
 
 impl PluginSet {
-    fn keep_needed(&self, needed: &[&str], entries: &mut Vec<Entry>, rejected: &mut Vec<Rejected>) {
+    fn keep_needed(
+        &self,
+        context: &LoadContext<'_>,
+        needed: &[&str],
+        entries: &mut Vec<Entry>,
+        rejected: &mut Vec<Rejected>,
+    ) {
         for before in &self.entries {
             let there = entries.iter().any(|entry| entry.name == before.name);
             if there || !needed.contains(&&*before.name) || before.live.is_none() {
@@ -248,7 +266,8 @@ impl PluginSet {
             entries.push(Entry {
                 refused: Some(folder::RejectReason::Missing.to_string()),
                 trial: None,
-                stamps: [None, None, None],
+                stamps: [None; 5],
+                trust: context.trust.cloned(),
                 ..before.clone()
             });
         }
@@ -259,7 +278,7 @@ impl PluginSet {
 impl Entry {
     fn new(
         found: &folder::Found,
-        stamps: [Option<Stamp>; 3],
+        stamps: [Option<Stamp>; 5],
         context: &LoadContext<'_>,
         before: Option<&Entry>,
     ) -> Self {
@@ -268,6 +287,8 @@ impl Entry {
             path: found.wasm.clone(),
             stamps,
             defaults: context.defaults.clone(),
+            trust: context.trust.cloned(),
+            signed_anew: before.and_then(|before| before.signed_anew.clone()),
             live: before.and_then(|before| before.live.clone()),
             trial: before.and_then(|before| before.trial.clone()),
             kept: before.map_or_else(Vec::new, |before| before.kept.clone()),
@@ -288,12 +309,13 @@ impl Entry {
         context: &LoadContext<'_>,
         found: &folder::Found,
     ) -> Result<(), folder::RejectReason> {
-        let source = read(found.clone(), self.defaults.clone()).await?;
+        let source = read(found.clone(), self.defaults.clone(), self.trust.clone()).await?;
         let is_live = |version: &Arc<Version>| version.source.makes_the_same(&source);
         if self.live.as_ref().is_some_and(is_live) {
             // Whatever was tried is not what the files say any more.
             self.trial = None;
             self.rolled_back = None;
+            self.signed_anew = Some(source.signatures);
             return Ok(());
         }
         if let Some((before, reason)) = &self.rolled_back
@@ -342,9 +364,10 @@ impl Entry {
         if let Some(before) = self.live.replace(live) {
             self.swaps += 1;
             tracing::debug!(plugin = %before.name, version = %before.label, why, "plugin is retired");
-            let same = |kept: &Source| !kept.makes_the_same(&before.source);
-            self.kept.retain(same);
-            self.kept.push(before.source.clone());
+            let mut source = before.source.clone();
+            source.signatures = self.signed_anew.take().unwrap_or(source.signatures);
+            self.kept.retain(|kept| !kept.makes_the_same(&source));
+            self.kept.push(source);
             let surplus = self.kept.len().saturating_sub(KEPT_VERSIONS);
             self.kept.drain(..surplus);
         }
@@ -384,6 +407,12 @@ impl Entry {
                 kept.join(", "),
             ));
         };
+        if let (Some(trust), Some(kept)) = (&self.trust, self.kept.get(index)) {
+            let label = kept.digest.to_string();
+            trust
+                .vet(kept)
+                .map_err(|reason| CommandError::Untrusted(label, Box::new(reason)))?;
+        }
         let source = self.kept.remove(index);
         let counters = Arc::clone(&self.counters);
         let loaded = plugin::load(engine, source, self.live.as_ref(), counters, |_| {}).await;
@@ -470,8 +499,9 @@ fn is_key(text: &str) -> bool {
 async fn read(
     found: folder::Found,
     defaults: PluginLimits,
+    trust: Option<Arc<Trust>>,
 ) -> Result<Source, folder::RejectReason> {
-    tokio::task::spawn_blocking(move || found.read(&defaults))
+    tokio::task::spawn_blocking(move || found.read(&defaults, trust.as_deref()))
         .await
         .unwrap_or_else(|panic| Err(LoadError::Read(std::io::Error::other(panic)).into()))
 }

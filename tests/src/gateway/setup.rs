@@ -205,6 +205,11 @@ impl Setup {
         self.put(&format!("{name}.cases.toml"), toml.as_bytes());
     }
 
+    /// Writes any other file of the folder the same way.
+    pub fn put_beside(&self, file: &str, text: &str) {
+        self.put(file, text.as_bytes());
+    }
+
     fn put(&self, file: &str, bytes: &[u8]) {
         let beside = self.dir().join(format!("{file}.new"));
         fs::write(&beside, bytes).unwrap();

@@ -6,10 +6,10 @@ use super::*;
 use crate::config::{
     AccessLog, Cases, CertificateFiles, ClientCertificates, ClientMode, EncodedSlashes, Endpoint,
     ErrorPage, ErrorPages, Form, Grant, Grants, Hosts, HttpsRedirect, Isolation, KvLimits,
-    LogFormat, OnError, OnErrors, PageStatuses, Paths, PinnedCertificate, PoolH2, PoolHttp,
-    Protocol, RedirectPart, RedirectTo, Requests, Role, Rollout, Slashes, StageRules, Suspension,
-    Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores, UnknownNames, UnknownStatus,
-    Upgrades,
+    LogFormat, OnError, OnErrors, PageStatuses, Paths, PinnedCertificate, PluginTrust, PoolH2,
+    PoolHttp, Protocol, RedirectPart, RedirectTo, Requests, Role, Rollout, SignerKey, Slashes,
+    StageRules, Suspension, Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores,
+    UnknownNames, UnknownStatus, Upgrades,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -584,6 +584,27 @@ on_error = { affinity = "fail-open" }
     assert_eq!(limits.slice_ticks(), 2, "slices are whole ticks of 2 ms");
     let fresh = sidecar("isolation = \"request\"").unwrap().limits;
     assert_eq!(fresh.isolation, Isolation::Request);
+}
+
+#[test]
+fn trust_in_plugins_is_digests_and_keys() {
+    let line = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    let digest = "sha256:".to_owned() + &"0A".repeat(32);
+    let trust = format!("trust.digests = [{digest:?}]\ntrust.keys = [{line:?}, \"a.pub\"]\n");
+    let text = MINIMAL.replace(
+        "dir = \"plugins\"\n",
+        &format!("dir = \"plugins\"\n{trust}"),
+    );
+    let expected = PluginTrust {
+        digests: vec![[10; 32]],
+        keys: vec![
+            SignerKey::Line(line.to_owned()),
+            SignerKey::File(path("a.pub")),
+        ],
+        sidecars: false,
+    };
+    assert_eq!(parse(&text).unwrap().plugins.unwrap().trust, Some(expected));
+    assert_eq!(parse(MINIMAL).unwrap().plugins.unwrap().trust, None);
 }
 
 #[test]
