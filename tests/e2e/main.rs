@@ -39,6 +39,7 @@ mod ip_filter;
 mod lifecycle;
 mod listeners;
 mod plugin_faults;
+mod plugin_faults_together;
 mod pools;
 mod probes;
 mod rate_limiter;
