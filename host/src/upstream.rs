@@ -16,7 +16,7 @@ mod switched;
 
 use std::{sync::Arc, time::SystemTime};
 
-use http::{Request, Response, Version};
+use http::{HeaderMap, Request, Response, StatusCode, Version};
 use rustls_pki_types::ServerName;
 
 pub use body::{BodyError, Incoming, RequestBody, ResponseBody, Upload};
@@ -29,6 +29,21 @@ pub use replay::Source;
 pub use switched::Switched;
 
 use crate::config::PoolHttp;
+
+/// What becomes of the interim answers to a request (RFC 9110 §15.2); one of its extensions.
+#[derive(Clone)]
+pub struct OnInterim(Arc<dyn Fn(StatusCode, &HeaderMap) + Send + Sync>);
+
+impl OnInterim {
+    /// Calls this with status and fields of each, as they come.
+    pub fn new(call: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(call))
+    }
+
+    fn came(&self, status: StatusCode, fields: &HeaderMap) {
+        (self.0)(status, fields);
+    }
+}
 
 /// How one pool's endpoints are spoken to.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ use tokio::{
 use witgate_tests::{
     Http, body,
     gateway::{Gateway, Pool, Setup},
+    raw_h2::{RawH2Server, headers},
 };
 
 const HINTS: &[u8] = b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\nconnection: x-own\r\nx-own: 1\r\n\r\n";
@@ -102,4 +103,36 @@ async fn over_http_2_the_answer_comes_without_hints() {
     };
     let (answer, _upstream) = tokio::join!(client.fetch(request), play);
     assert_eq!(answer.unwrap().text(), "done");
+}
+
+#[tokio::test]
+async fn hints_over_http_2_reach_a_client_of_http_1_1() {
+    let server = RawH2Server::start().await;
+    let pool = Pool::of(&format!(
+        "endpoints = [\"{}\"]\nprotocol = \"http\"\nhttp = \"h2\"",
+        server.address()
+    ));
+    let gateway = Setup::new().default_pool("web", pool).start().await;
+    let mut client = gateway.raw().await;
+    client.send(&request("1.1")).await;
+    let mut upstream = server.accept(&[]).await;
+    let stream = upstream.request().await;
+    for _ in 0..2 {
+        let hints: [(&[u8], &[u8]); 2] =
+            [(b":status", b"103"), (b"link", b"</a.css>; rel=preload")];
+        upstream.send(&headers(stream, 0, &hints)).await;
+        assert_eq!(client.read_until("\r\n\r\n").await, SEEN);
+    }
+    upstream.answer(stream, b"done").await;
+    let answer = client.read_until("done").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    // A client of HTTP/2 gets the answer alone.
+    let client = gateway.client(Http::Two);
+    let asked = tokio::spawn(async move { client.get("https://shop.example/").await });
+    let stream = upstream.request().await;
+    upstream
+        .send(&headers(stream, 0, &[(b":status", b"103")]))
+        .await;
+    upstream.answer(stream, b"done").await;
+    assert_eq!(asked.await.unwrap().text(), "done");
 }

@@ -22,7 +22,7 @@ use crate::{
     error::UpstreamError,
     headers,
     local::LocalPool,
-    upstream::{Connection, Incoming, NoAnswer, Past, RequestBody, Source, Upload},
+    upstream::{Connection, Incoming, NoAnswer, OnInterim, Past, RequestBody, Source, Upload},
 };
 
 /// The body, which each try sends from its start.
@@ -98,9 +98,7 @@ impl Exchange<'_> {
         let version = connection.version();
         self.record.speaks(version);
         let mut request = self.upstream_request(local, index, sending, version);
-        if version == Version::HTTP_11 {
-            self.pass_on_interim(&mut request);
-        }
+        self.pass_on_interim(&mut request);
         let limit = local.running.pool.timeouts.first_byte;
         let past = connection.past;
         let failed = match answer_of(&mut connection, request, &sending.upload, limit).await {
@@ -133,9 +131,8 @@ impl Exchange<'_> {
     fn pass_on_interim(&self, request: &mut http::Request<RequestBody>) {
         if let Some(interim) = self.record.interim() {
             let interim = Arc::clone(interim);
-            hyper::ext::on_informational(request, move |answer| {
-                interim.push(answer.status(), answer.headers());
-            });
+            let on_interim = OnInterim::new(move |status, fields| interim.push(status, fields));
+            request.extensions_mut().insert(on_interim);
         }
     }
 

@@ -11,7 +11,8 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::task::AbortHandle;
 
 use super::{
-    Carrier, Connection, Connections, Name, NoAnswer, Past, RequestBody, body::Incoming, end::End,
+    Carrier, Connection, Connections, Name, NoAnswer, OnInterim, Past, RequestBody, body::Incoming,
+    end::End,
 };
 
 /// Connections that wait for a request; the one used last is used first.
@@ -130,8 +131,13 @@ impl Exclusive {
 
     pub(super) async fn send(
         &mut self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, NoAnswer> {
+        if let Some(on_interim) = request.extensions_mut().remove::<OnInterim>() {
+            hyper::ext::on_informational(&mut request, move |answer| {
+                on_interim.came(answer.status(), answer.headers());
+            });
+        }
         let open = self.open.as_mut().expect("only `release` takes it");
         let response = open.sender.try_send_request(request).await;
         Ok(response.map_err(NoAnswer::of_h1)?.map(Incoming::H1))

@@ -9,14 +9,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use h2::RecvStream;
+use h2::{RecvStream, client::ResponseFuture};
 use http::{HeaderMap, Request, Response, header::CONTENT_LENGTH};
 use http_body::{Body, Frame, SizeHint};
 
 use super::{Shared, upload::Uploading};
 use crate::{
     error::UpstreamError,
-    upstream::{Connections, NoAnswer, RequestBody, body::Incoming},
+    upstream::{Connections, NoAnswer, OnInterim, RequestBody, body::Incoming},
 };
 
 /// A stream that carries a request. Dropped before the answer's end it is reset with CANCEL,
@@ -43,7 +43,8 @@ impl Stream {
         &mut self,
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, NoAnswer> {
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        let on_interim = head.extensions.remove::<OnInterim>();
         let ends = body.is_end_stream();
         let mut sender = self.shared.sender.borrow().clone();
         let ready = poll_fn(|cx| sender.poll_ready(cx)).await;
@@ -58,7 +59,8 @@ impl Stream {
             }
             Err(_) => return Err(NoAnswer::Unsent),
         };
-        let answer = answer.await.map_err(|error| NoAnswer::of_h2(&error))?;
+        let answer = answer_of(answer, on_interim).await;
+        let answer = answer.map_err(|error| NoAnswer::of_h2(&error))?;
         self.shared.heard.set(Instant::now());
         let length = length(answer.headers()).map_err(NoAnswer::Failed)?;
         Ok(answer.map(|stream| Incoming::H2(Received::new(stream, length, &self.shared))))
@@ -93,6 +95,23 @@ impl Drop for Stream {
             home.stream_ended();
         }
     }
+}
+
+/// The answer, and on the way to it the interim ones.
+async fn answer_of(
+    mut answer: ResponseFuture,
+    on_interim: Option<OnInterim>,
+) -> Result<Response<RecvStream>, h2::Error> {
+    let Some(on_interim) = on_interim else {
+        return answer.await;
+    };
+    poll_fn(|cx| {
+        while let Poll::Ready(Some(Ok(interim))) = answer.poll_informational(cx) {
+            on_interim.came(interim.status(), interim.headers());
+        }
+        Pin::new(&mut answer).poll(cx)
+    })
+    .await
 }
 
 /// The one length that the fields declare.
