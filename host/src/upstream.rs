@@ -32,7 +32,10 @@ use crate::config::PoolHttp;
 
 /// What becomes of the interim answers to a request (RFC 9110 §15.2); one of its extensions.
 #[derive(Clone)]
-pub struct OnInterim(Arc<dyn Fn(StatusCode, &HeaderMap) + Send + Sync>);
+pub struct OnInterim(Arc<Came>);
+
+/// An interim answer has come, with this status and these fields.
+type Came = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
 
 impl OnInterim {
     /// Calls this with status and fields of each, as they come.
