@@ -22,7 +22,8 @@ pub struct PluginView {
     /// Why it is rejected.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
-    /// The version in service, first 12 digits of its SHA-256.
+    /// The version in service: the first 12 digits of its SHA-256 and, where it is configured,
+    /// four of its configuration's.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub live: Option<String>,
     /// What that is used for.
@@ -39,7 +40,7 @@ pub struct PluginView {
 /// A version on trial.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct TrialView {
-    /// First 12 digits of its SHA-256.
+    /// As `live`.
     pub version: String,
     /// `shadow` or `canary`.
     pub stage: String,
@@ -90,9 +91,9 @@ impl From<PluginStatus> for PluginView {
             file: status.file.display().to_string(),
             state: state.to_owned(),
             roles: roles.map(ToString::to_string).collect(),
-            live: status.live.map(|live| live.version.to_string()),
+            live: status.live.map(|live| live.version),
             trial: status.trial.as_deref().map(TrialView::from),
-            kept: status.kept.iter().map(ToString::to_string).collect(),
+            kept: status.kept,
             reason: status.refused,
         }
     }
@@ -103,7 +104,7 @@ impl From<&Trial> for TrialView {
         let tally = trial.tally();
         let differences = trial.differences().into_iter();
         Self {
-            version: trial.version.label.to_string(),
+            version: trial.version.source.label(),
             stage: trial.stage.as_str().to_owned(),
             share: trial.rules.share,
             seconds: trial.began.elapsed().as_secs(),

@@ -81,6 +81,18 @@ pub struct Source {
 }
 
 impl Source {
+    /// What tells versions apart for people: the digest of the file and, where it is configured,
+    /// four digits of that of its configuration: `4aca32ceda53.9f3b`.
+    pub fn label(&self) -> String {
+        let mut label = self.digest.to_string();
+        if self.sidecar.config_json != "{}" {
+            let config = Digest::of(self.sidecar.config_json.as_bytes()).to_string();
+            label.push('.');
+            label.extend(config.chars().take(4));
+        }
+        label
+    }
+
     /// Whether it makes the same version as the other. How that is rolled out is another matter.
     pub fn makes_the_same(&self, other: &Self) -> bool {
         let cases = |source: &Self| source.cases.as_ref().map(|cases| cases.text().to_owned());

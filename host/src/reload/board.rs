@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     config::Role,
-    plugin::{Digest, LoadStep, Trial},
+    plugin::{LoadStep, Trial},
 };
 
 /// The plugins by name.
@@ -30,7 +30,7 @@ pub struct PluginStatus {
     /// The version on trial.
     pub trial: Option<Arc<Trial>>,
     /// Versions that can be gone back to, the last one first.
-    pub kept: Vec<Digest>,
+    pub kept: Vec<String>,
     /// Why the file, as it is now, is not in service.
     pub refused: Option<String>,
     /// How often a version took another's place.
@@ -40,8 +40,8 @@ pub struct PluginStatus {
 /// A version in service.
 #[derive(Debug, Clone)]
 pub struct LiveStatus {
-    /// The first 12 digits of its digest.
-    pub version: Arc<str>,
+    /// Its label, with its configuration's.
+    pub version: String,
     /// What it is used for.
     pub roles: Vec<Role>,
 }

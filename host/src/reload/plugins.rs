@@ -381,7 +381,7 @@ impl Entry {
         tracing::error!(plugin = %version.name, version = %version.label, stage, "plugin is rolled back: {reason}");
         self.refuse(
             version.source.clone(),
-            format!("{stage} {}: {reason}", version.label),
+            format!("{stage} {}: {reason}", version.source.label()),
         );
     }
 
@@ -395,7 +395,7 @@ impl Entry {
         engine: &PluginEngine,
         to: Option<&str>,
     ) -> Result<(), CommandError> {
-        let chosen = |kept: &Source| to.is_none_or(|to| kept.digest.to_string().starts_with(to));
+        let chosen = |kept: &Source| to.is_none_or(|to| kept.label().starts_with(to));
         let Some(index) = self.kept.iter().rposition(chosen) else {
             let kept: Vec<_> = self
                 .kept
@@ -418,7 +418,7 @@ impl Entry {
         let loaded = plugin::load(engine, source, self.live.as_ref(), counters, |_| {}).await;
         let version = loaded.map_err(|error| CommandError::Load(Chain(&error).to_string()))?;
         if let Some(live) = &self.live {
-            let (from, to) = (&live.label, &version.label);
+            let (from, to) = (live.source.label(), version.source.label());
             tracing::warn!(plugin = %self.name, version = %to, replaces = %from, "plugin is rolled back by command; the file in the folder stays out of service until it changes, or until the next start");
             let source = live.source.clone();
             self.refuse(source, format!("{from} by command"));
@@ -459,11 +459,11 @@ impl Entry {
             file: self.path.clone(),
             step: None,
             live: self.live.as_ref().map(|live| LiveStatus {
-                version: Arc::clone(&live.label),
+                version: live.source.label(),
                 roles: live.roles.clone(),
             }),
             trial: self.trial.clone(),
-            kept: self.kept.iter().rev().map(|kept| kept.digest).collect(),
+            kept: self.kept.iter().rev().map(Source::label).collect(),
             refused: self.refused.clone(),
             swaps: self.swaps,
         }

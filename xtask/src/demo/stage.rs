@@ -79,9 +79,9 @@ impl Stage {
             fs::write(stage.dir.join(file), stage.moved(&text))?;
         }
         fs::create_dir(stage.plugins())?;
-        for sidecar in sidecars(&original.join("plugins"))? {
-            let name = sidecar.file_name().unwrap_or_default();
-            fs::copy(&sidecar, stage.plugins().join(name))?;
+        for file in beside_plugins(&original.join("plugins"))? {
+            let name = file.file_name().unwrap_or_default();
+            fs::copy(&file, stage.plugins().join(name))?;
         }
         stage.copy_plugins(project)?;
         Ok(stage)
@@ -148,7 +148,8 @@ impl Stage {
 
     /// Puts beside each sidecar file the plugin that it is for.
     fn copy_plugins(&self, project: &Project) -> Result<()> {
-        for sidecar in sidecars(&self.plugins())? {
+        let beside = beside_plugins(&self.plugins())?;
+        for sidecar in beside.iter().filter(|file| !is_cases(file)) {
             let stem = sidecar.file_stem().unwrap_or_default().to_string_lossy();
             let name = stem.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
             let built = project
@@ -255,12 +256,18 @@ pub(super) fn replace(file: &Path, bytes: &[u8]) -> Result<()> {
     fs::rename(&temporary, file).with_context(|| file.display().to_string())
 }
 
-fn sidecars(dir: &Path) -> Result<Vec<PathBuf>> {
+/// Sidecars and cases.
+fn beside_plugins(dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(dir).with_context(|| dir.display().to_string())?;
     let paths = entries.flatten().map(|entry| entry.path());
     Ok(paths
         .filter(|path| path.extension().is_some_and(|one| one == "toml"))
         .collect())
+}
+
+fn is_cases(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(".cases.toml")
 }
 
 fn read(path: &Path) -> Result<String> {
