@@ -144,8 +144,19 @@ pub struct Plugins {
     pub limits: PluginLimits,
     /// Memory of all instances of all plugins together, bytes. 1 MiB to 1 TiB; default 4 GiB.
     pub total_memory: usize,
+    /// Where compiled code is kept; nowhere when none.
+    pub cache: Option<PluginCache>,
     /// Which files may be taken into service; all when none.
     pub trust: Option<PluginTrust>,
+}
+
+/// Where plugins' compiled code is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginCache {
+    /// A folder that is the gateway's alone; made when it is not there.
+    pub dir: PathBuf,
+    /// All of it, bytes. 1 MiB to 1 TiB; default 256 MiB.
+    pub size: u64,
 }
 
 /// `[log]`: the gateway's own log, on stderr.

@@ -20,6 +20,7 @@ use std::{
 };
 
 use tokio::sync::watch as channel;
+use witgate_compiled_code::CompiledCode;
 
 pub use board::{Board, PluginStatus};
 pub use command::{Command, CommandSender, Commands};
@@ -27,7 +28,7 @@ pub use plugins::{CommandError, PluginSet, Rejected};
 
 use self::{expiry::ExpiryWatch, plugins::LoadContext, stamp::Signature, watch::FolderWatch};
 use crate::{
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, PluginCache},
     names::{LookupStatus, Names},
     plugin::{PluginEngine, Trust},
     snapshot::{self, Snapshot},
@@ -109,6 +110,8 @@ pub struct Reloader {
     /// what it names, whose files are followed as well.
     tried: Arc<Config>,
     seen: Signature,
+    /// Where compiled code is kept.
+    cache: Option<PluginCache>,
     expiry: ExpiryWatch,
     names: Names,
     sockets: Sockets,
@@ -123,6 +126,11 @@ impl Reloader {
         let engine = PluginEngine::new().map_err(StartError::Engine)?;
         let status = Arc::<ReloadStatus>::default();
         let none = PluginSet::default();
+        let mut cache = None;
+        // Who checks a configuration may be another user, whose folder would be of no use.
+        if matches!(sockets, Sockets::Open(_)) {
+            keep_code(&engine, &config, &mut cache)?;
+        }
         let (plugins, rejected) = update(&none, &engine, &config, false, &status.plugins).await?;
         if !rejected.is_empty() {
             return Err(StartError::Plugins(rejected));
@@ -146,6 +154,7 @@ impl Reloader {
             live,
             tried,
             seen,
+            cache,
             expiry,
             names,
             sockets,
@@ -294,6 +303,9 @@ impl Reloader {
     /// Tries the files as they are now. True when there is something new to serve.
     async fn apply(&mut self, everything: bool) -> bool {
         let (config, mut refused) = self.read_config();
+        if let Err(error) = keep_code(&self.engine, &config, &mut self.cache) {
+            return self.refuse(&error);
+        }
         let board = &self.status.plugins;
         let updated = update(&self.plugins, &self.engine, &config, everything, board).await;
         let (plugins, rejected) = match updated {
@@ -382,6 +394,27 @@ fn limit_memory(engine: &PluginEngine, config: &Config) {
     if let Some(folder) = &config.plugins {
         engine.limit_memory(folder.total_memory);
     }
+}
+
+/// Opens the folder for compiled code when another one is configured than is open.
+fn keep_code(
+    engine: &PluginEngine,
+    config: &Config,
+    open: &mut Option<PluginCache>,
+) -> Result<(), ConfigError> {
+    let wanted = config.plugins.as_ref();
+    let wanted = wanted.and_then(|plugins| plugins.cache.clone());
+    if *open == wanted {
+        return Ok(());
+    }
+    let kept = wanted.as_ref().map(|cache| {
+        CompiledCode::open(&cache.dir, cache.size).map_err(|error| {
+            config.error("plugins.cache", format!("{}: {error}", cache.dir.display()))
+        })
+    });
+    engine.keep_code_in(kept.transpose()?);
+    *open = wanted;
+    Ok(())
 }
 
 async fn update(

@@ -11,6 +11,7 @@ mod cases;
 mod cli;
 mod client_certificates;
 mod compared_with_nginx;
+mod compiled_code;
 mod cors;
 mod dns;
 mod early_answers;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    AccessLog, Config, Listener, Log, LogFormat, PluginLimits, Plugins, Timeouts,
+    AccessLog, Config, Listener, Log, LogFormat, PluginCache, PluginLimits, Plugins, Timeouts,
     check::{Check, GRACE, TIMEOUTS, TUNNELS, UPGRADE, Unique},
     error::{ConfigError, Problems, Source},
     hosts, raw,
@@ -19,6 +19,8 @@ const WORKERS: RangeInclusive<i64> = 1..=1024;
 const MAX_SOCKET_PATH: usize = 90;
 /// Of all plugins together.
 const PLUGINS_MEMORY: RangeInclusive<u64> = (1 << 20)..=(1 << 40);
+/// Of their compiled code on disk.
+const PLUGINS_CACHE: RangeInclusive<u64> = (1 << 20)..=(1 << 40);
 /// Bytes per second. More would turn slow lines away.
 const MIN_RATES: RangeInclusive<u64> = 0..=(1 << 20);
 
@@ -65,8 +67,25 @@ impl Check<'_> {
             dir: self.file("plugins.dir", &raw.dir),
             limits: self.plugin_limits("plugins.", &limits, &PluginLimits::DEFAULT),
             total_memory: self.size(key, total, PLUGINS_MEMORY, 4 << 30),
+            cache: self.plugin_cache(raw.cache.as_deref(), raw.cache_size.as_ref()),
             trust: raw.trust.map(|raw| self.plugin_trust(raw)),
         }
+    }
+
+    fn plugin_cache(&mut self, dir: Option<&str>, size: Option<&raw::Size>) -> Option<PluginCache> {
+        let key = "plugins.cache_size";
+        let checked = self.size(key, size, PLUGINS_CACHE, 256 << 20);
+        let Some(dir) = dir else {
+            if size.is_some() {
+                let message = "has no meaning without `plugins.cache`, the folder of what is kept";
+                self.problems.add(key, message);
+            }
+            return None;
+        };
+        Some(PluginCache {
+            dir: self.file("plugins.cache", dir),
+            size: u64::try_from(checked).unwrap_or(u64::MAX),
+        })
     }
 
     /// A longer path is none that a socket can have (unix(7)).

@@ -73,6 +73,8 @@ plugin_tables! {
         dir: String,
         total_memory: Option<Size>,
         trust: Option<PluginTrust>,
+        cache: Option<String>,
+        cache_size: Option<Size>,
     }
     /// A plugin's sidecar.
     Sidecar {

@@ -9,6 +9,7 @@ use super::{
     engine::PluginEngine,
     error::LoadError,
     state::State,
+    version::Digest,
 };
 use crate::config::{Grant, Role};
 
@@ -43,6 +44,9 @@ pub struct CheckedComponent {
     pub(super) rewriting: Option<rewriting::GuestIndices>,
     /// What it imports, as written in it.
     pub imports: Vec<String>,
+    /// Of the component, which is not the file where that is a core module.
+    digest: Digest,
+    from_cache: bool,
 }
 
 impl CheckedComponent {
@@ -50,10 +54,16 @@ impl CheckedComponent {
     /// about a second for each 500 kB.
     pub fn compile(engine: &PluginEngine, bytes: &[u8]) -> Result<Self, LoadError> {
         let component = as_component(bytes)?;
-        let component =
-            Component::new(&engine.engine, component).map_err(|error| LoadError::Compile {
-                message: format!("{error:#}"),
-            })?;
+        let digest = Digest::of(&component);
+        let kept = engine.kept_code(digest);
+        let from_cache = kept.is_some();
+        let component = match kept {
+            Some(component) => component,
+            None => Component::new(&engine.engine, component).map_err(|error| {
+                let message = format!("{error:#}");
+                LoadError::Compile { message }
+            })?,
+        };
         let (imports, exports) = interface_names(engine, &component);
         check_imports(&imports)?;
         check_exports(&exports)?;
@@ -78,7 +88,16 @@ impl CheckedComponent {
                 .map_err(mismatch)?,
             pre,
             imports,
+            digest,
+            from_cache,
         })
+    }
+
+    /// Keeps the compiled code for the next time, unless it comes from there. Blocks.
+    pub(super) fn keep(&self, engine: &PluginEngine) {
+        if !self.from_cache {
+            engine.keep_code(self.pre.component(), self.digest);
+        }
     }
 
     /// The roles that it exports, in the order in which a request meets them.
@@ -113,6 +132,9 @@ const REWRITING: &str = "witgate:plugin/rewriting@0.1.0";
 fn as_component(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, LoadError> {
     if bytes.is_empty() {
         return Err(LoadError::Empty);
+    }
+    if bytes.starts_with(b"\x7fELF") {
+        return Err(LoadError::Compiled);
     }
     if !bytes.starts_with(b"\0asm") {
         return Err(LoadError::NotWasm {

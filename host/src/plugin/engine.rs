@@ -1,15 +1,18 @@
 //! The Wasm engine: one for the process, made at start. It bounds what all plugins together
 //! may use, and its ticker makes sure that no call runs on unasked.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
-    component::{HasSelf, Linker},
+    component::{Component, HasSelf, Linker},
 };
+
+use witgate_compiled_code::{CompiledCode, Found};
 
 use super::{
     bindings::Plugin, clock, memory::TotalMemory, shared::Registry, state::State, ticker::Ticker,
+    version::Digest,
 };
 use crate::config::MAX_TABLE;
 
@@ -27,6 +30,8 @@ pub struct PluginEngine {
     pub(super) ticker: Ticker,
     /// What each plugin's versions share.
     pub(super) shared: Arc<Registry>,
+    /// Where compiled code is kept. Nothing of a request looks at it.
+    kept: Arc<Mutex<Option<Arc<CompiledCode>>>>,
 }
 
 impl PluginEngine {
@@ -51,6 +56,7 @@ impl PluginEngine {
             memory,
             ticker,
             shared: Arc::default(),
+            kept: Arc::default(),
         })
     }
 }
@@ -60,6 +66,39 @@ impl PluginEngine {
     /// set.
     pub fn limit_memory(&self, bytes: usize) {
         self.memory.set_limit(bytes);
+    }
+
+    /// Keeps compiled code there from now on; nowhere when none.
+    pub fn keep_code_in(&self, kept: Option<CompiledCode>) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept.map(Arc::new);
+    }
+
+    fn kept(&self) -> Option<Arc<CompiledCode>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.clone()
+    }
+
+    /// The component that was compiled from this WebAssembly earlier, when it is kept.
+    pub(super) fn kept_code(&self, wasm: Digest) -> Option<Component> {
+        match self.kept()?.find(&self.engine, wasm.bytes()) {
+            Found::Code(component) => {
+                tracing::debug!(%wasm, "compiled code comes from the cache");
+                Some(component)
+            }
+            Found::Nothing => None,
+            Found::Unfit(unfit) => {
+                tracing::warn!(%wasm, "compiled code in the cache {unfit}; it is thrown away and made anew");
+                None
+            }
+        }
+    }
+
+    /// Keeps a component for the next time. Blocks.
+    pub(super) fn keep_code(&self, component: &Component, wasm: Digest) {
+        let kept = self.kept().map(|kept| kept.keep(component, wasm.bytes()));
+        if let Some(Err(error)) = kept {
+            tracing::warn!(%wasm, "compiled code cannot be kept: {error}");
+        }
     }
 
     /// How much they have, bytes.

@@ -111,6 +111,11 @@ pub enum LoadError {
     /// Empty, as while a copy has only begun.
     #[error("is empty")]
     Empty,
+    /// Machine code, which nobody can check.
+    #[error(
+        "is compiled code, which is never taken from outside; copy the .wasm that it was compiled from"
+    )]
+    Compiled,
     /// Does not start as WebAssembly does.
     #[error(
         "is not WebAssembly: it starts with {found}; copy the .wasm that `witgate plugin build` wrote"

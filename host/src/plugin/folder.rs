@@ -75,6 +75,14 @@ pub fn scan(dir: &Path) -> io::Result<Vec<Found>> {
     Ok(found)
 }
 
+/// Files of compiled code, which are left out for good.
+pub fn compiled(dir: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(dir).into_iter().flatten();
+    let paths = files.filter_map(Result::ok).map(|entry| entry.path());
+    let paths = paths.filter(|path| path.extension().is_some_and(|end| end == "cwasm"));
+    paths.collect()
+}
+
 impl Found {
     /// The plugin at this path, when its name says that it is one.
     pub fn at(wasm: PathBuf) -> Option<Self> {

@@ -45,7 +45,8 @@ pub async fn load(
     counters: Arc<PerWorker<PluginCounters>>,
     step: impl Fn(LoadStep),
 ) -> Result<Arc<Version>, LoadError> {
-    let component = match unchanged.filter(|version| version.source.digest == source.digest) {
+    let unchanged = unchanged.filter(|version| version.source.digest == source.digest);
+    let component = match unchanged {
         Some(version) => Arc::clone(&version.component),
         None => {
             step(LoadStep::Compiling);
@@ -60,7 +61,20 @@ pub async fn load(
     if let Some(cases) = &version.source.cases {
         cases::try_all(&version, cases).await?;
     }
+    if unchanged.is_none() {
+        keep(engine, &version).await;
+    }
     Ok(version)
+}
+
+/// Keeps the code of a version that is good, for the next start. What takes too long to compile
+/// or is not fit never gets there.
+async fn keep(engine: &PluginEngine, version: &Version) {
+    let (engine, component) = (engine.clone(), Arc::clone(&version.component));
+    let keeping = tokio::task::spawn_blocking(move || component.keep(&engine));
+    if let Err(panic) = keeping.await {
+        tracing::warn!("compiled code cannot be kept: {panic}");
+    }
 }
 
 /// A compiler that takes too long cannot be stopped: it is left alone, and what it makes is

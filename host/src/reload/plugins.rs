@@ -201,6 +201,9 @@ impl PluginSet {
         everything: bool,
         needed: &[&str],
     ) -> std::io::Result<(Self, Vec<Rejected>)> {
+        for path in folder::compiled(dir) {
+            tracing::warn!("{} is left out: it {}", path.display(), LoadError::Compiled);
+        }
         let defaults = context.defaults;
         let mut entries: Vec<Entry> = Vec::new();
         let mut rejected = Vec::new();

@@ -608,6 +608,22 @@ fn trust_in_plugins_is_digests_and_keys() {
 }
 
 #[test]
+fn a_cache_has_a_folder_and_a_size() {
+    let cache = |lines: &str| {
+        let lines = format!("dir = \"plugins\"\n{lines}\n");
+        let config = parse(&MINIMAL.replace("dir = \"plugins\"\n", &lines)).unwrap();
+        let cache = config.plugins.unwrap().cache?;
+        Some((cache.dir, cache.size))
+    };
+    assert_eq!(cache(""), None);
+    assert_eq!(cache("cache = \"c\""), Some((path("c"), 256 << 20)));
+    assert_eq!(
+        cache("cache = \"c\"\ncache_size = \"1GiB\""),
+        Some((path("c"), 1 << 30))
+    );
+}
+
+#[test]
 fn a_sidecar_grants_what_it_names() {
     let text = "grants = [\"metrics\", \"kv\"]\n[kv]\nbytes = \"1MiB\"";
     let grants = sidecar(text).unwrap().grants;
