@@ -91,5 +91,6 @@ async fn pools(state: State) -> impl IntoResponse {
 
 async fn plugins(state: State) -> impl IntoResponse {
     let plugins = state.reloads.plugins.all().into_iter();
-    Json(plugins.map(PluginView::from).collect::<Vec<_>>())
+    let views = plugins.map(|plugin| PluginView::from(plugin).without_requests());
+    Json(views.collect::<Vec<_>>())
 }

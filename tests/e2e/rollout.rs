@@ -38,6 +38,8 @@ async fn on_trial(gateway: &Gateway, wasm: &[u8]) {
     gateway
         .logged_after(entries, &["INFO", "plugin is on trial", &version])
         .await;
+    // Workers are told of it next.
+    tokio::time::sleep(Duration::from_millis(500)).await;
 }
 
 async fn version(gateway: &Gateway, from: u8) -> String {
@@ -202,6 +204,10 @@ async fn a_shadow_is_compared_and_never_used() {
     ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
+    // Requests are for the owner of the control socket to see.
+    let (_, shown) = gateway.admin("/plugins").await;
+    assert!(shown.contains("\"differing\":40"), "{shown}");
+    assert!(!shown.contains("shop.example"), "{shown}");
     let (ok, shown) = gateway.plugin_command(&["rollback", "versioned"]).await;
     assert!(ok && shown.contains("was rolled back (shadow"), "{shown}");
     assert_eq!(client.get(URL).await.header("x-version"), "A");

@@ -77,6 +77,16 @@ pub struct DifferenceView {
     pub shadow: String,
 }
 
+impl PluginView {
+    /// Without what clients asked for: for those who may see how the gateway is, and no more.
+    pub fn without_requests(mut self) -> Self {
+        if let Some(trial) = &mut self.trial {
+            trial.differences.clear();
+        }
+        self
+    }
+}
+
 impl From<PluginStatus> for PluginView {
     fn from(status: PluginStatus) -> Self {
         let state = match (&status.step, &status.trial, &status.refused) {

@@ -148,6 +148,9 @@ impl PluginSet {
     /// Moves versions on trial on, or out; none when nothing has changed.
     pub fn advanced(&self, workers: usize) -> Option<Self> {
         let now = Instant::now();
+        if !self.entries.iter().any(|entry| entry.trial.is_some()) {
+            return None;
+        }
         let mut advanced = self.clone();
         let moves = advanced.entries.iter_mut();
         let changes = moves.filter_map(|entry| entry.advance(workers, now));
