@@ -340,6 +340,15 @@ async fn a_panic_is_logged_with_its_message() {
     let (_upstream, gateway) = with(&guest("panics"), "").await;
     gateway.client(Http::One).get(BAD).await;
     gateway.logged(&["faulty", "panicked as asked"]).await;
+    // The trap names the plugin's own function.
+    gateway
+        .logged(&[
+            "WARN",
+            "plugin faulty trapped",
+            "panicking::panic_fmt",
+            "route",
+        ])
+        .await;
 }
 
 #[tokio::test]
