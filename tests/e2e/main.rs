@@ -30,6 +30,7 @@ mod faults_upstream;
 mod faults_upstream_bytes;
 mod faults_upstream_h2;
 mod faults_upstream_time;
+mod frozen;
 mod grants;
 mod grpc;
 mod guests;
