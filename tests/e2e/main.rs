@@ -22,6 +22,7 @@ mod faults_clients_h2;
 mod faults_floods_h2;
 mod faults_lifecycle;
 mod faults_page;
+mod faults_plugins;
 mod faults_pools;
 mod faults_resources;
 mod faults_tls;

@@ -34,8 +34,9 @@ const COMMON: &str = r#"
 
 /// The canonical ABI's form of `respond { status: 200, headers: [(name, value)] }` at 16, of a
 /// name of `name` bytes at 128 and a value of `value` bytes at 192.
-fn responding(name: &str, value: &str) -> String {
+fn responding(name: &[u8], value: &[u8]) -> String {
     let (name_length, value_length) = (name.len(), value.len());
+    let (name, value) = (escaped(name), escaped(value));
     format!(
         r#"
   (data (i32.const 128) "{name}")
@@ -56,7 +57,38 @@ fn responding(name: &str, value: &str) -> String {
 /// A router that answers every request with 200 and this value in `x-answer`; at most 64
 /// bytes of letters and digits.
 pub fn answering(value: &str) -> Vec<u8> {
-    router(&responding("x-answer", value), "(call $respond)")
+    responding_with(b"x-answer", value.as_bytes())
+}
+
+/// A router that answers with this field, whatever is in it; name and value at most 64 bytes.
+pub fn responding_with(name: &[u8], value: &[u8]) -> Vec<u8> {
+    routing(&responding(name, value), "(call $respond)")
+}
+
+/// A router that answers with the number of its requests in `x-count`, a digit that it keeps in
+/// memory.
+pub fn counting() -> Vec<u8> {
+    let body = "(i32.store8 (i32.const 300) (i32.add (i32.load8_u (i32.const 300)) (i32.const 1)))
+    (i32.store8 (i32.const 192) (i32.add (i32.load8_u (i32.const 300)) (i32.const 48)))
+    (call $respond)";
+    routing(&responding(b"x-count", b"?"), body)
+}
+
+/// A router that decides nothing, with a memory of so many pages from the start.
+pub fn with_pages(pages: u32) -> Vec<u8> {
+    let begin = format!("(memory (export \"memory\") {pages})");
+    let common = COMMON.replace("(memory (export \"memory\") 1)", &begin);
+    core(
+        "",
+        "router",
+        &format!(
+            "(module {common} (func (export \"witgate:plugin/routing@0.1.0#route\") (result i32) (i32.const 16)))"
+        ),
+    )
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("\\{byte:02x}")).collect()
 }
 
 /// A router that sends every request to this pool; at most 64 letters and digits.
@@ -70,16 +102,16 @@ pub fn forwarding(pool: &str) -> Vec<u8> {
     (i32.store (i32.const 24) (i32.const {length}))
     (i32.const 16)"#
     );
-    router(&data, &body)
+    routing(&data, &body)
 }
 
 /// A router that executes this in `route` and decides nothing: `unreachable`.
 pub fn executing(instructions: &str) -> Vec<u8> {
-    router("", &format!("{instructions} (i32.const 16)"))
+    routing("", &format!("{instructions} (i32.const 16)"))
 }
 
 /// A router with these items and this body of `route`.
-fn router(items: &str, body: &str) -> Vec<u8> {
+pub fn routing(items: &str, body: &str) -> Vec<u8> {
     core(
         "",
         "router",
@@ -112,7 +144,7 @@ pub fn asking_for_a_response() -> Vec<u8> {
 /// A component on WASI 0.2, as `wasm32-wasip2` toolchains make them. It prints a line for
 /// each request and answers with the number of its environment variables in `x-environment`.
 pub fn on_wasi() -> Vec<u8> {
-    let respond = responding("x-environment", "?");
+    let respond = responding(b"x-environment", b"?");
     let module = core(
         "",
         "router",
@@ -149,7 +181,7 @@ pub fn on_wasi() -> Vec<u8> {
 
 /// A router that also imports `acme:bank/transfer@1.0.0`, which no gateway has.
 pub fn unknown_import() -> Vec<u8> {
-    let respond = responding("x-answer", "rich");
+    let respond = responding(b"x-answer", b"rich");
     core(
         "package acme:bank@1.0.0;
         interface transfer { send: func(); }
