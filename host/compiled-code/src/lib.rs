@@ -1,9 +1,9 @@
 //! Compiled plugins on disk. Machine code that is loaded runs without any sandbox, so what is
 //! loaded must be what this gateway's engine has written:
 //!
-//! - the folder is private ([`folder`]): its owner is who runs the gateway, and nobody else may
+//! - the folder is private (`folder`): its owner is who runs the gateway, and nobody else may
 //!   write into it;
-//! - each entry is sealed ([`seal`]) with a key that is made with the folder and kept in it, over
+//! - each entry is sealed (`seal`) with a key that is made with the folder and kept in it, over
 //!   its name as well, which holds the digest of the WebAssembly and what the engine is;
 //! - an entry that is damaged, renamed or from another folder does not fit its seal: it is thrown
 //!   away and never loaded.
