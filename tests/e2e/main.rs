@@ -41,6 +41,7 @@ mod interim;
 mod ip_filter;
 mod lifecycle;
 mod listeners;
+mod other_languages;
 mod plugin_faults;
 mod plugin_faults_together;
 mod pools;

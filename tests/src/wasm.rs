@@ -25,6 +25,11 @@ pub fn guest(name: &str) -> Vec<u8> {
     load(&target_dir().join("guests"), name)
 }
 
+/// A plugin in JavaScript or Python, by its name in `xtask/src/languages.rs`.
+pub fn other_language(name: &str) -> Vec<u8> {
+    load(&target_dir().join("other-languages"), name)
+}
+
 /// The same module or component as another file: with a custom section of this number.
 pub fn stamped(wasm: &[u8], number: u32) -> Vec<u8> {
     let mut section = vec![0, 10, 5];

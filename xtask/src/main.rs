@@ -5,6 +5,7 @@ mod bindings;
 mod build;
 mod command;
 mod demo;
+mod languages;
 mod project;
 mod setup;
 mod step;
@@ -31,6 +32,8 @@ enum Task {
     Setup,
     /// Builds the gateway, the reference plugins and the plugins of the tests
     Plugins,
+    /// Builds the plugins in JavaScript and Python into `target/other-languages/`
+    Languages,
     /// Starts a gateway with plugins and upstreams to play with, until Ctrl-C
     Demo {
         /// Walks through the demo by itself, on free ports; fails if anything is not as it says
@@ -69,6 +72,10 @@ fn run(task: Task) -> anyhow::Result<()> {
             setup::tests(&project)
         }
         Task::Plugins => prepare(&project),
+        Task::Languages => {
+            setup::languages(&project)?;
+            languages::build(&project)
+        }
         Task::Demo { check } => {
             setup::build(&project)?;
             build::host(&project)?;
@@ -78,6 +85,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test { arguments } => {
             prepare(&project)?;
             setup::tests(&project)?;
+            languages::build(&project)?;
             step::step("Run every test", || {
                 let mut cargo = project.cargo("test");
                 command::run(cargo.arg("--workspace").args(arguments))

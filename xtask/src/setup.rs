@@ -4,7 +4,9 @@
 //! user may; else it says what to install. What is there is never changed.
 
 mod apt;
+mod languages;
 mod peers;
+mod venv;
 
 use std::{process::Command, time::Duration};
 
@@ -33,11 +35,19 @@ pub(crate) fn build(project: &Project) -> Result<()> {
     )
 }
 
-/// What the tests need besides, see [`peers`].
+/// What the tests need besides, see [`peers`] and [`languages`].
 pub(crate) fn tests(project: &Project) -> Result<()> {
     step("Look for nginx, node, nghttp2, Python and systemd", || {
         systemd()?;
         peers::run(project)
+    })?;
+    languages(project)
+}
+
+/// What plugins in JavaScript and Python are made with.
+pub(crate) fn languages(project: &Project) -> Result<()> {
+    step("Look for componentize-js and componentize-py", || {
+        languages::run(project)
     })
 }
 
