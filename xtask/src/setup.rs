@@ -35,7 +35,7 @@ pub(crate) fn build(project: &Project) -> Result<()> {
     )
 }
 
-/// What the tests need besides, see [`peers`] and [`languages`].
+/// What the tests need besides, see [`peers`] and [`languages()`].
 pub(crate) fn tests(project: &Project) -> Result<()> {
     step("Look for nginx, node, nghttp2, Python and systemd", || {
         systemd()?;
