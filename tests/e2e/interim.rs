@@ -112,7 +112,9 @@ async fn hints_over_http_2_reach_a_client_of_http_1_1() {
         "endpoints = [\"{}\"]\nprotocol = \"http\"\nhttp = \"h2\"",
         server.address()
     ));
-    let gateway = Setup::new().default_pool("web", pool).start().await;
+    // One worker: both requests share its connection.
+    let setup = Setup::new().workers(1).default_pool("web", pool);
+    let gateway = setup.start().await;
     let mut client = gateway.raw().await;
     client.send(&request("1.1")).await;
     let mut upstream = server.accept(&[]).await;
