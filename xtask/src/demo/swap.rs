@@ -107,6 +107,9 @@ fn swaps(walk: &Walk, versions: &Versions) -> Result<()> {
     let sidecar = plugins.join("20-path-router.toml");
     let text = fs::read_to_string(&sidecar).with_context(|| sidecar.display().to_string())?;
     let other = text.replacen("pool = \"api\"", "pool = \"tenants\"", 1);
+    // What the router has to decide would refuse it.
+    let cases = sidecar.with_extension("cases.toml");
+    fs::remove_file(&cases).with_context(|| cases.display().to_string())?;
     let api = "https://shop.example/api/";
     swap(
         walk,
