@@ -375,6 +375,7 @@ impl Reloader {
 
     fn refuse(&self, error: &dyn std::error::Error) -> bool {
         tracing::error!("reload refused, everything stays as it was:\n{error}");
+        self.status.plugins.show(self.plugins.statuses());
         self.finish(true);
         false
     }

@@ -263,6 +263,21 @@ async fn an_earlier_version_can_be_gone_back_to() {
 }
 
 #[tokio::test]
+async fn a_refused_reload_leaves_no_plugin_half_way() {
+    let (_upstream, mut gateway) = with("").await;
+    let entries = gateway.log().len();
+    let sticky =
+        Pool::of("endpoints = [\"127.0.0.1:1\"]\nprotocol = \"http\"\naffinity = \"none\"");
+    gateway
+        .setup()
+        .put_plugin("10-versioned", &guest("version-b"));
+    gateway.configure(|setup| setup.pool("more", sticky));
+    gateway.logged_after(entries, &["reload refused"]).await;
+    let (_, shown) = gateway.plugin_command(&["status"]).await;
+    assert!(shown.starts_with("versioned  live  "), "{shown}");
+}
+
+#[tokio::test]
 async fn commands_that_cannot_be_obeyed_say_why() {
     let (_upstream, gateway) = with("").await;
     for (arguments, reason) in [

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
 };
 
@@ -218,12 +218,6 @@ impl Version {
     pub(super) fn uses(&self) -> Option<Uses> {
         let shared = Arc::clone(self.shared.as_ref()?);
         Some(Uses::new(shared, &self.source.sidecar.grants))
-    }
-
-    /// The file's name, for messages.
-    pub fn file(&self) -> &Path {
-        let path = self.source.path.as_path();
-        path.file_name().map_or(path, Path::new)
     }
 }
 

@@ -152,9 +152,11 @@ impl PluginSet {
             return None;
         }
         let mut advanced = self.clone();
-        let moves = advanced.entries.iter_mut();
-        let changes = moves.filter_map(|entry| entry.advance(workers, now));
-        (changes.count() > 0).then_some(advanced)
+        let mut moved = false;
+        for entry in &mut advanced.entries {
+            moved |= entry.advance(workers, now);
+        }
+        moved.then_some(advanced)
     }
 
     /// Takes a version on trial into service at once.
@@ -433,11 +435,13 @@ impl Entry {
         Ok(())
     }
 
-    /// Moves the version on trial on, or out. None when it stays where it is.
-    fn advance(&mut self, workers: usize, now: Instant) -> Option<()> {
-        let trial = Arc::clone(self.trial.as_ref()?);
+    /// Moves the version on trial on, or out. False when it stays where it is.
+    fn advance(&mut self, workers: usize, now: Instant) -> bool {
+        let Some(trial) = self.trial.clone() else {
+            return false;
+        };
         match trial.verdict(now) {
-            Verdict::Open | Verdict::Held(_) => return None,
+            Verdict::Open | Verdict::Held(_) => return false,
             Verdict::Failed(reason) => self.give_up_trial(reason),
             Verdict::Passed => {
                 let canary = trial.version.source.sidecar.rollout.canary;
@@ -448,7 +452,7 @@ impl Entry {
                 }
             }
         }
-        Some(())
+        true
     }
 
     fn begin_canary(&mut self, passed: &Trial, rules: StageRules, workers: usize) {
