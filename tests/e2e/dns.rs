@@ -180,7 +180,7 @@ async fn fault_19_a_name_without_an_answer_costs_its_own_pool_only() {
 
     let mut gateway = gateway;
     gateway.configure(|setup| setup.default_pool("named", named(port)));
-    gateway.logged(&["everything on disk is live"]).await;
+    gateway.reload().await;
     let client = gateway.client(Http::One);
     let begun = Instant::now();
     let answer = client.get(URL).await;

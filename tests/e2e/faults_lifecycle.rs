@@ -115,7 +115,7 @@ async fn fault_51_ten_thousand_pools_are_started_and_reloaded_with() {
     let mut gateway = setup.start().await;
     assert_eq!(gateway.client(Http::One).get(URL).await.status, 200);
     gateway.configure(|setup| setup.pool("pool-0", Pool::plain(&[&upstream]).with("max_idle = 1")));
-    gateway.logged(&["everything on disk is live"]).await;
+    gateway.reload().await;
     assert_eq!(gateway.client(Http::Two).get(URL).await.status, 200);
 }
 
@@ -409,7 +409,7 @@ async fn the_grace_period_is_the_one_of_the_configuration_in_service() {
     let (upstream, setup) = setup().await;
     let mut gateway: Gateway = setup.start().await;
     gateway.configure(|setup| setup.table("[timeouts]\nshutdown_grace = \"300ms\""));
-    gateway.logged(&["everything on disk is live"]).await;
+    gateway.reload().await;
     let client = gateway.client(Http::One);
     let hung = tokio::spawn(async move { client.try_get("https://shop.example/hang").await });
     eventually!("the request", (upstream.requests() == 1).then_some(()));

@@ -143,7 +143,7 @@ async fn a_record_is_as_large_as_it_may_be_and_requests_go_on() {
     let setup = gateway.setup();
     let text = fs::read_to_string(setup.file()).unwrap();
     fs::write(setup.file(), text.replace("record.jsonl", "next.jsonl")).unwrap();
-    gateway.logged(&["everything on disk is live"]).await;
+    gateway.reload().await;
     client.get("https://shop.example/").await;
     let next = setup.dir().join("next.jsonl");
     eventually!(

@@ -59,7 +59,7 @@ over_h1_and_h2! {
         let upstream = Upstream::plain("web-1").await;
         let pool = Pool::plain(&[&upstream])
             .with("limits = { requests = 1, queue_timeout = \"20s\" }")
-            .with("timeouts = { request = \"700ms\" }");
+            .with("timeouts = { request = \"3s\" }");
         let gateway = gateway(pool).await;
         let client = gateway.client(http);
         let held = tokio::spawn(async move { client.get("https://shop.example/hang").await });

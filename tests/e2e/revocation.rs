@@ -95,12 +95,10 @@ async fn a_list_is_followed_and_sessions_of_those_on_it_are_not_resumed() {
         assert_eq!(get(client).await.unwrap().kind, Resumed);
     }
     let list = asking.clients.crl(&[REVOKED], Validity::Now);
-    let entries = asking.gateway.log().len();
     let file = asking.gateway.setup().dir().join("clients.crl");
     // DER this time.
     fs::write(&file, list.der()).unwrap();
-    let live = &["everything on disk is live"];
-    asking.gateway.logged_after(entries, live).await;
+    asking.gateway.reload().await;
     let before = refused(&asking).await;
     for eve in &eves {
         // With its session, and with none.
@@ -222,10 +220,8 @@ async fn lists_that_openssl_makes_are_understood() {
     for (version, form) in [(1, "PEM"), (2, "DER")] {
         let asking = asking("require", &[], Setup::new()).await;
         let gateway = &asking.gateway;
-        let entries = gateway.log().len();
         made_by_openssl(gateway.setup().dir(), version, form).await;
-        let live = &["everything on disk is live"];
-        gateway.logged_after(entries, live).await;
+        gateway.reload().await;
         let ada = asking.clients.issue_client_numbered("ada", REVOKED + 1);
         let ada = asking.get(with(&asking, ada)).await.unwrap();
         assert_eq!(ada.status(), 200);

@@ -120,14 +120,11 @@ async fn keys_rotate_with_their_file() {
     assert_eq!(kind(&client, &gateway).await, Full);
     // Both are accepted, the second issues.
     put_keys(gateway.setup(), &[SECOND, FIRST]);
-    gateway.logged(&["everything on disk is live"]).await;
+    gateway.reload().await;
     assert_eq!(kind(&client, &gateway).await, Resumed);
     // The ticket of that handshake is sealed under the second.
-    let entries = gateway.log().len();
     put_keys(gateway.setup(), &[SECOND]);
-    gateway
-        .logged_after(entries, &["everything on disk is live"])
-        .await;
+    gateway.reload().await;
     assert_eq!(kind(&client, &gateway).await, Resumed);
     // A bad file changes nothing.
     let entries = gateway.log().len();
@@ -137,11 +134,8 @@ async fn keys_rotate_with_their_file() {
         .await;
     assert_eq!(kind(&client, &gateway).await, Resumed);
     // Keys that are gone open nothing.
-    let entries = gateway.log().len();
     put_keys(gateway.setup(), &[FIRST]);
-    gateway
-        .logged_after(entries, &["everything on disk is live"])
-        .await;
+    gateway.reload().await;
     let outcome = client
         .get(address, "shop.example", "shop.example")
         .await
@@ -201,11 +195,8 @@ async fn a_changed_client_ca_ends_the_sessions_that_began_under_the_old_one() {
     let client = offer(&gateway).identity(identity, &[]).client();
     assert_eq!(kind(&client, &gateway).await, Full);
     assert_eq!(kind(&client, &gateway).await, Resumed);
-    let entries = gateway.log().len();
     Authority::new("clients").write(gateway.setup().dir(), "clients");
-    gateway
-        .logged_after(entries, &["everything on disk is live"])
-        .await;
+    gateway.reload().await;
     client
         .get(gateway.address(), "shop.example", "shop.example")
         .await

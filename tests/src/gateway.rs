@@ -280,6 +280,17 @@ impl Gateway {
         self.signal("-HUP").await;
     }
 
+    /// Has all that is on disk now read, and waits until it is live. Asks twice: what is told of
+    /// first may be a reload that had begun before.
+    pub async fn reload(&self) {
+        for _ in 0..2 {
+            let entries = self.log().len();
+            self.hang_up().await;
+            self.logged_after(entries, &["everything on disk is live"])
+                .await;
+        }
+    }
+
     /// Sends SIGTERM and returns at once.
     pub async fn terminate(&self) {
         self.signal("-TERM").await;
