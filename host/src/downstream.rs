@@ -45,6 +45,7 @@ use self::{
     switch::{Behind, Switch},
 };
 use crate::{
+    client_body::ClientBody,
     config::Limits,
     error::{ConnectionFault, GatewayError},
     local::{OpenConnection, StreamWatch},
@@ -381,6 +382,7 @@ fn service(
         let (open, connection) = (Rc::clone(&open), Arc::clone(&connection));
         let stream = request.extensions_mut().remove::<OnUpgrade>();
         let behind = stream.map(|stream| (stream, behind.clone()));
+        let request = request.map(ClientBody::from);
         async move {
             let local = Rc::clone(&open.local);
             let is_h1 = request.version() < Version::HTTP_2;

@@ -30,6 +30,7 @@ pub mod admission;
 pub mod listener;
 pub mod sockets;
 
+pub mod client_body;
 pub mod downstream;
 pub mod tls;
 

@@ -23,13 +23,14 @@ mod upgrade;
 use std::{rc::Rc, sync::Arc, time::Instant};
 
 use http::{Method, StatusCode};
-use hyper::body::{Body as _, Incoming};
+use http_body::Body as _;
 
 pub use body::Body;
 pub use tunnel::Tunnel;
 
 use self::{body::Content, decide::Routed, record::Record, upgrade::Upgrade};
 use crate::{
+    client_body::ClientBody,
     config::Timeouts,
     error::GatewayError,
     local::{Canaries, LocalSnapshot, OpenConnection},
@@ -41,7 +42,7 @@ use crate::{
 pub async fn serve(
     open: Rc<OpenConnection>,
     connection: Arc<Connection>,
-    request: hyper::Request<Incoming>,
+    request: http::Request<ClientBody>,
 ) -> Served {
     let snapshot = open.local.snapshot();
     let (mut head, body) = request.into_parts();
@@ -139,7 +140,7 @@ pub struct Served {
 pub fn refuse(
     open: Rc<OpenConnection>,
     connection: &Connection,
-    request: hyper::Request<Incoming>,
+    request: http::Request<ClientBody>,
     error: GatewayError,
 ) -> Served {
     let snapshot = open.local.snapshot();
@@ -196,7 +197,7 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    async fn run(mut self, body: Incoming) -> Result<hyper::Response<Content>, GatewayError> {
+    async fn run(mut self, body: ClientBody) -> Result<hyper::Response<Content>, GatewayError> {
         let pool = match self.route().await? {
             Routed::To(pool) => pool,
             Routed::Answered(response) => return Ok(*response),

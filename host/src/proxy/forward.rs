@@ -15,6 +15,7 @@ use super::{
     retry::Tries,
 };
 use crate::{
+    client_body::ClientBody,
     config::{PoolHttp, ServerNameFrom},
     error::{Cause, GatewayError, UpstreamError},
     local::LocalPool,
@@ -41,7 +42,7 @@ impl Exchange<'_> {
         &mut self,
         pool: usize,
         wanted: Wanted,
-        body: hyper::body::Incoming,
+        body: ClientBody,
     ) -> Result<Answer, GatewayError> {
         let snapshot = Rc::clone(&self.snapshot);
         let local = snapshot.pools.get(pool).ok_or(GatewayError::NoRoute)?;
@@ -63,7 +64,7 @@ impl Exchange<'_> {
         &mut self,
         local: &LocalPool,
         wanted: Wanted,
-        body: hyper::body::Incoming,
+        body: ClientBody,
         deadline: Option<Deadline>,
     ) -> Result<Answer, GatewayError> {
         let name = self.server_name(local)?;
@@ -104,7 +105,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn sending(&mut self, local: &LocalPool, body: hyper::body::Incoming) -> Sending {
+    fn sending(&mut self, local: &LocalPool, body: ClientBody) -> Sending {
         let upload = Upload::new(Instant::now(), self.body_bytes);
         self.record.upload(Rc::clone(&upload));
         let timeouts = &self.snapshot.shared.config.timeouts;

@@ -10,12 +10,13 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
+
+use crate::client_body::ClientBody;
 
 /// A client's body, with what was kept of it. One try after the other reads it.
 #[derive(Debug)]
 pub struct Source {
-    inner: Incoming,
+    inner: ClientBody,
     /// All that was read; none when that is not kept.
     kept: Option<BytesMut>,
     /// How much may be kept.
@@ -39,7 +40,7 @@ pub(super) enum Read {
     /// The client's next frame, or one that was kept.
     Frame(Frame<Bytes>),
     /// The client's body is broken.
-    Broken(hyper::Error),
+    Broken(<ClientBody as Body>::Error),
     /// It has ended.
     End,
     /// Another try reads the body now.
@@ -49,7 +50,7 @@ pub(super) enum Read {
 impl Source {
     /// A body of which up to `most` bytes are kept; none when it is empty, as nothing need be
     /// kept then. A body that says it is longer is not kept at all.
-    pub fn new(inner: Incoming, most: usize) -> Option<Rc<RefCell<Self>>> {
+    pub fn new(inner: ClientBody, most: usize) -> Option<Rc<RefCell<Self>>> {
         if inner.is_end_stream() {
             return None;
         }
