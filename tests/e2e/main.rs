@@ -39,6 +39,7 @@ mod headers;
 mod hot_reload;
 mod interim;
 mod ip_filter;
+mod jwt_auth;
 mod lifecycle;
 mod listeners;
 mod other_languages;
