@@ -1,6 +1,9 @@
 //! What a plugin's decision costs: one routing call, and a chain of the three roles, with the
 //! reference plugins as `cargo xtask plugins` builds them. Run `cargo bench -p witgate`.
 
+#[path = "plugin/tokens.rs"]
+mod tokens;
+
 use std::{hint::black_box, path::PathBuf, sync::Arc, time::Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -187,8 +190,35 @@ fn calls(criterion: &mut Criterion) {
     });
 }
 
+/// Decisions about tokens: one whose signature has to be checked each time, since it lacks a scope
+/// and so is never remembered; then one that is good, and known after the first time.
+fn authentication(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    let engine = PluginEngine::new().expect("an engine");
+    for token in tokens::all() {
+        let mut request = request();
+        let value = format!("Bearer {}", token.text);
+        let value = value.parse().expect("a legal value");
+        request.head.headers.insert("authorization", value);
+        for (name, more) in [("checked", "scopes = [\"other\"]"), ("known", "")] {
+            let sidecar = token.sidecar(more);
+            let plugin = runtime.block_on(load(&engine, "jwt-auth", &sidecar));
+            criterion.bench_function(&format!("jwt {}, {name}", token.alg), |bench| {
+                bench.iter(|| {
+                    runtime.block_on(async {
+                        black_box(plugin.route(&mut request, Instant::now()).await)
+                    })
+                });
+            });
+        }
+    }
+}
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-criterion_group!(benches, calls);
+criterion_group!(benches, calls, authentication);
 criterion_main!(benches);
