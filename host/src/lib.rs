@@ -44,6 +44,7 @@ pub mod probe;
 
 pub mod upstream;
 
+pub mod h2_body;
 pub mod keepalive;
 
 pub mod error;

@@ -10,12 +10,13 @@ use std::{
 
 use bytes::Bytes;
 use h2::{RecvStream, client::ResponseFuture};
-use http::{HeaderMap, Request, Response, header::CONTENT_LENGTH};
+use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 
 use super::{Shared, upload::Uploading};
 use crate::{
     error::UpstreamError,
+    h2_body,
     upstream::{Connections, NoAnswer, OnInterim, RequestBody, body::Incoming},
 };
 
@@ -62,8 +63,14 @@ impl Stream {
         let answer = answer_of(answer, on_interim).await;
         let answer = answer.map_err(|error| NoAnswer::of_h2(&error))?;
         self.shared.heard.set(Instant::now());
-        let length = length(answer.headers()).map_err(NoAnswer::Failed)?;
-        Ok(answer.map(|stream| Incoming::H2(Received::new(stream, length, &self.shared))))
+        let length = h2_body::declared_length(answer.headers())
+            .map_err(|problem| NoAnswer::Failed(UpstreamError::Invalid(problem.to_owned())))?;
+        Ok(answer.map(|stream| {
+            Incoming::H2(Received {
+                body: h2_body::Received::new(stream, length),
+                shared: Rc::clone(&self.shared),
+            })
+        }))
     }
 
     /// Whether the endpoint has said GOAWAY.
@@ -114,51 +121,11 @@ async fn answer_of(
     .await
 }
 
-/// The one length that the fields declare.
-fn length(headers: &HeaderMap) -> Result<Option<u64>, UpstreamError> {
-    let mut fields = headers.get_all(CONTENT_LENGTH).iter();
-    let Some(field) = fields.next() else {
-        return Ok(None);
-    };
-    if fields.next().is_some() {
-        return Err(UpstreamError::Invalid("two content-length".to_owned()));
-    }
-    let length = field.to_str().ok().and_then(|text| text.parse().ok());
-    match length {
-        Some(length) => Ok(Some(length)),
-        None => Err(UpstreamError::Invalid("no content-length".to_owned())),
-    }
-}
-
-/// The body of an answer. The endpoint may send more as what came is passed on.
+/// The body of an answer.
 #[derive(Debug)]
 pub struct Received {
-    stream: RecvStream,
+    body: h2_body::Received,
     shared: Rc<Shared>,
-    /// Bytes to come, where that is declared.
-    left: Option<u64>,
-    only_trailers: bool,
-}
-
-impl Received {
-    fn new(stream: RecvStream, declared: Option<u64>, shared: &Rc<Shared>) -> Self {
-        Self {
-            left: declared,
-            stream,
-            shared: Rc::clone(shared),
-            only_trailers: false,
-        }
-    }
-
-    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, h2::Error>>> {
-        let data = ready!(self.stream.poll_data(cx));
-        if let Some(Ok(data)) = &data {
-            // Fails only for more than was received.
-            let _ = self.stream.flow_control().release_capacity(data.len());
-            self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
-        }
-        Poll::Ready(data)
-    }
 }
 
 impl Body for Received {
@@ -170,32 +137,18 @@ impl Body for Received {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
         let this = self.get_mut();
-        if !this.only_trailers {
-            match ready!(this.poll_data(cx)) {
-                None => this.only_trailers = true,
-                Some(data) => {
-                    this.shared.heard.set(Instant::now());
-                    return Poll::Ready(Some(data.map(Frame::data)));
-                }
-            }
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        if frame.is_some() {
+            this.shared.heard.set(Instant::now());
         }
-        let trailers = ready!(this.stream.poll_trailers(cx));
-        Poll::Ready(match trailers {
-            Ok(Some(trailers)) => Some(Ok(Frame::trailers(trailers))),
-            Ok(None) => None,
-            Err(error) => Some(Err(error)),
-        })
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.is_end_stream()
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.left {
-            _ if self.is_end_stream() => SizeHint::with_exact(0),
-            Some(left) => SizeHint::with_exact(left),
-            None => SizeHint::default(),
-        }
+        self.body.size_hint()
     }
 }
