@@ -4,8 +4,8 @@
 mod client_stream;
 mod ending;
 mod facts;
-mod h2_frames;
-mod h2_streams;
+mod h2;
+mod interim;
 mod opening;
 mod place;
 mod switch;
@@ -24,9 +24,8 @@ use std::{
 use http::{HeaderValue, StatusCode, Version, header::CONNECTION};
 use hyper::{
     body::Incoming,
-    server::conn::{http1, http2},
+    server::conn::http1,
     service::{Service as _, service_fn},
-    upgrade::OnUpgrade,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -37,20 +36,15 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use self::{
-    client_stream::ClientStream,
-    h2_frames::FrameWatch,
-    h2_streams::Streams,
-    opening::Ends,
-    place::Place,
-    switch::{Behind, Switch},
+    client_stream::ClientStream, ending::Broken, interim::Interim, opening::Ends, place::Place,
+    switch::Switch,
 };
 use crate::{
     client_body::ClientBody,
-    config::Limits,
     error::{ConnectionFault, GatewayError},
     local::{OpenConnection, StreamWatch},
     plugin::{Connection, TlsSession},
-    proxy,
+    proxy::{self, Client},
     tls::{
         Alpn,
         downstream::{Context, HandshakeCause},
@@ -59,15 +53,8 @@ use crate::{
 
 /// The number of fields that hyper reads without being told; it keeps them on the stack then.
 const DEFAULT_FIELDS: usize = 100;
-/// Bytes that are held for an HTTP/2 client that does not read, per stream.
-const H2_SEND_BUFFER: usize = 256 << 10;
-/// A silent HTTP/2 client is pinged after this long, and cut off when it does not answer.
-const H2_PING_AFTER: Duration = Duration::from_secs(60);
-const H2_PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a new HTTP/1.1 client may take to send its first request once the gateway leaves.
 const FIRST_REQUEST: Duration = Duration::from_secs(5);
-/// How long an HTTP/2 client without requests may take to close once it is told to.
-const H2_CLOSE: Duration = Duration::from_secs(5);
 
 /// Serves a connection to its end.
 pub async fn serve(mut open: OpenConnection, mut stream: TcpStream) {
@@ -172,19 +159,25 @@ async fn serve_http<S>(
 {
     let peer = connection.peer;
     let open = Rc::new(open);
-    let watch = Rc::new(StreamWatch::default());
-    if !http2 {
-        open.stream.set(Rc::clone(&watch));
-    }
-    let interim = Arc::clone(&open.interim);
-    let stream = ClientStream::new(stream, body_idle(&open), watch, interim);
+    // Of the one request at a time that HTTP/1.1 has; HTTP/2 has them for each stream.
+    let (watch, interim) = (Rc::<StreamWatch>::default(), Arc::<Interim>::default());
+    let limit = open.local.snapshot().shared.config.timeouts.body_idle;
+    let stream = ClientStream::new(stream, limit, Rc::clone(&watch), Arc::clone(&interim));
     let served = match http2 {
-        true => serve_h2(&open, stream, connection).await,
-        false => serve_h1(&open, stream, connection, manner).await,
+        true => h2::serve(&open, stream, connection).await,
+        false => {
+            let client = Client {
+                open: Rc::clone(&open),
+                connection,
+                watch,
+                interim: None,
+            };
+            serve_h1(client, stream, interim, manner).await
+        }
     };
     match served {
         Err(error) => {
-            if let Some(fault) = ending::fault(&error) {
+            if let Some(fault) = error.fault() {
                 open.end(fault);
             }
             ending::tell(&open, peer, &error);
@@ -235,16 +228,16 @@ fn failed(open: &OpenConnection, cause: HandshakeCause) {
 }
 
 async fn serve_h1<S>(
-    open: &Rc<OpenConnection>,
+    client: Client,
     stream: ClientStream<S>,
-    connection: Arc<Connection>,
+    interim: Arc<Interim>,
     manner: Manner,
-) -> hyper::Result<()>
+) -> Result<(), Broken>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let local = &open.local;
-    let config = Arc::clone(&local.snapshot().shared.config);
+    let open = Rc::clone(&client.open);
+    let config = Arc::clone(&open.local.snapshot().shared.config);
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -254,13 +247,12 @@ where
         builder.max_headers(config.limits.head_fields);
     }
     let switch = Rc::new(Switch::default());
-    let behind = Behind::Connection(Rc::clone(&switch));
-    let service = service(Rc::clone(open), connection, manner, behind);
+    let service = service(client, manner, Arc::clone(&interim), Rc::clone(&switch));
     let place = Place::default();
     let service = service_fn(move |request| place.put(service.call(request)));
     let mut served = builder.serve_connection(TokioIo::new(stream), service);
     let mut serving = Pin::new(&mut served);
-    let (mut leave, mut leaving) = (pin!(leave(open)), false);
+    let (mut leave, mut leaving) = (pin!(leave(&open)), false);
     loop {
         tokio::select! {
             biased;
@@ -270,7 +262,7 @@ where
                 serving.as_mut().graceful_shutdown();
             }
             // The stream writes it when it is polled again.
-            () = open.interim.queued() => {}
+            () = interim.queued() => {}
         }
     }
     let parts = served.into_parts();
@@ -290,117 +282,41 @@ async fn leave(open: &OpenConnection) {
     drop(timeout(FIRST_REQUEST, begun).await);
 }
 
-async fn serve_h2<S>(
-    open: &Rc<OpenConnection>,
-    stream: S,
-    connection: Arc<Connection>,
-) -> hyper::Result<()>
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let local = &open.local;
-    let config = Arc::clone(&local.snapshot().shared.config);
-    let service = service(Rc::clone(open), connection, Manner::Serve, Behind::Stream);
-    let streams = Streams::new(Rc::clone(open), config.timeouts.body_idle);
-    let stream = FrameWatch::new(stream, Rc::clone(open), config.limits.h2_idle_frames);
-    let websockets = open.listener.requests.upgrades.allow("websocket");
-    let served = h2_builder(streams, &config.limits, websockets)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut served = pin!(served);
-    tokio::select! {
-        biased;
-        result = served.as_mut() => return result,
-        () = open.ended() => return Ok(()),
-        () = local.drain.wait() => {}
-        () = unused(open, config.timeouts.request_head) => {}
-    }
-    served.as_mut().graceful_shutdown();
-    // Streams that run keep the connection; a client without any has this long to close.
-    loop {
-        let ended = async {
-            tokio::select! {
-                biased;
-                result = served.as_mut() => result,
-                () = open.ended() => Ok(()),
-            }
-        };
-        match timeout(H2_CLOSE, ended).await {
-            Ok(result) => return result,
-            Err(_) if open.requests.running() > 0 => {}
-            Err(_) => return Ok(()),
-        }
-    }
-}
-
-/// Completes when the connection has carried no request for this long.
-async fn unused(open: &OpenConnection, limit: Duration) {
-    loop {
-        let idle = open.requests.idle_for();
-        if idle >= limit {
-            return;
-        }
-        tokio::time::sleep(limit - idle).await;
-    }
-}
-
-fn body_idle(open: &OpenConnection) -> Duration {
-    open.local.snapshot().shared.config.timeouts.body_idle
-}
-
-fn h2_builder(streams: Streams, limits: &Limits, websockets: bool) -> http2::Builder<Streams> {
-    let resets = usize::try_from(limits.h2_resets).unwrap_or(usize::MAX);
-    let mut builder = http2::Builder::new(streams);
-    builder
-        .timer(TokioTimer::new())
-        .keep_alive_interval(H2_PING_AFTER)
-        .keep_alive_timeout(H2_PING_TIMEOUT)
-        .initial_stream_window_size(limits.h2_stream_window)
-        .initial_connection_window_size(limits.h2_connection_window)
-        .max_send_buf_size(H2_SEND_BUFFER)
-        .max_concurrent_streams(limits.h2_streams)
-        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
-        .max_local_error_reset_streams(resets)
-        .max_pending_accept_reset_streams(resets);
-    if websockets {
-        builder.enable_connect_protocol();
-    }
-    builder
-}
-
+/// Answers the requests of an HTTP/1.1 connection, one after the other.
 fn service(
-    open: Rc<OpenConnection>,
-    connection: Arc<Connection>,
+    client: Client,
     manner: Manner,
-    behind: Behind,
+    interim: Arc<Interim>,
+    switch: Rc<Switch>,
 ) -> impl hyper::service::Service<
     hyper::Request<Incoming>,
     Response = hyper::Response<proxy::Body>,
     Error = Infallible,
     Future = impl Future<Output = Result<hyper::Response<proxy::Body>, Infallible>>,
 > + use<> {
-    service_fn(move |mut request: hyper::Request<Incoming>| {
-        let (open, connection) = (Rc::clone(&open), Arc::clone(&connection));
-        let stream = request.extensions_mut().remove::<OnUpgrade>();
-        let behind = stream.map(|stream| (stream, behind.clone()));
-        let request = request.map(ClientBody::from);
+    service_fn(move |request: hyper::Request<Incoming>| {
+        let (interim, switch) = (Arc::clone(&interim), Rc::clone(&switch));
+        let client = Client {
+            open: Rc::clone(&client.open),
+            connection: Arc::clone(&client.connection),
+            watch: Rc::clone(&client.watch),
+            interim: (request.version() == Version::HTTP_11).then(|| Arc::clone(&interim) as _),
+        };
         async move {
-            let local = Rc::clone(&open.local);
-            let is_h1 = request.version() < Version::HTTP_2;
+            let local = Rc::clone(&client.open.local);
+            let request = request.map(ClientBody::H1);
             let mut served = match manner {
-                Manner::Serve => proxy::serve(open, connection, request).await,
-                Manner::RefusePlain => {
-                    proxy::refuse(open, &connection, request, GatewayError::PlainHttp)
-                }
+                Manner::Serve => proxy::serve(client, request).await,
+                Manner::RefusePlain => proxy::refuse(client, request, GatewayError::PlainHttp),
             };
+            interim.all_written().await;
             let answer = &mut served.response;
             let stays_http = answer.status() != StatusCode::SWITCHING_PROTOCOLS;
-            if is_h1 && stays_http && local.drain.announced() {
+            if stays_http && local.drain.announced() {
                 let close = HeaderValue::from_static("close");
                 answer.headers_mut().insert(CONNECTION, close);
             }
-            if let Some((stream, behind)) = behind {
-                behind.note(stream, served.tunnel);
-            }
+            switch.note(served.tunnel);
             Ok(served.response)
         }
     })

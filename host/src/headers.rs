@@ -1,7 +1,7 @@
 //! Which header fields belong to one connection only, and which the gateway alone may set.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue,
+    HeaderMap, HeaderName, HeaderValue, StatusCode,
     header::{
         CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
         TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
@@ -73,12 +73,26 @@ pub fn is_chunked_alone(headers: &HeaderMap) -> Option<bool> {
 }
 
 /// Makes a response's fields fit to go to the client. A length beside a transfer coding goes
-/// (RFC 9112 §6.1).
+/// (RFC 9112 §6.1), and `TE`, which says nothing in a response and is illegal in one of HTTP/2.
 pub fn clean_response(headers: &mut HeaderMap) {
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
     remove_hop_by_hop(headers);
+    headers.remove(TE);
+}
+
+/// The fields of an upstream's interim answer (RFC 9110 §15.2) as they go to the client; none
+/// when it does not: `100 Continue` is the gateway's own to send, and `101` is no interim answer.
+pub fn interim(status: StatusCode, headers: &HeaderMap) -> Option<HeaderMap> {
+    if !status.is_informational() || status.as_u16() <= 101 {
+        return None;
+    }
+    let mut headers = headers.clone();
+    clean_response(&mut headers);
+    // There is no body that it could be the length of (RFC 9110 §8.6).
+    headers.remove(CONTENT_LENGTH);
+    Some(headers)
 }
 
 /// Removes fields whose name has `_`: many upstreams take `x_forwarded_for` for
@@ -235,6 +249,7 @@ mod tests {
             ("set-cookie", "a=1"),
             ("set-cookie", "b=2"),
             ("upgrade", "h2c"),
+            ("te", "gzip"),
         ]);
         clean_response(&mut headers);
         assert_eq!(headers.get_all("set-cookie").iter().count(), 2);

@@ -30,7 +30,6 @@ pub mod admission;
 pub mod listener;
 pub mod sockets;
 
-pub mod client_body;
 pub mod downstream;
 pub mod tls;
 
@@ -44,6 +43,7 @@ pub mod probe;
 
 pub mod upstream;
 
+pub mod client_body;
 pub mod h2_body;
 pub mod keepalive;
 

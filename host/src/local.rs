@@ -1,7 +1,7 @@
 //! What one worker keeps to itself, and what everything on its thread shares: the snapshot it
 //! serves with its own plugin instances and connections, its books, its ids.
 
-mod interim;
+mod date;
 mod slot;
 mod snapshot;
 mod stream_watch;
@@ -13,10 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use interim::Interim;
+pub use date::Date;
 pub use slot::{Canaries, Slot};
 pub use snapshot::{LocalPool, LocalSnapshot};
-pub use stream_watch::{CurrentStream, Cut, StreamWatch};
+pub use stream_watch::{Cut, StreamWatch};
 use tokio::sync::Notify;
 
 use crate::{
@@ -41,6 +41,8 @@ pub struct Local {
     pub connections: Cell<usize>,
     /// The books of all workers' connections.
     pub admission: Arc<Admission>,
+    /// What `Date` says now.
+    pub date: Date,
     current: RefCell<Rc<LocalSnapshot>>,
     ids: Cell<u128>,
 }
@@ -59,6 +61,7 @@ impl Local {
             drain: Rc::default(),
             connections: Cell::new(0),
             admission,
+            date: Date::default(),
             current: RefCell::new(Rc::new(LocalSnapshot::new(first, index, None))),
             ids: Cell::new(random_start()),
         })
@@ -99,10 +102,6 @@ pub struct OpenConnection {
     pub admitted: Admitted,
     /// Its requests that have not ended.
     pub requests: Requests,
-    /// The HTTP/2 stream that is being polled.
-    pub stream: CurrentStream,
-    /// Interim answers to its HTTP/1.1 client.
-    pub interim: Arc<Interim>,
     fault: Cell<Option<ConnectionFault>>,
     ended: Notify,
 }
@@ -184,8 +183,6 @@ impl OpenConnection {
             session: None,
             admitted,
             requests,
-            stream: CurrentStream::default(),
-            interim: Arc::default(),
             fault: Cell::new(None),
             ended: Notify::new(),
         }

@@ -33,17 +33,27 @@ use crate::{
     client_body::ClientBody,
     config::Timeouts,
     error::GatewayError,
-    local::{Canaries, LocalSnapshot, OpenConnection},
+    local::{Canaries, LocalSnapshot, OpenConnection, StreamWatch},
     plugin::{Connection, Lendable, Request},
+    upstream::OnInterim,
 };
+
+/// Whom a request comes from, and its answer goes to.
+pub struct Client {
+    /// Its connection.
+    pub open: Rc<OpenConnection>,
+    /// The same, as plugins see it.
+    pub connection: Arc<Connection>,
+    /// The note of the stream that carries the answer; over HTTP/1.1, of the connection itself.
+    pub watch: Rc<StreamWatch>,
+    /// Where interim answers go; none when the client could not read them.
+    pub interim: Option<Arc<dyn OnInterim>>,
+}
 
 /// Serves one request. Cancelled when its client goes away: what it holds is dropped, which
 /// ends the upstream request and writes the access-log line.
-pub async fn serve(
-    open: Rc<OpenConnection>,
-    connection: Arc<Connection>,
-    request: http::Request<ClientBody>,
-) -> Served {
+pub async fn serve(client: Client, request: http::Request<ClientBody>) -> Served {
+    let (open, connection) = (Rc::clone(&client.open), Arc::clone(&client.connection));
     let snapshot = open.local.snapshot();
     let (mut head, body) = request.into_parts();
     // As the listener is configured now; one that is gone keeps its last rules.
@@ -54,7 +64,7 @@ pub async fn serve(
         requests: &listener.requests,
     };
     let to_head = head.method == Method::HEAD;
-    let mut record = Record::new(Rc::clone(&open), Rc::clone(&snapshot), &connection, &head);
+    let mut record = Record::new(client, Rc::clone(&snapshot), &head);
     let has_body = !body.is_end_stream();
     let upgrade = Upgrade::asked(&mut head, has_body, &listener.requests.upgrades);
     let accepted = accepts.accept(record.id, head, connection);
@@ -78,9 +88,6 @@ pub async fn serve(
         },
         Err(error) => Err(error),
     };
-    if let Some(interim) = record.interim() {
-        interim.all_written().await;
-    }
     match upgrade {
         Some(upgrade) => {
             let timeouts = &snapshot.shared.config.timeouts;
@@ -137,15 +144,10 @@ pub struct Served {
 }
 
 /// Answers a request with this error, whatever it asks for.
-pub fn refuse(
-    open: Rc<OpenConnection>,
-    connection: &Connection,
-    request: http::Request<ClientBody>,
-    error: GatewayError,
-) -> Served {
-    let snapshot = open.local.snapshot();
+pub fn refuse(client: Client, request: http::Request<ClientBody>, error: GatewayError) -> Served {
+    let snapshot = client.open.local.snapshot();
     let (head, _) = request.into_parts();
-    let record = Record::new(open, snapshot, connection, &head);
+    let record = Record::new(client, snapshot, &head);
     Served {
         response: answer_with(Err(error), record, head.method == Method::HEAD),
         tunnel: None,

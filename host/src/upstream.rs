@@ -30,22 +30,10 @@ pub use switched::Switched;
 
 use crate::config::PoolHttp;
 
-/// What becomes of the interim answers to a request (RFC 9110 §15.2); one of its extensions.
-#[derive(Clone)]
-pub struct OnInterim(Arc<Came>);
-
-/// An interim answer has come, with this status and these fields.
-type Came = dyn Fn(StatusCode, &HeaderMap) + Send + Sync;
-
-impl OnInterim {
-    /// Calls this with status and fields of each, as they come.
-    pub fn new(call: impl Fn(StatusCode, &HeaderMap) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(call))
-    }
-
-    fn came(&self, status: StatusCode, fields: &HeaderMap) {
-        (self.0)(status, fields);
-    }
+/// Takes the interim answers to a request (RFC 9110 §15.2), as they come.
+pub trait OnInterim: Send + Sync {
+    /// One has come, with this status and these fields.
+    fn came(&self, status: StatusCode, fields: &HeaderMap);
 }
 
 /// How one pool's endpoints are spoken to.
@@ -115,17 +103,18 @@ impl Connection {
     }
 
     /// Sends a request in the form that the connection's version wants, and waits for the head
-    /// of its answer.
+    /// of its answer; the interim ones before it go to `interim`.
     ///
     /// # Errors
     /// See [`NoAnswer`].
     pub async fn send(
         &mut self,
         request: Request<RequestBody>,
+        interim: Option<&Arc<dyn OnInterim>>,
     ) -> Result<Response<Incoming>, NoAnswer> {
         match &mut self.carrier {
-            Carrier::H1(connection) => connection.send(request).await,
-            Carrier::H2(stream) => stream.send(request).await,
+            Carrier::H1(connection) => connection.send(request, interim).await,
+            Carrier::H2(stream) => stream.send(request, interim).await,
         }
     }
 

@@ -54,6 +54,25 @@ over_h1_and_h2! {
         }
     }
 
+    async fn an_answer_without_a_date_gets_one_and_keeps_its_own(http) {
+        let identity = Arc::new(Identity::self_signed(&["web.internal"]));
+        for (answered, own) in [
+            (&b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"[..], None),
+            (
+                b"HTTP/1.1 200 OK\r\ndate: Sun, 06 Nov 1994 08:49:37 GMT\r\ncontent-length: 2\r\n\r\nok",
+                Some("Sun, 06 Nov 1994 08:49:37 GMT"),
+            ),
+        ] {
+            let upstream = Upstream::start("web-1", Some(&identity), Manner::Early(answered)).await;
+            let setup = Setup::new().default_pool("web", Pool::pinned(&[&upstream]));
+            let answer = setup.start().await.client(http).get(URL).await;
+            let dates = answer.all("date");
+            assert_eq!(dates.len(), 1, "{answer:?}");
+            assert!(dates[0].len() == 29 && dates[0].ends_with(" GMT"), "{dates:?}");
+            assert!(own.is_none_or(|own| own == dates[0]), "{dates:?}");
+        }
+    }
+
     async fn every_set_cookie_stays_a_field_of_its_own(http) {
         let (_upstream, gateway) = gateway().await;
         let answer = gateway.client(http).get("https://shop.example/cookies").await;

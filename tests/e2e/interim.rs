@@ -6,7 +6,6 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use witgate_tests::{
-    Http, body,
     gateway::{Gateway, Pool, Setup},
     raw_h2::{RawH2Server, headers},
 };
@@ -89,32 +88,13 @@ async fn a_client_of_http_1_0_gets_no_interim_answer() {
 }
 
 #[tokio::test]
-async fn over_http_2_the_answer_comes_without_hints() {
-    let (listener, gateway) = stage().await;
-    let client = gateway.client(Http::Two);
-    let request = http::Request::get("https://shop.example/")
-        .body(body::empty())
-        .unwrap();
-    let play = async {
-        let mut upstream = requested(&listener).await;
-        let all = [HINTS, ANSWER].concat();
-        upstream.write_all(&all).await.unwrap();
-        upstream
-    };
-    let (answer, _upstream) = tokio::join!(client.fetch(request), play);
-    assert_eq!(answer.unwrap().text(), "done");
-}
-
-#[tokio::test]
 async fn hints_over_http_2_reach_a_client_of_http_1_1() {
     let server = RawH2Server::start().await;
     let pool = Pool::of(&format!(
         "endpoints = [\"{}\"]\nprotocol = \"http\"\nhttp = \"h2\"",
         server.address()
     ));
-    // One worker: both requests share its connection.
-    let setup = Setup::new().workers(1).default_pool("web", pool);
-    let gateway = setup.start().await;
+    let gateway = Setup::new().default_pool("web", pool).start().await;
     let mut client = gateway.raw().await;
     client.send(&request("1.1")).await;
     let mut upstream = server.accept(&[]).await;
@@ -128,13 +108,4 @@ async fn hints_over_http_2_reach_a_client_of_http_1_1() {
     upstream.answer(stream, b"done").await;
     let answer = client.read_until("done").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
-    // A client of HTTP/2 gets the answer alone.
-    let client = gateway.client(Http::Two);
-    let asked = tokio::spawn(async move { client.get("https://shop.example/").await });
-    let stream = upstream.request().await;
-    upstream
-        .send(&headers(stream, 0, &[(b":status", b"103")]))
-        .await;
-    upstream.answer(stream, b"done").await;
-    assert_eq!(asked.await.unwrap().text(), "done");
 }

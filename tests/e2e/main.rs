@@ -38,6 +38,7 @@ mod guests;
 mod headers;
 mod hot_reload;
 mod interim;
+mod interim_h2;
 mod ip_filter;
 mod jwt_auth;
 mod lifecycle;

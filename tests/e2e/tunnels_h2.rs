@@ -212,5 +212,15 @@ async fn other_protocols_are_501_and_plain_connect_is_405() {
     let answer = answer.await.unwrap();
     assert_eq!(answer.status(), 405);
     assert!(answer.headers().contains_key("allow"));
+    // One with a body is no request (RFC 9110 §9.3.6).
+    let request = Request::builder()
+        .method(Method::CONNECT)
+        .uri("shop.example:443")
+        .header("content-length", "5")
+        .body(())
+        .unwrap();
+    let (answer, _up) = client.send_request(request, false).unwrap();
+    let refused = answer.await.expect_err("a length");
+    assert_eq!(refused.reason(), Some(h2::Reason::PROTOCOL_ERROR));
     endpoint.is_left_alone().await;
 }

@@ -17,7 +17,8 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
-use crate::local::{Interim, StreamWatch};
+use super::interim::Interim;
+use crate::local::StreamWatch;
 
 /// How long a client that still sends may take to read its answer and close (RFC 9112 §9.6).
 /// Closing at once would have its unread bytes reset the connection, answer and all.

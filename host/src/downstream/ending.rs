@@ -13,20 +13,34 @@ pub(super) fn tell(open: &OpenConnection, peer: SocketAddr, error: &dyn Display)
     tracing::debug!(listener = %open.listener.name, %peer, cause, %error, "client connection ended");
 }
 
-/// Whether a connection's end was its client's fault. What happens to one in the middle of a
-/// request is in that request's record.
-pub(super) fn fault(error: &hyper::Error) -> Option<ConnectionFault> {
-    if error.is_timeout() {
-        return Some(ConnectionFault::HeadTimeout);
-    }
-    if error.is_parse() {
-        return Some(ConnectionFault::HeadInvalid);
-    }
-    let http2 = std::error::Error::source(error)?.downcast_ref::<h2::Error>()?;
-    match http2.reason()? {
-        _ if !http2.is_library() => None,
-        h2::Reason::ENHANCE_YOUR_CALM => Some(ConnectionFault::H2Flood),
-        h2::Reason::NO_ERROR => None,
-        _ => Some(ConnectionFault::H2Invalid),
+/// How a connection broke.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Broken {
+    /// As HTTP/1.1.
+    #[error("{0}")]
+    H1(#[from] hyper::Error),
+    /// As HTTP/2.
+    #[error("{0}")]
+    H2(#[from] h2::Error),
+    /// A ping had no answer.
+    #[error("no answer to a ping")]
+    Silent,
+}
+
+impl Broken {
+    /// Whether that was the client's fault. What happens to a connection in the middle of a
+    /// request is in that request's record.
+    pub(super) fn fault(&self) -> Option<ConnectionFault> {
+        match self {
+            Self::H1(error) if error.is_timeout() => Some(ConnectionFault::HeadTimeout),
+            Self::H1(error) => error.is_parse().then_some(ConnectionFault::HeadInvalid),
+            Self::H2(error) if !error.is_library() => None,
+            Self::H2(error) => match error.reason()? {
+                h2::Reason::ENHANCE_YOUR_CALM => Some(ConnectionFault::H2Flood),
+                h2::Reason::NO_ERROR => None,
+                _ => Some(ConnectionFault::H2Invalid),
+            },
+            Self::Silent => Some(ConnectionFault::HeadTimeout),
+        }
     }
 }

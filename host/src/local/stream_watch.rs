@@ -4,9 +4,7 @@
 //! HTTP/1.1 connection, which has one answer at a time, has such a note as well.
 
 use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-    task::{Context, Poll, Waker},
+    cell::Cell,
     time::{Duration, Instant},
 };
 
@@ -16,8 +14,6 @@ pub struct StreamWatch {
     waits_since: Cell<Option<Instant>>,
     ends_at: Cell<Option<Instant>>,
     cut: Cell<Option<Cut>>,
-    closed: Mark,
-    broken: Mark,
 }
 
 /// Why the gateway cut an answer that its client had yet to take.
@@ -76,74 +72,5 @@ impl StreamWatch {
     /// Why it was cut; none while it was not.
     pub fn cut(&self) -> Option<Cut> {
         self.cut.get()
-    }
-
-    /// Nothing more can be sent on a stream that had become a tunnel: its end was sent, or the
-    /// client has reset it.
-    pub fn close(&self) {
-        self.closed.set();
-    }
-
-    /// Ready when [`close`](Self::close) was called; one task may wait.
-    pub fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
-        self.closed.poll(cx)
-    }
-
-    /// The tunnel has broken: its stream is to be reset, not ended.
-    pub fn break_off(&self) {
-        self.broken.set();
-    }
-
-    /// Ready when [`break_off`](Self::break_off) was called; one task may wait.
-    pub fn poll_broken(&self, cx: &Context<'_>) -> Poll<()> {
-        self.broken.poll(cx)
-    }
-}
-
-/// Something that happens once and that one task may wait for.
-#[derive(Debug, Default)]
-struct Mark {
-    set: Cell<bool>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl Mark {
-    fn set(&self) {
-        self.set.set(true);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-
-    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
-        if self.set.get() {
-            return Poll::Ready(());
-        }
-        self.waker.replace(Some(cx.waker().clone()));
-        Poll::Pending
-    }
-}
-
-/// The stream that a connection is being polled for, if it is one.
-#[derive(Debug, Default)]
-pub struct CurrentStream(RefCell<Option<Rc<StreamWatch>>>);
-
-impl CurrentStream {
-    /// Polls on behalf of a stream.
-    pub fn during<R>(&self, watch: &Rc<StreamWatch>, poll: impl FnOnce() -> R) -> R {
-        let before = self.0.replace(Some(Rc::clone(watch)));
-        let result = poll();
-        self.0.replace(before);
-        result
-    }
-
-    /// All that the connection is polled for is this one.
-    pub fn set(&self, watch: Rc<StreamWatch>) {
-        self.0.replace(Some(watch));
-    }
-
-    /// The stream's note.
-    pub fn get(&self) -> Option<Rc<StreamWatch>> {
-        self.0.borrow().clone()
     }
 }

@@ -97,43 +97,35 @@ impl Exchange<'_> {
         sending.upload.last.set(Instant::now());
         let version = connection.version();
         self.record.speaks(version);
-        let mut request = self.upstream_request(local, index, sending, version);
-        self.pass_on_interim(&mut request);
+        let request = self.upstream_request(local, index, sending, version);
+        let interim = self.record.interim();
         let limit = local.running.pool.timeouts.first_byte;
         let past = connection.past;
-        let failed = match answer_of(&mut connection, request, &sending.upload, limit).await {
-            Ok(response) => return self.judged(response, connection),
-            Err(NoAnswer::Unsent) => Failed {
-                error: UpstreamError::Closed,
-                next: next_connection(past),
-            },
-            Err(NoAnswer::Refused(error)) => Failed {
-                error,
-                next: match sending.is_replayable() {
-                    true => next_connection(past),
-                    false => Next::GiveUp,
+        let failed =
+            match answer_of(&mut connection, request, interim, &sending.upload, limit).await {
+                Ok(response) => return self.judged(response, connection),
+                Err(NoAnswer::Unsent) => Failed {
+                    error: UpstreamError::Closed,
+                    next: next_connection(past),
                 },
-            },
-            Err(NoAnswer::Failed(error)) => {
-                if matches!(error, UpstreamError::FirstByteTimeout(_)) {
-                    connection.was_late();
+                Err(NoAnswer::Refused(error)) => Failed {
+                    error,
+                    next: match sending.is_replayable() {
+                        true => next_connection(past),
+                        false => Next::GiveUp,
+                    },
+                },
+                Err(NoAnswer::Failed(error)) => {
+                    if matches!(error, UpstreamError::FirstByteTimeout(_)) {
+                        connection.was_late();
+                    }
+                    let closed = matches!(error, UpstreamError::Closed);
+                    let raced = closed && connection.may_have_raced();
+                    let next = if raced { Next::Raced } else { Next::Repeat };
+                    Failed { error, next }
                 }
-                let closed = matches!(error, UpstreamError::Closed);
-                let raced = closed && connection.may_have_raced();
-                let next = if raced { Next::Raced } else { Next::Repeat };
-                Failed { error, next }
-            }
-        };
+            };
         Err(failed)
-    }
-
-    /// Has the client see the interim answers that come before the answer.
-    fn pass_on_interim(&self, request: &mut http::Request<RequestBody>) {
-        if let Some(interim) = self.record.interim() {
-            let interim = Arc::clone(interim);
-            let on_interim = OnInterim::new(move |status, fields| interim.push(status, fields));
-            request.extensions_mut().insert(on_interim);
-        }
     }
 
     /// Whether an answer can be passed on.
@@ -263,10 +255,11 @@ fn next_connection(past: Past) -> Next {
 async fn answer_of(
     connection: &mut Connection,
     request: http::Request<RequestBody>,
+    interim: Option<&Arc<dyn OnInterim>>,
     upload: &Upload,
     limit: Duration,
 ) -> Result<http::Response<Incoming>, NoAnswer> {
-    let mut answer = pin!(connection.send(request));
+    let mut answer = pin!(connection.send(request, interim));
     loop {
         let spent = upload.last.get().elapsed();
         match timeout(limit.saturating_sub(spent), &mut answer).await {

@@ -10,7 +10,7 @@ use http::{
     uri::{Authority, PathAndQuery},
 };
 
-use hyper::ext::Protocol;
+use h2::ext::Protocol;
 
 use super::normal;
 use crate::{

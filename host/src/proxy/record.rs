@@ -11,17 +11,20 @@ use std::{
 
 use http::{StatusCode, Uri, Version, header::HOST, request::Parts};
 
-use super::tunnel::{Passage, Side};
+use super::{
+    Client,
+    tunnel::{Passage, Side},
+};
 use crate::{
     access_log::{Entry, PluginEntry, TlsEntry, TunnelEntry},
     config::Role,
     error::{self, Cause, ConnectionFault, ErrorBody, GatewayError},
-    local::{Cut, Interim, LocalSnapshot, OpenConnection, StreamWatch},
+    local::{Cut, LocalSnapshot, OpenConnection, StreamWatch},
     metrics::Counter,
-    plugin::{AccessField, Connection, LocalPlugin, Outcome, PluginNames, RequestId},
+    plugin::{AccessField, LocalPlugin, Outcome, PluginNames, RequestId},
     pool::{ConnectionPermit, Endpoint},
     snapshot::{Listener, RunningPool},
-    upstream::{BodyError, Upload},
+    upstream::{BodyError, OnInterim, Upload},
 };
 
 /// Longest rule name that is kept, bytes; what `routing.wit` promises.
@@ -62,8 +65,9 @@ pub(super) struct Record {
     passage: Option<Rc<Passage>>,
     /// Counts a tunnel's connection among those that its endpoint may have.
     permit: Option<Rc<Option<ConnectionPermit>>>,
-    /// The stream that the answer goes out on; over HTTP/1.1 the connection itself.
-    stream: Option<Rc<StreamWatch>>,
+    /// Of the stream that the answer goes out on; over HTTP/1.1 of the connection itself.
+    watch: Rc<StreamWatch>,
+    interim: Option<Arc<dyn OnInterim>>,
     cause: Option<Cause>,
     detail: Option<String>,
 }
@@ -82,17 +86,15 @@ struct PluginCall {
 }
 
 impl Record {
-    pub(super) fn new(
-        open: Rc<OpenConnection>,
-        snapshot: Rc<LocalSnapshot>,
-        connection: &Connection,
-        head: &Parts,
-    ) -> Self {
+    pub(super) fn new(client: Client, snapshot: Rc<LocalSnapshot>, head: &Parts) -> Self {
+        let Client {
+            open,
+            connection,
+            watch,
+            interim,
+        } = client;
         open.requests.begin();
-        let stream = open.stream.get();
-        if let Some(stream) = &stream {
-            stream.begin();
-        }
+        watch.begin();
         Self {
             id: open.local.next_id(),
             open,
@@ -122,7 +124,8 @@ impl Record {
             complete: false,
             passage: None,
             permit: None,
-            stream,
+            watch,
+            interim,
             cause: None,
             detail: None,
         }
@@ -133,10 +136,9 @@ impl Record {
         self.version < Version::HTTP_2
     }
 
-    /// Where interim answers to its client go; none where the client could not read them, or the
-    /// gateway not send them.
-    pub(super) fn interim(&self) -> Option<&Arc<Interim>> {
-        (self.version == Version::HTTP_11).then_some(&self.open.interim)
+    /// Where interim answers to its client go; none where the client could not read them.
+    pub(super) fn interim(&self) -> Option<&Arc<dyn OnInterim>> {
+        self.interim.as_ref()
     }
 
     pub(super) fn worker(&self) -> usize {
@@ -197,9 +199,7 @@ impl Record {
 
     /// The answer, which begins now, is cut at this time.
     pub(super) fn ends_at(&self, at: Instant) {
-        if let Some(stream) = &self.stream {
-            stream.ends_at(at);
-        }
+        self.watch.ends_at(at);
     }
 
     /// What the connection speaks that the request is sent on.
@@ -264,11 +264,6 @@ impl Record {
         self.detail = Some(detail);
     }
 
-    /// The HTTP/2 stream that it came on.
-    pub(super) fn stream(&self) -> Option<Rc<StreamWatch>> {
-        self.stream.clone()
-    }
-
     pub(super) fn status(&mut self, status: StatusCode) {
         self.status = Some(status);
     }
@@ -290,16 +285,12 @@ impl Record {
 
     /// The client has yet to take a part of the answer.
     pub(super) fn offered(&self) {
-        if let Some(stream) = &self.stream {
-            stream.offered();
-        }
+        self.watch.offered();
     }
 
     /// The client has taken what was offered.
     pub(super) fn taken(&self) {
-        if let Some(stream) = &self.stream {
-            stream.taken();
-        }
+        self.watch.taken();
     }
 
     pub(super) fn complete(&mut self) {
@@ -339,7 +330,7 @@ impl Drop for Record {
 impl Record {
     /// Why it ended without a word.
     fn cut_by(&self) -> Cause {
-        let cut = self.stream.as_ref().and_then(|stream| stream.cut());
+        let cut = self.watch.cut();
         match &self.passage {
             // Nothing but the end of the process drops a tunnel that says nothing.
             Some(passage) if self.detail.is_none() && self.open.local.drain.started() => {

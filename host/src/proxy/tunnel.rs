@@ -21,7 +21,7 @@ use tokio::{
 
 use self::flow::{Broken, Flow};
 use super::record::Record;
-use crate::{config::Timeouts, error::Cause, local::StreamWatch, upstream::Switched};
+use crate::{config::Timeouts, error::Cause, upstream::Switched};
 
 /// A tunnel whose client has yet to be told that it is open.
 pub struct Tunnel {
@@ -97,8 +97,17 @@ impl Tunnel {
     }
 
     /// Moves bytes to the tunnel's end. `first` are those that the client sent before it knew
-    /// that the tunnel is open. Both sides are closed when this returns or is dropped.
-    pub async fn run(mut self, client: impl AsyncRead + AsyncWrite + Unpin, first: Bytes) {
+    /// that the tunnel is open; `poll_reset` is ready when the client has given it up in a way
+    /// that neither reading nor writing would tell. Both sides are closed when this returns or
+    /// is dropped.
+    pub async fn run<C>(
+        mut self,
+        client: C,
+        first: Bytes,
+        poll_reset: impl FnMut(&mut C, &mut Context<'_>) -> Poll<()>,
+    ) where
+        C: AsyncRead + AsyncWrite + Unpin,
+    {
         let Some(passage) = self.record.passage() else {
             return;
         };
@@ -112,14 +121,9 @@ impl Tunnel {
                     silence: Silence::new(self.limits.idle),
                     limits: self.limits,
                     passage,
-                    stream: self.record.stream(),
+                    poll_reset,
                 };
-                let end = poll_fn(|cx| moving.poll(cx)).await;
-                if !matches!(end, End::Whole) {
-                    // Dropping the client's side would end its stream as if all were well.
-                    moving.stream.iter().for_each(|stream| stream.break_off());
-                }
-                end
+                poll_fn(|cx| moving.poll(cx)).await
             }
             Err(error) => End::Broken(Side::Endpoint, error.to_string()),
         };
@@ -128,7 +132,7 @@ impl Tunnel {
 }
 
 /// A tunnel at work.
-struct Moving<C, E> {
+struct Moving<C, E, R> {
     client: C,
     endpoint: E,
     up: Flow,
@@ -136,14 +140,14 @@ struct Moving<C, E> {
     silence: Silence,
     limits: Limits,
     passage: Rc<Passage>,
-    /// The client's, over HTTP/2.
-    stream: Option<Rc<StreamWatch>>,
+    poll_reset: R,
 }
 
-impl<C, E> Moving<C, E>
+impl<C, E, R> Moving<C, E, R>
 where
     C: AsyncRead + AsyncWrite + Unpin,
     E: AsyncRead + AsyncWrite + Unpin,
+    R: FnMut(&mut C, &mut Context<'_>) -> Poll<()>,
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let before = self.progress();
@@ -162,8 +166,7 @@ where
             (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => return Poll::Ready(End::Whole),
             _ => {}
         }
-        if self.is_reset(cx) {
-            // Reading tells of a stream that was cancelled as of one that has ended.
+        if (self.poll_reset)(&mut self.client, cx).is_ready() {
             return Poll::Ready(End::Broken(Side::Client, "the stream was reset".to_owned()));
         }
         if self.progress() != before {
@@ -179,11 +182,6 @@ where
             Broken::Source(error) => End::Broken(source, error.to_string()),
             Broken::Sink(error) => End::Broken(sink, error.to_string()),
         }
-    }
-
-    fn is_reset(&self, cx: &mut Context<'_>) -> bool {
-        let stream = self.stream.as_ref().filter(|_| !self.down.is_read());
-        stream.is_some_and(|stream| stream.poll_closed(cx).is_ready())
     }
 
     fn progress(&self) -> (u64, u64) {

@@ -7,12 +7,12 @@ use aws_lc_rs::{
     rand,
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use h2::ext::Protocol;
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Version,
     header::{CONNECTION, CONTENT_LENGTH, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
     request, response,
 };
-use hyper::ext::Protocol;
 
 use crate::{config::Upgrades, error::GatewayError, headers};
 

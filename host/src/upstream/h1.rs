@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     rc::{Rc, Weak},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -132,10 +133,11 @@ impl Exclusive {
     pub(super) async fn send(
         &mut self,
         mut request: Request<RequestBody>,
+        interim: Option<&Arc<dyn OnInterim>>,
     ) -> Result<Response<Incoming>, NoAnswer> {
-        if let Some(on_interim) = request.extensions_mut().remove::<OnInterim>() {
+        if let Some(interim) = interim.map(Arc::clone) {
             hyper::ext::on_informational(&mut request, move |answer| {
-                on_interim.came(answer.status(), answer.headers());
+                interim.came(answer.status(), answer.headers());
             });
         }
         let open = self.open.as_mut().expect("only `release` takes it");

@@ -4,6 +4,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     rc::{Rc, Weak},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Instant,
 };
@@ -43,9 +44,9 @@ impl Stream {
     pub(in crate::upstream) async fn send(
         &mut self,
         request: Request<RequestBody>,
+        interim: Option<&Arc<dyn OnInterim>>,
     ) -> Result<Response<Incoming>, NoAnswer> {
-        let (mut head, body) = request.into_parts();
-        let on_interim = head.extensions.remove::<OnInterim>();
+        let (head, body) = request.into_parts();
         let ends = body.is_end_stream();
         let mut sender = self.shared.sender.borrow().clone();
         let ready = poll_fn(|cx| sender.poll_ready(cx)).await;
@@ -60,7 +61,7 @@ impl Stream {
             }
             Err(_) => return Err(NoAnswer::Unsent),
         };
-        let answer = answer_of(answer, on_interim).await;
+        let answer = answer_of(answer, interim).await;
         let answer = answer.map_err(|error| NoAnswer::of_h2(&error))?;
         self.shared.heard.set(Instant::now());
         let length = h2_body::declared_length(answer.headers())
@@ -107,14 +108,14 @@ impl Drop for Stream {
 /// The answer, and on the way to it the interim ones.
 async fn answer_of(
     mut answer: ResponseFuture,
-    on_interim: Option<OnInterim>,
+    interim: Option<&Arc<dyn OnInterim>>,
 ) -> Result<Response<RecvStream>, h2::Error> {
-    let Some(on_interim) = on_interim else {
+    let Some(interim) = interim else {
         return answer.await;
     };
     poll_fn(|cx| {
-        while let Poll::Ready(Some(Ok(interim))) = answer.poll_informational(cx) {
-            on_interim.came(interim.status(), interim.headers());
+        while let Poll::Ready(Some(Ok(came))) = answer.poll_informational(cx) {
+            interim.came(came.status(), came.headers());
         }
         Pin::new(&mut answer).poll(cx)
     })

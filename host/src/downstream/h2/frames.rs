@@ -3,6 +3,7 @@
 //! sends end the connection. Only frame headers are looked at (RFC 9113 §4.1).
 
 use std::{
+    cell::Cell,
     io,
     pin::Pin,
     rc::Rc,
@@ -131,15 +132,23 @@ impl Frame {
 pub(super) struct FrameWatch<S> {
     stream: S,
     open: Rc<OpenConnection>,
+    /// Counts what has come: signs of life.
+    heard: Rc<Cell<u64>>,
     frames: Frames,
     allowance: Allowance,
 }
 
 impl<S> FrameWatch<S> {
-    pub(super) fn new(stream: S, open: Rc<OpenConnection>, most: u32) -> Self {
+    pub(super) fn new(
+        stream: S,
+        open: Rc<OpenConnection>,
+        heard: Rc<Cell<u64>>,
+        most: u32,
+    ) -> Self {
         Self {
             stream,
             open,
+            heard,
             frames: Frames::new(),
             allowance: Allowance::new(most, Instant::now()),
         }
@@ -166,6 +175,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FrameWatch<S> {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        self.heard.set(self.heard.get() + 1);
         Poll::Ready(self.watch(buffer.filled().get(before..).unwrap_or_default()))
     }
 }

@@ -7,10 +7,10 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use http::{HeaderMap, StatusCode, header::CONTENT_LENGTH};
+use http::{HeaderMap, StatusCode};
 use tokio::sync::Notify;
 
-use crate::headers;
+use crate::{headers, upstream::OnInterim};
 
 /// Bytes that may wait for a client; what comes on top of them is dropped, which an interim
 /// answer always may be.
@@ -19,7 +19,7 @@ const MOST: usize = 64 << 10;
 /// The interim answers of one connection that are not written yet. All of it happens on one
 /// thread; the lock is for the upstream's callback, which has to be `Send`.
 #[derive(Debug, Default)]
-pub struct Interim {
+pub(super) struct Interim {
     bytes: Mutex<Vec<u8>>,
     waits: AtomicBool,
     queued: Notify,
@@ -27,23 +27,8 @@ pub struct Interim {
 }
 
 impl Interim {
-    /// Takes an interim answer in. `100 Continue` is the gateway's own to send, and `101` is no
-    /// interim answer.
-    pub fn push(&self, status: StatusCode, fields: &HeaderMap) {
-        if !status.is_informational() || status.as_u16() <= 101 {
-            return;
-        }
-        let answer = encode(status, fields);
-        let mut bytes = self.bytes();
-        if bytes.len() + answer.len() <= MOST {
-            bytes.extend_from_slice(&answer);
-            self.waits.store(true, Ordering::Relaxed);
-            self.queued.notify_one();
-        }
-    }
-
     /// What is to be written next; empty when nothing waits.
-    pub fn take(&self) -> Vec<u8> {
+    pub(super) fn take(&self) -> Vec<u8> {
         match self.waits() {
             true => std::mem::take(&mut *self.bytes()),
             false => Vec::new(),
@@ -51,7 +36,7 @@ impl Interim {
     }
 
     /// What was taken has been written.
-    pub fn written(&self) {
+    pub(super) fn written(&self) {
         if self.bytes().is_empty() {
             self.waits.store(false, Ordering::Relaxed);
             self.written.notify_one();
@@ -59,13 +44,13 @@ impl Interim {
     }
 
     /// Completes when there is something to write.
-    pub async fn queued(&self) {
+    pub(super) async fn queued(&self) {
         self.queued.notified().await;
     }
 
     /// Completes when nothing waits any more. The deadline is that of the client's stream, which
     /// ends the connection when the client reads nothing.
-    pub async fn all_written(&self) {
+    pub(super) async fn all_written(&self) {
         while self.waits() {
             self.written.notified().await;
         }
@@ -80,14 +65,25 @@ impl Interim {
     }
 }
 
+impl OnInterim for Interim {
+    fn came(&self, status: StatusCode, fields: &HeaderMap) {
+        let Some(fields) = headers::interim(status, fields) else {
+            return;
+        };
+        let answer = encode(status, &fields);
+        let mut bytes = self.bytes();
+        if bytes.len() + answer.len() <= MOST {
+            bytes.extend_from_slice(&answer);
+            self.waits.store(true, Ordering::Relaxed);
+            self.queued.notify_one();
+        }
+    }
+}
+
 fn encode(status: StatusCode, fields: &HeaderMap) -> Vec<u8> {
-    let mut fields = fields.clone();
-    headers::clean_response(&mut fields);
-    // There is no body that it could be the length of (RFC 9110 §8.6).
-    fields.remove(CONTENT_LENGTH);
     let reason = status.canonical_reason().unwrap_or_default();
     let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
-    for (name, value) in &fields {
+    for (name, value) in fields {
         for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
             bytes.extend_from_slice(part);
         }
@@ -123,7 +119,7 @@ mod tests {
             ("x-a", "1"),
             ("content-length", "3"),
         ]);
-        interim.push(StatusCode::EARLY_HINTS, &fields);
+        interim.came(StatusCode::EARLY_HINTS, &fields);
         assert_eq!(
             interim.take(),
             b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n"
@@ -133,8 +129,8 @@ mod tests {
     #[test]
     fn continue_and_switching_protocols_are_no_upstreams_to_send() {
         let interim = Interim::default();
-        interim.push(StatusCode::CONTINUE, &HeaderMap::new());
-        interim.push(StatusCode::SWITCHING_PROTOCOLS, &HeaderMap::new());
+        interim.came(StatusCode::CONTINUE, &HeaderMap::new());
+        interim.came(StatusCode::SWITCHING_PROTOCOLS, &HeaderMap::new());
         assert!(interim.take().is_empty());
     }
 
@@ -143,7 +139,7 @@ mod tests {
         let interim = Interim::default();
         let fields = hints(&[("link", "</a.css>; rel=preload")]);
         for _ in 0..10_000 {
-            interim.push(StatusCode::EARLY_HINTS, &fields);
+            interim.came(StatusCode::EARLY_HINTS, &fields);
         }
         let waiting = interim.take().len();
         assert!(waiting > MOST / 2 && waiting <= MOST, "{waiting}");
@@ -153,7 +149,7 @@ mod tests {
     async fn the_final_answer_waits_until_all_is_written() {
         let interim = Interim::default();
         interim.all_written().await;
-        interim.push(StatusCode::EARLY_HINTS, &HeaderMap::new());
+        interim.came(StatusCode::EARLY_HINTS, &HeaderMap::new());
         interim.queued().await;
         let write = async {
             drop(interim.take());
