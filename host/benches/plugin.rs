@@ -12,8 +12,8 @@ use witgate::{
     config::{PluginLimits, Sidecar},
     metrics::PerWorker,
     plugin::{
-        self, CallError, Connection, Digest, Lendable, LocalPlugin, PluginEngine, PoolFacts,
-        Request, RequestId, Response, Signatures, Source, TlsSession,
+        self, CallError, Connection, Digest, Lendable, LocalPlugin, NoServices, PluginEngine,
+        PoolFacts, Request, RequestId, Response, Signatures, Source, TlsSession,
     },
 };
 
@@ -139,7 +139,11 @@ fn calls(criterion: &mut Criterion) {
         bench.iter(|| {
             runtime.block_on(async {
                 let lap = Instant::now();
-                counted(&router, lap, router.route(&mut request, lap).await)
+                counted(
+                    &router,
+                    lap,
+                    router.route(&mut request, &NoServices, lap).await,
+                )
             })
         });
     });
@@ -147,10 +151,16 @@ fn calls(criterion: &mut Criterion) {
         bench.iter(|| {
             runtime.block_on(async {
                 let lap = Instant::now();
-                let lap = counted(&router, lap, router.route(&mut request, lap).await);
+                let lap = counted(
+                    &router,
+                    lap,
+                    router.route(&mut request, &NoServices, lap).await,
+                );
                 let prefers = sticky.prefer(&mut request, &pool, lap).await;
                 let lap = counted(&sticky, lap, prefers);
-                let edits = rewriter.rewrite_request(&mut request, lap).await;
+                let edits = rewriter
+                    .rewrite_request(&mut request, &NoServices, lap)
+                    .await;
                 counted(&rewriter, lap, edits)
             })
         });
@@ -165,7 +175,11 @@ fn calls(criterion: &mut Criterion) {
     criterion.bench_function("rewrite-request", |bench| {
         bench.iter(|| {
             runtime.block_on(async {
-                black_box(rewriter.rewrite_request(&mut request, Instant::now()).await)
+                black_box(
+                    rewriter
+                        .rewrite_request(&mut request, &NoServices, Instant::now())
+                        .await,
+                )
             })
         });
     });
@@ -174,7 +188,7 @@ fn calls(criterion: &mut Criterion) {
             runtime.block_on(async {
                 black_box(
                     rewriter
-                        .rewrite_response(&mut request, &mut response, Instant::now())
+                        .rewrite_response(&mut request, &mut response, &NoServices, Instant::now())
                         .await,
                 )
             })
@@ -182,7 +196,13 @@ fn calls(criterion: &mut Criterion) {
     });
     criterion.bench_function("count in the store of a rate limit", |bench| {
         bench.iter(|| {
-            runtime.block_on(async { black_box(limiter.route(&mut request, Instant::now()).await) })
+            runtime.block_on(async {
+                black_box(
+                    limiter
+                        .route(&mut request, &NoServices, Instant::now())
+                        .await,
+                )
+            })
         });
     });
     criterion.bench_function("an empty block_on, for subtraction", |bench| {
@@ -209,7 +229,11 @@ fn authentication(criterion: &mut Criterion) {
             criterion.bench_function(&format!("jwt {}, {name}", token.alg), |bench| {
                 bench.iter(|| {
                     runtime.block_on(async {
-                        black_box(plugin.route(&mut request, Instant::now()).await)
+                        black_box(
+                            plugin
+                                .route(&mut request, &NoServices, Instant::now())
+                                .await,
+                        )
                     })
                 });
             });

@@ -5,6 +5,7 @@
 //! reports through [`Config::error`], so that every problem names file, line and key.
 
 mod balance;
+mod case_callouts;
 mod cases;
 mod check;
 mod dns;
@@ -41,6 +42,7 @@ use std::{
 };
 
 pub use balance::{Balance, HashOn};
+pub use case_callouts::{CaseAnswer, CaseCallout, RawCallout};
 pub use cases::{
     Case, CaseOutcome, CaseRoute, CaseStick, Cases, Expected, RawCase, RawPool, RawResponse,
     RawRoute,
@@ -49,7 +51,7 @@ pub use dns::{Dns, Family};
 pub use endpoint_limits::EndpointLimits;
 pub use error::{ConfigError, Problem};
 pub use error_pages::{ErrorPage, ErrorPages, Form, PageStatuses};
-pub use grants::{Grant, Grants, KvLimits};
+pub use grants::{BodyLimits, CalloutLimits, Grant, Grants, KvLimits};
 pub use health::{Ejection, Fitness, Probe, Statuses};
 pub use opening::ProxyProtocol;
 pub use plugin_limits::{Isolation, MAX_TABLE, OnError, OnErrors, PluginLimits, Suspension, TICK};

@@ -109,6 +109,10 @@ pub struct PluginCounters {
     pub refused: Counter,
     /// Times that a call left the worker to others.
     pub yields: Counter,
+    /// Requests of its own, to pools.
+    pub callouts: Counter,
+    /// Those of them that had no answer.
+    pub callouts_failed: Counter,
     /// Instances that were made.
     pub instances_made: Counter,
     /// Instances that there are now.

@@ -5,9 +5,12 @@
 mod access_fields;
 #[allow(missing_docs, reason = "documented in the WIT")]
 mod bindings;
+mod body;
+mod callout;
 mod cases;
 mod clock;
 mod component;
+mod decision;
 mod engine;
 mod error;
 mod facts;
@@ -35,17 +38,19 @@ mod ticker;
 mod trial;
 mod trust;
 mod version;
+mod waiting;
 
 pub use access_fields::AccessField;
 pub use bindings::{
     exports::witgate::plugin::{
         affinity::{Outcome, Preference},
-        routing::{Decision, Forward, Respond},
+        routing::{Forward, Respond},
     },
     witgate::plugin::types::{Field, RequestEdit, ResponseEdit},
 };
 pub use cases::{CaseDifference, Replay};
 pub use component::{CheckedComponent, encode};
+pub use decision::Decision;
 pub use engine::PluginEngine;
 pub use error::{CallError, LoadError};
 pub use facts::{
@@ -63,3 +68,6 @@ pub use trust::{
     NoSidecar, Proof, SignatureFile, Signatures, Trust, TrustedKey, Untrusted, signature_of,
 };
 pub use version::{Digest, InService, Source, Version, grants_line};
+pub use waiting::{
+    Ask, BodyFailure, BodyStart, Callout, CalloutAnswer, CalloutFailure, NoServices, Services,
+};

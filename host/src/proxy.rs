@@ -7,6 +7,7 @@ mod answer;
 mod attempt;
 mod balance_key;
 mod body;
+mod callout;
 mod connect;
 mod decide;
 mod edits;
@@ -16,8 +17,10 @@ mod normal;
 mod record;
 mod redirect;
 mod retry;
+mod services;
 mod session;
 mod tunnel;
+mod unsent;
 mod upgrade;
 
 use std::{rc::Rc, sync::Arc, time::Instant};
@@ -28,7 +31,10 @@ use http_body::Body as _;
 pub use body::Body;
 pub use tunnel::Tunnel;
 
-use self::{body::Content, decide::Routed, record::Record, upgrade::Upgrade};
+use self::{
+    body::Content, decide::Routed, record::Record, services::RequestServices, unsent::Unsent,
+    upgrade::Upgrade,
+};
 use crate::{
     client_body::ClientBody,
     config::Timeouts,
@@ -80,9 +86,14 @@ pub async fn serve(client: Client, request: http::Request<ClientBody>) -> Served
                     snapshot: Rc::clone(&snapshot),
                     canaries: snapshot.canaries(client, record.id.0),
                     lap: record.started,
+                    services: RequestServices {
+                        snapshot: Rc::clone(&snapshot),
+                        worker: record.worker(),
+                        body: Unsent::new(body),
+                    },
                     record: &mut record,
                 }
-                .run(body)
+                .run()
                 .await
             }
         },
@@ -192,6 +203,8 @@ struct Exchange<'a> {
     /// The most that its body may have.
     body_bytes: u64,
     record: &'a mut Record,
+    /// What plugins that wait may ask for.
+    services: RequestServices,
     /// Which plugins decide it in a version on trial.
     canaries: Canaries,
     /// When the last plugin call ended.
@@ -199,14 +212,14 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    async fn run(mut self, body: ClientBody) -> Result<hyper::Response<Content>, GatewayError> {
+    async fn run(mut self) -> Result<hyper::Response<Content>, GatewayError> {
         let pool = match self.route().await? {
             Routed::To(pool) => pool,
             Routed::Answered(response) => return Ok(*response),
         };
         let wanted = self.prefer(pool).await?;
         self.rewrite_request().await?;
-        let answer = self.forward(pool, wanted, body).await?;
+        let answer = self.forward(pool, wanted).await?;
         self.rewrite_response(pool, answer).await
     }
 }

@@ -3,6 +3,7 @@
 //! whether its contents have. A change is tried as a whole and swapped in at once, or refused
 //! with its reason while everything stays as it was.
 
+mod announce;
 mod board;
 mod command;
 mod expiry;
@@ -26,7 +27,13 @@ pub use board::{Board, PluginStatus};
 pub use command::{Command, CommandSender, Commands};
 pub use plugins::{CommandError, PluginSet, Rejected};
 
-use self::{expiry::ExpiryWatch, plugins::LoadContext, stamp::Signature, watch::FolderWatch};
+use self::{
+    announce::{announce, warn_of_undeclared_pools},
+    expiry::ExpiryWatch,
+    plugins::LoadContext,
+    stamp::Signature,
+    watch::FolderWatch,
+};
 use crate::{
     config::{Config, ConfigError, PluginCache},
     names::{LookupStatus, Names},
@@ -147,6 +154,7 @@ impl Reloader {
         status.plugins.show(plugins.statuses());
         let mut expiry = ExpiryWatch::default();
         expiry.look(&live);
+        warn_of_undeclared_pools(None, &live);
         Ok(Self {
             path,
             engine,
@@ -486,41 +494,5 @@ fn add_inputs(config: &Config, inputs: &mut Vec<PathBuf>) {
         }
         let trust = folder.trust.iter();
         inputs.extend(trust.flat_map(|trust| trust.files().cloned()));
-    }
-}
-
-/// Says what a change comes to.
-fn announce(before: &Snapshot, after: &Snapshot) {
-    let find = |snapshot: &Snapshot, name: &str| {
-        let mut plugins = snapshot.plugins.iter().map(|plugin| &plugin.live);
-        plugins.find(|plugin| *plugin.name == *name).cloned()
-    };
-    for plugin in after.plugins.iter().map(|plugin| &plugin.live) {
-        match find(before, &plugin.name) {
-            Some(old) if Arc::ptr_eq(&old, plugin) => {}
-            Some(old) if old.source.digest == plugin.source.digest => {
-                tracing::info!(plugin = %plugin.name, version = %plugin.label, "plugin has a new configuration");
-            }
-            Some(old) => tracing::info!(
-                plugin = %plugin.name, version = %plugin.label, replaces = %old.label, "plugin is live"
-            ),
-            None => {
-                tracing::info!(plugin = %plugin.name, version = %plugin.label, "plugin is live")
-            }
-        }
-    }
-    for old in before.plugins.iter().map(|plugin| &plugin.live) {
-        if find(after, &old.name).is_none() {
-            tracing::info!(plugin = %old.name, version = %old.label, "plugin is gone");
-        }
-    }
-    for listener in &after.listeners {
-        if !before
-            .listeners
-            .iter()
-            .any(|old| Arc::ptr_eq(&old.socket, &listener.socket))
-        {
-            tracing::info!(listener = %listener.name, address = %listener.socket.address, "listening");
-        }
     }
 }

@@ -25,7 +25,7 @@ pub use connections::Connections;
 pub use failure::NoAnswer;
 pub use opening::Opening;
 pub use patience::Deadline;
-pub use replay::Source;
+pub use replay::{Ahead, Source};
 pub use switched::Switched;
 
 use crate::config::PoolHttp;

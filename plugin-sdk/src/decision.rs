@@ -1,6 +1,9 @@
 //! What plugins return, and the constructors that make it: plain values of the WIT.
 
-use crate::{Field, Forward, Preference, RequestEdit, Respond, ResponseEdit, Route};
+use crate::{
+    Decision, Field, Forward, Preference, RequestEdit, Respond, ResponseEdit, Route,
+    bindings::async_routing::exports::witgate::plugin0_2_0::routing as async_routing,
+};
 
 impl Field {
     /// A header field. The gateway refuses names that are not tokens, and values with CR, LF
@@ -73,6 +76,49 @@ impl Forward {
     pub fn edit(mut self, edit: RequestEdit) -> Self {
         self.edits.push(edit);
         self
+    }
+}
+
+impl Decision {
+    /// Leaves the request to the next plugin.
+    #[must_use]
+    pub fn pass() -> Self {
+        Self::Pass(Vec::new())
+    }
+
+    /// Leaves the request to the next plugin, changed like this.
+    ///
+    /// ```
+    /// use witgate_sdk::{Decision, RequestEdit};
+    ///
+    /// let decision = Decision::pass_with(vec![RequestEdit::set("x-user", "ada")]);
+    /// ```
+    #[must_use]
+    pub fn pass_with(edits: Vec<RequestEdit>) -> Self {
+        Self::Pass(edits)
+    }
+}
+
+impl From<Forward> for Decision {
+    fn from(Forward { pool, rule, edits }: Forward) -> Self {
+        Self::Forward(async_routing::Forward { pool, rule, edits })
+    }
+}
+
+impl From<Respond> for Decision {
+    fn from(respond: Respond) -> Self {
+        let Respond {
+            status,
+            headers,
+            body,
+            rule,
+        } = respond;
+        Self::Respond(async_routing::Respond {
+            status,
+            headers,
+            body,
+            rule,
+        })
     }
 }
 

@@ -5,8 +5,8 @@ use std::{cell::OnceCell, marker::PhantomData, thread::LocalKey};
 
 use crate::{Plugin, config};
 
-/// Where the configured plugin of a Wasm instance lies.
-pub type Slot<P> = LocalKey<OnceCell<P>>;
+/// Where the configured plugin of a Wasm instance lies, for as long as there is the instance.
+pub type Slot<P> = LocalKey<OnceCell<&'static P>>;
 
 /// A plugin that has a slot. Implemented by [`export!`](crate::export).
 pub trait Exported: Plugin {
@@ -26,7 +26,7 @@ pub struct Export<P>(PhantomData<P>);
 fn configure<P: Exported>(json: &str) -> Result<(), String> {
     let plugin: P = config::configure(json).map_err(|error| error.to_string())?;
     P::slot()
-        .with(|slot| slot.set(plugin))
+        .with(|slot| slot.set(Box::leak(Box::new(plugin))))
         .map_err(|_| "an instance is configured once".to_owned())
 }
 
@@ -38,26 +38,28 @@ pub mod check {
     pub const fn Routing<P: crate::Routing>() {}
     pub const fn Affinity<P: crate::Affinity>() {}
     pub const fn Rewriting<P: crate::Rewriting>() {}
+    pub const fn AsyncRouting<P: crate::AsyncRouting>() {}
+    pub const fn AsyncRewriting<P: crate::AsyncRewriting>() {}
 }
 
 #[cfg(target_arch = "wasm32")]
 mod guest {
     use super::{Export, Exported, configure};
     use crate::{
-        Affinity, Outcome, Pool, Preference, Request, RequestEdit, Response, ResponseEdit,
-        Rewriting, Route, Routing,
-        bindings::{affinity, base, rewriting, routing},
+        Affinity, AsyncRewriting, AsyncRouting, Decision, Outcome, Pool, Preference, Request,
+        RequestEdit, Response, ResponseEdit, Rewriting, Route, Routing,
+        bindings::{
+            affinity, async_rewriting::exports::witgate::plugin0_2_0 as async_rewriting,
+            async_routing::exports::witgate::plugin0_2_0 as async_routing, base, rewriting,
+            routing,
+        },
         guest::{RawPool, RawRequest, RawResponse},
         log,
     };
 
-    fn instance<P: Exported, R>(call: impl FnOnce(&P) -> R) -> R {
-        P::slot().with(|slot| {
-            call(
-                slot.get()
-                    .expect("the gateway configures an instance first"),
-            )
-        })
+    fn instance<P: Exported>() -> &'static P {
+        let plugin = P::slot().with(|slot| slot.get().copied());
+        plugin.expect("the gateway configures an instance first")
     }
 
     fn request() -> Request {
@@ -81,27 +83,45 @@ mod guest {
 
     impl<P: Exported + Routing> routing::exports::witgate::plugin::routing::Guest for Export<P> {
         fn route() -> Route {
-            instance(|plugin: &P| plugin.route(&request()))
+            instance::<P>().route(&request())
         }
     }
 
     impl<P: Exported + Affinity> affinity::exports::witgate::plugin::affinity::Guest for Export<P> {
         fn prefer(generation: u64) -> Preference {
-            instance(|plugin: &P| plugin.prefer(&request(), &pool(generation)))
+            instance::<P>().prefer(&request(), &pool(generation))
         }
 
         fn stick(generation: u64, endpoint: String, outcome: Outcome) -> Vec<ResponseEdit> {
-            instance(|plugin: &P| plugin.stick(&request(), &pool(generation), &endpoint, outcome))
+            instance::<P>().stick(&request(), &pool(generation), &endpoint, outcome)
         }
     }
 
     impl<P: Exported + Rewriting> rewriting::exports::witgate::plugin::rewriting::Guest for Export<P> {
         fn rewrite_request() -> Vec<RequestEdit> {
-            instance(|plugin: &P| plugin.rewrite_request(&request()))
+            instance::<P>().rewrite_request(&request())
         }
 
         fn rewrite_response() -> Vec<ResponseEdit> {
-            instance(|plugin: &P| plugin.rewrite_response(&request(), &RESPONSE))
+            instance::<P>().rewrite_response(&request(), &RESPONSE)
+        }
+    }
+
+    impl<P: Exported + AsyncRouting> async_routing::routing::Guest for Export<P> {
+        async fn route() -> Decision {
+            instance::<P>().route(&request()).await
+        }
+    }
+
+    impl<P: Exported + AsyncRewriting> async_rewriting::rewriting::Guest for Export<P> {
+        async fn rewrite_request() -> Vec<RequestEdit> {
+            instance::<P>().rewrite_request(&request()).await
+        }
+
+        async fn rewrite_response() -> Vec<ResponseEdit> {
+            instance::<P>()
+                .rewrite_response(&request(), &RESPONSE)
+                .await
         }
     }
 }
@@ -139,7 +159,7 @@ macro_rules! export {
             impl $crate::__private::Exported for $plugin {
                 fn slot() -> &'static $crate::__private::Slot<Self> {
                     ::std::thread_local! {
-                        static SLOT: ::std::cell::OnceCell<$plugin> = const { ::std::cell::OnceCell::new() };
+                        static SLOT: ::std::cell::OnceCell<&'static $plugin> = const { ::std::cell::OnceCell::new() };
                     }
                     &SLOT
                 }
@@ -171,6 +191,16 @@ macro_rules! __export_role {
     (Rewriting $export:ident) => {
         const _: () = {
     $crate::__export_rewriting_impl!($export with_types_in $crate::bindings::rewriting);
+        };
+    };
+    (AsyncRouting $export:ident) => {
+        const _: () = {
+    $crate::__export_async_routing_impl!($export with_types_in $crate::bindings::async_routing);
+        };
+    };
+    (AsyncRewriting $export:ident) => {
+        const _: () = {
+    $crate::__export_async_rewriting_impl!($export with_types_in $crate::bindings::async_rewriting);
         };
     };
 }

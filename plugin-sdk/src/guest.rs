@@ -2,9 +2,9 @@
 //! is the one of the running call, so that there is nothing to hold.
 
 use crate::{
-    ClientCertificate, Field, HttpVersion, Scheme, TlsSession,
+    BodyFailure, BodyStart, ClientCertificate, Field, HttpVersion, Scheme, TlsSession,
     bindings::{
-        Addresses,
+        Addresses, body,
         facts::{pool, request, response},
     },
 };
@@ -49,6 +49,12 @@ getters!(RawRequest: request {
     client_certificate() -> Option<ClientCertificate>,
     client_certificate_chain() -> Vec<Vec<u8>>,
 });
+
+impl RawRequest {
+    pub(crate) async fn body_start(&self, most: u64) -> Result<BodyStart, BodyFailure> {
+        body::read(most).await
+    }
+}
 
 getters!(RawResponse: response {
     status() -> u16,

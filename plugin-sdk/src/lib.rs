@@ -75,9 +75,15 @@
 //!
 //! # What the sidecar grants
 //!
-//! [`clock`], [`random`], [`kv`] and [`metrics`] are there for plugins whose sidecar names them in
+//! [`clock`], [`random`], [`kv`], [`metrics`] and [`callout`] are there for plugins whose sidecar names them in
 //! `grants`; a plugin that uses one of them without is refused when it is loaded. In native tests
 //! they work on a world of the test's own, which [`testing`] can change and look at.
+//!
+//! # Waiting
+//!
+//! A decision that needs somebody else's answer, or the start of the request's body, is made by
+//! [`AsyncRouting`] and [`AsyncRewriting`], whose functions are `async`: see [`callout`] and
+//! [`Request::body_start`]. They are of the draft of WIT 0.2 and may change until it is published.
 //!
 //! # Errors
 //!
@@ -95,6 +101,7 @@ mod host_pattern;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 mod network;
+mod path_pattern;
 mod plugin;
 mod pool;
 mod request;
@@ -104,6 +111,7 @@ mod target_uri;
 pub mod access_log;
 #[doc(hidden)]
 pub mod bindings;
+pub mod callout;
 pub mod clock;
 pub mod kv;
 pub mod log;
@@ -117,7 +125,8 @@ pub use host_pattern::{HostPattern, HostPatternError};
 #[cfg(not(target_arch = "wasm32"))]
 pub use native::{PoolBuilder, RequestBuilder, ResponseBuilder};
 pub use network::{Network, NetworkError};
-pub use plugin::{Affinity, Plugin, Rewriting, Routing};
+pub use path_pattern::{PathPattern, PathPatternError, is_plain_path};
+pub use plugin::{Affinity, AsyncRewriting, AsyncRouting, Plugin, Rewriting, Routing};
 pub use pool::Pool;
 pub use request::Request;
 pub use response::Response;
@@ -125,6 +134,8 @@ pub use response::Response;
 #[doc(inline)]
 pub use bindings::{
     affinity::exports::witgate::plugin::affinity::{Outcome, Preference},
+    async_routing::exports::witgate::plugin0_2_0::routing::Decision,
+    body::{Failure as BodyFailure, Start as BodyStart},
     routing::exports::witgate::plugin::routing::{Decision as Route, Forward, Respond},
     types::{ClientCertificate, Field, HttpVersion, RequestEdit, ResponseEdit, Scheme, TlsSession},
 };
@@ -132,9 +143,9 @@ pub use bindings::{
 /// Everything that a plugin usually needs.
 pub mod prelude {
     pub use crate::{
-        Affinity, ClientCertificate, ConfigError, Field, Forward, HttpVersion, NoConfig, Outcome,
-        Plugin, Pool, Preference, Request, RequestEdit, Respond, Response, ResponseEdit, Rewriting,
-        Route, Routing, Scheme, TlsSession, log,
+        Affinity, AsyncRewriting, AsyncRouting, ClientCertificate, ConfigError, Decision, Field,
+        Forward, HttpVersion, NoConfig, Outcome, Plugin, Pool, Preference, Request, RequestEdit,
+        Respond, Response, ResponseEdit, Rewriting, Route, Routing, Scheme, TlsSession, log,
     };
 }
 

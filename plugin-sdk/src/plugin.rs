@@ -3,7 +3,8 @@
 use serde::de::DeserializeOwned;
 
 use crate::{
-    ConfigError, Outcome, Pool, Preference, Request, RequestEdit, Response, ResponseEdit, Route,
+    ConfigError, Decision, Outcome, Pool, Preference, Request, RequestEdit, Response, ResponseEdit,
+    Route,
 };
 
 /// What every plugin is: something made from a configuration.
@@ -83,6 +84,29 @@ pub trait Rewriting: Plugin {
 
     /// Returns the edits for the upstream's response. `request` is as it went upstream.
     fn rewrite_response(&self, request: &Request, response: &Response) -> Vec<ResponseEdit> {
+        let _ = (request, response);
+        Vec::new()
+    }
+}
+
+/// The routing role of a plugin that waits while it decides. Of the draft of WIT 0.2.
+#[allow(async_fn_in_trait, reason = "all of a plugin runs on one thread")]
+pub trait AsyncRouting: Plugin {
+    /// As [`Routing::route`]; a request that is passed on can be edited: [`Decision::pass_with`].
+    async fn route(&self, request: &Request) -> Decision;
+}
+
+/// The rewriting role of a plugin that waits while it decides. Of the draft of WIT 0.2.
+#[allow(async_fn_in_trait, reason = "all of a plugin runs on one thread")]
+pub trait AsyncRewriting: Plugin {
+    /// As [`Rewriting::rewrite_request`].
+    async fn rewrite_request(&self, request: &Request) -> Vec<RequestEdit> {
+        let _ = request;
+        Vec::new()
+    }
+
+    /// As [`Rewriting::rewrite_response`].
+    async fn rewrite_response(&self, request: &Request, response: &Response) -> Vec<ResponseEdit> {
         let _ = (request, response);
         Vec::new()
     }

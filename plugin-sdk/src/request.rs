@@ -4,8 +4,8 @@
 use std::{cell::OnceCell, net::SocketAddr};
 
 use crate::{
-    ClientCertificate, Field, HttpVersion, Scheme, TlsSession, bindings::Addresses,
-    target_uri::TargetUri,
+    BodyFailure, BodyStart, ClientCertificate, Field, HttpVersion, Scheme, TlsSession,
+    bindings::Addresses, target_uri::TargetUri,
 };
 
 #[cfg(target_arch = "wasm32")]
@@ -68,6 +68,27 @@ impl Request {
 
     fn addresses(&self) -> &Addresses {
         self.addresses.get_or_init(|| self.raw.addresses())
+    }
+
+    /// The first bytes of the body, up to `most`; fewer only when that is all of it. Waits until
+    /// the client has sent them. For plugins whose sidecar has `grants = ["body"]`, before the
+    /// request is sent upstream: in [`AsyncRouting::route`](crate::AsyncRouting::route) and
+    /// [`AsyncRewriting::rewrite_request`](crate::AsyncRewriting::rewrite_request). What is read
+    /// goes upstream unchanged.
+    ///
+    /// ```
+    /// use witgate_sdk::{Request, testing};
+    ///
+    /// let request = Request::post("https://shop.example/").body("drop table").build();
+    /// let start = testing::wait_for(request.body_start(4)).unwrap();
+    /// assert_eq!((&start.bytes[..], start.complete), (&b"drop"[..], false));
+    /// ```
+    ///
+    /// # Errors
+    /// When `most` is more than `[body]` in the sidecar allows, when the client does not send in
+    /// time, and when it breaks off.
+    pub async fn body_start(&self, most: u64) -> Result<BodyStart, BodyFailure> {
+        self.raw.body_start(most).await
     }
 
     /// The gateway's own id of this request: 32 lower-case hexadecimal digits, also in the

@@ -2,9 +2,17 @@
 //! `clock`, `random`, `kv`, `metrics` and `access_log` work on. Each thread has a world of its own, and so has
 //! each test.
 
-use std::time::Duration;
+use std::{
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
-use crate::{ConfigError, Plugin, config, native::world};
+use crate::{
+    ConfigError, Plugin,
+    callout::{Answer, Callout, Failure},
+    config,
+    native::world,
+};
 
 /// Makes a plugin from the `[config]` table of its sidecar, given as TOML; or as JSON when it
 /// begins with `{`.
@@ -92,6 +100,24 @@ pub fn observed(name: &str) -> Vec<f64> {
 #[must_use]
 pub fn access_field(name: &str) -> Option<String> {
     world(|world| world.access_fields.get(name).cloned())
+}
+
+/// Answers the plugin's callouts from now on; until then none can be sent.
+pub fn on_callout(answer: impl FnMut(&Callout) -> Result<Answer, Failure> + 'static) {
+    world(|world| world.answers = Some(Box::new(answer)));
+}
+
+/// The decision of a function that is `async`. Nothing really waits in a test.
+///
+/// # Panics
+/// When it waits for something that is not of this SDK.
+pub fn wait_for<R>(decision: impl Future<Output = R>) -> R {
+    let mut decision = std::pin::pin!(decision);
+    let mut context = Context::from_waker(Waker::noop());
+    match decision.as_mut().poll(&mut context) {
+        Poll::Ready(decision) => decision,
+        Poll::Pending => panic!("it waits for something that a test does not have"),
+    }
 }
 
 /// Begins with a new world, for a test that does not have a thread to itself, as with

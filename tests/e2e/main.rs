@@ -6,6 +6,8 @@
 )]
 
 mod affinity;
+mod body_inspection;
+mod callout;
 mod canary_split;
 mod cases;
 mod cli;

@@ -10,14 +10,15 @@ use anyhow::{Context as _, Result, bail};
 use wit_bindgen_core::{Files, WorldGenerator as _, wit_parser::Resolve};
 use wit_bindgen_rust::{Opts, WithOption};
 
-/// The WIT package, below the project's root.
-const WIT: &str = "wit/0.1";
+/// The WIT packages, below the project's root, each after those that it uses.
+const WIT: [&str; 2] = ["wit/0.1", "wit/0.2"];
 /// Where the bindings are, below the project's root.
 const BINDINGS: &str = "plugin-sdk/src/bindings";
 /// The module that they have in the SDK.
 const MODULE: &str = "witgate_sdk::bindings";
-const PACKAGE: &str = "witgate:plugin";
-const VERSION: &str = "0.1.0";
+/// Whose types all others share.
+const TYPES: &str = "witgate:plugin/types@0.1.0";
+const SHARED_TYPES: &str = "crate::bindings::base::witgate::plugin::types";
 
 /// One generated file: a world that exports a single interface.
 struct World {
@@ -25,30 +26,46 @@ struct World {
     name: &'static str,
     /// What the world says.
     items: &'static str,
-    /// The interfaces whose types come from the first world's file.
-    shared: &'static [&'static str],
+    /// How many of the packages it is of: the generator names what it makes by those it knows.
+    packages: usize,
 }
 
-const WORLDS: [World; 4] = [
+/// The first has the types of all.
+const WORLDS: [World; 7] = [
     World {
         name: "base",
-        items: "include imports; export lifecycle;",
-        shared: &[],
+        items: "include witgate:plugin/imports@0.1.0; export witgate:plugin/lifecycle@0.1.0;",
+        packages: 1,
     },
     World {
         name: "routing",
-        items: "export routing;",
-        shared: &["types"],
+        items: "export witgate:plugin/routing@0.1.0;",
+        packages: 1,
     },
     World {
         name: "affinity",
-        items: "export affinity;",
-        shared: &["types"],
+        items: "export witgate:plugin/affinity@0.1.0;",
+        packages: 1,
     },
     World {
         name: "rewriting",
-        items: "export rewriting;",
-        shared: &["types"],
+        items: "export witgate:plugin/rewriting@0.1.0;",
+        packages: 1,
+    },
+    World {
+        name: "waiting",
+        items: "import witgate:plugin/callout@0.2.0; import witgate:plugin/body@0.2.0;",
+        packages: 2,
+    },
+    World {
+        name: "async_routing",
+        items: "export witgate:plugin/routing@0.2.0;",
+        packages: 2,
+    },
+    World {
+        name: "async_rewriting",
+        items: "export witgate:plugin/rewriting@0.2.0;",
+        packages: 2,
     },
 ];
 
@@ -61,8 +78,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
     let mut stale = Vec::new();
     for world in &WORLDS {
         let path = root.join(BINDINGS).join(world.name).with_extension("rs");
-        let text =
-            generate(&root.join(WIT), world).with_context(|| format!("world {}", world.name))?;
+        let text = generate(&root, world).with_context(|| format!("world {}", world.name))?;
         if fs::read_to_string(&path).is_ok_and(|found| found == text) {
             continue;
         }
@@ -96,11 +112,13 @@ fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 /// The Rust source of one world.
-fn generate(wit: &Path, world: &World) -> Result<String> {
+fn generate(root: &Path, world: &World) -> Result<String> {
     let mut resolve = Resolve::default();
-    resolve.push_dir(wit)?;
+    for package in WIT.into_iter().take(world.packages) {
+        resolve.push_dir(root.join(package))?;
+    }
     let package = resolve.push_str("sdk.wit", &world_source(world))?;
-    let id = resolve.select_world(&[package], Some(world.name))?;
+    let id = resolve.select_world(&[package], Some(world.name.replace('_', "-").as_str()))?;
     let mut files = Files::default();
     options(world)
         .build()
@@ -109,27 +127,20 @@ fn generate(wit: &Path, world: &World) -> Result<String> {
     Ok(String::from_utf8(text.to_vec())?)
 }
 
-/// A package with the world alone; its items are those of the plugin package.
+/// A package with the world alone.
 fn world_source(world: &World) -> String {
-    let items = world
-        .items
-        .replace("include ", &format!("include {PACKAGE}/"));
-    let items = items.replace("export ", &format!("export {PACKAGE}/"));
-    let items = items.replace(';', &format!("@{VERSION};"));
     format!(
-        "package witgate:sdk@{VERSION};\nworld {} {{ {items} }}\n",
-        world.name
+        "package witgate:sdk@0.1.0;\nworld {} {{ {} }}\n",
+        world.name.replace('_', "-"),
+        world.items
     )
 }
 
 fn options(world: &World) -> Opts {
-    let shared = |interface: &&str| {
-        let types = format!("crate::bindings::base::witgate::plugin::{interface}");
-        (
-            format!("{PACKAGE}/{interface}@{VERSION}"),
-            WithOption::Path(types),
-        )
-    };
+    let shared = (world.name != "base").then(|| {
+        let types = WithOption::Path(SHARED_TYPES.to_owned());
+        (TYPES.to_owned(), types)
+    });
     Opts {
         format: true,
         generate_all: true,
@@ -139,7 +150,7 @@ fn options(world: &World) -> Opts {
         // Sections of equal names would be joined by the linker and not be readable.
         type_section_suffix: Some(format!(":{}", world.name)),
         additional_derive_attributes: ["Clone", "PartialEq", "Eq"].map(str::to_owned).to_vec(),
-        with: world.shared.iter().map(shared).collect(),
+        with: shared.into_iter().collect(),
         ..Opts::default()
     }
 }

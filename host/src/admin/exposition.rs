@@ -74,7 +74,7 @@ type PluginGauge = (
     fn(&PerWorker<PluginCounters>) -> u64,
 );
 
-const PLUGIN_COUNTERS: [PluginCounter; 4] = [
+const PLUGIN_COUNTERS: [PluginCounter; 6] = [
     (
         "plugin_calls",
         "Calls of a plugin, all roles together",
@@ -84,6 +84,16 @@ const PLUGIN_COUNTERS: [PluginCounter; 4] = [
         "plugin_yields",
         "Times that a call was not done within its slice and others got their turn",
         |each| each.yields.get(),
+    ),
+    (
+        "plugin_callouts",
+        "Requests of a plugin's own to pools",
+        |each| each.callouts.get(),
+    ),
+    (
+        "plugin_callouts_failed",
+        "Requests of a plugin's own that had no answer in time",
+        |each| each.callouts_failed.get(),
     ),
     (
         "plugin_instances_made",

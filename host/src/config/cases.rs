@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    case_callouts::{CaseCallout, RawCallout},
     check::Check,
     error::{ConfigError, Problems, Source},
     keys::{KeyPath, Mark},
@@ -34,6 +35,10 @@ pub struct Case {
     pub original: Option<Uri>,
     /// In order.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The request's body; empty, unless it says otherwise.
+    pub body: String,
+    /// What the plugin may ask, and is answered.
+    pub callouts: Vec<CaseCallout>,
     /// The client's address.
     pub peer: SocketAddr,
     /// The gateway's.
@@ -128,6 +133,10 @@ pub struct RawCase {
     pub original: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<String>,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub body: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub callouts: Vec<RawCallout>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -296,6 +305,7 @@ impl Check<'_> {
             }
         };
         let is_empty = raw.expects_nothing();
+        let callouts = self.case_callouts(&key("callouts"), raw.callouts);
         let expected = Expected {
             route: self.route(&key("route"), raw.route),
             prefer: raw.prefer,
@@ -313,6 +323,8 @@ impl Check<'_> {
             uri,
             original: original.map(|(_, uri)| uri),
             headers,
+            body: raw.body,
+            callouts,
             peer,
             local,
             listener: raw.listener.unwrap_or_else(|| "public".to_owned()),
@@ -352,7 +364,7 @@ impl Check<'_> {
         None
     }
 
-    fn fields(&mut self, key: &str, raw: &[String]) -> Vec<(HeaderName, HeaderValue)> {
+    pub(super) fn fields(&mut self, key: &str, raw: &[String]) -> Vec<(HeaderName, HeaderValue)> {
         let raw = raw.iter().enumerate();
         let fields = raw.filter_map(|(index, text)| {
             let key = format!("{key}[{index}]");

@@ -68,6 +68,14 @@ macro_rules! plugin_tables {
     };
 }
 
+/// What a sidecar says of its plugin's grants.
+pub(super) struct Grants {
+    pub(super) grants: Option<Vec<String>>,
+    pub(super) kv: Option<Kv>,
+    pub(super) callout: Option<Callout>,
+    pub(super) body: Option<Body>,
+}
+
 plugin_tables! {
     Plugins {
         dir: String,
@@ -81,6 +89,8 @@ plugin_tables! {
         roles: Option<Vec<String>>,
         grants: Option<Vec<String>>,
         kv: Option<Kv>,
+        callout: Option<Callout>,
+        body: Option<Body>,
         #[serde(default)]
         rollout: Rollout,
         #[serde(default)]
@@ -130,6 +140,16 @@ tables! {
     Kv {
         entries: Option<i64>,
         bytes: Option<Size>,
+    }
+    Callout {
+        pools: Vec<String>,
+        timeout: Option<Duration>,
+        bytes: Option<Size>,
+        per_call: Option<i64>,
+    }
+    Body {
+        bytes: Option<Size>,
+        timeout: Option<Duration>,
     }
     Rollout {
         shadow: Option<Shadow>,

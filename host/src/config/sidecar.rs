@@ -117,7 +117,12 @@ fn sidecar(source: Source, defaults: &PluginLimits) -> Result<Sidecar, ConfigErr
     };
     let limits = check.plugin_limits("", &raw.take_limits(), defaults);
     let roles = raw.roles.map(|raw| roles(&mut check, &raw));
-    let grants = check.grants(raw.grants.as_deref(), raw.kv.as_ref());
+    let grants = check.grants(raw::Grants {
+        grants: raw.grants,
+        kv: raw.kv,
+        callout: raw.callout,
+        body: raw.body,
+    });
     let rollout = check.rollout(raw.rollout);
     let config = table(&mut check.problems, "config", raw.config);
     check.problems.finish()?;

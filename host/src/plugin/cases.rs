@@ -11,6 +11,7 @@ use super::{
     instance::Instance,
     shown,
     version::Version,
+    waiting::{Ask, BodyStart, Callout, CalloutAnswer, CalloutFailure, Services},
 };
 use crate::config::{Case, CaseOutcome, CaseRoute, Cases, RawCase};
 
@@ -80,6 +81,7 @@ impl Replay {
 /// role is asked about the request as it is written.
 pub(super) async fn differences(instance: &mut Instance, case: &Case) -> Vec<CaseDifference> {
     let mut request = request(case);
+    let services = CaseServices(case);
     let pool = Arc::new(PoolFacts {
         name: case.pool.0.clone(),
         generation: 1,
@@ -98,7 +100,9 @@ pub(super) async fn differences(instance: &mut Instance, case: &Case) -> Vec<Cas
         }
     };
     if let Some(wanted) = &expected.route {
-        let decided = instance.route(&mut request, Instant::now()).await;
+        let decided = instance
+            .route(&mut request, &services, Instant::now())
+            .await;
         let found = decided.map(|decision| as_far_as(wanted, &decision));
         compare("route", wanted_route(wanted), found);
     }
@@ -108,14 +112,16 @@ pub(super) async fn differences(instance: &mut Instance, case: &Case) -> Vec<Cas
         compare("prefer", wanted.clone(), found);
     }
     if let Some(wanted) = &expected.rewrite_request {
-        let edits = instance.rewrite_request(&mut request, Instant::now()).await;
+        let edits = instance
+            .rewrite_request(&mut request, &services, Instant::now())
+            .await;
         let found = edits.map(|edits| texts(&edits, shown::request_edit));
         compare("rewrite_request", shown::list(wanted), found);
     }
     if let Some(wanted) = &expected.rewrite_response {
         let mut response = response(case);
         let edits = instance
-            .rewrite_response(&mut request, &mut response, Instant::now())
+            .rewrite_response(&mut request, &mut response, &services, Instant::now())
             .await;
         let found = edits.map(|edits| texts(&edits, shown::response_edit));
         compare("rewrite_response", shown::list(wanted), found);
@@ -139,6 +145,56 @@ pub(super) async fn differences(instance: &mut Instance, case: &Case) -> Vec<Cas
         compare("stick", shown::list(&wanted.edits), found);
     }
     all
+}
+
+/// Answers what a case has an answer for.
+struct CaseServices<'a>(&'a Case);
+
+impl Services for CaseServices<'_> {
+    async fn answer(&self, ask: Ask) {
+        match ask {
+            Ask::Callout(callout, answer) => drop(answer.send(self.callout(&callout))),
+            Ask::Body(most, _, answer) => drop(answer.send(Ok(self.body(most)))),
+        }
+    }
+}
+
+impl CaseServices<'_> {
+    fn callout(&self, callout: &Callout) -> Result<CalloutAnswer, CalloutFailure> {
+        let path = callout.head.uri.path_and_query();
+        let path = path.map_or("/", http::uri::PathAndQuery::as_str);
+        let method = &callout.head.method;
+        let expected = self.0.callouts.iter().find(|expected| {
+            expected.pool == callout.pool && expected.method == *method && expected.path == path
+        });
+        let Some(expected) = expected else {
+            let pool = &callout.pool;
+            let message = format!("the case has no answer of pool {pool:?} to {method} {path}");
+            return Err(CalloutFailure::Unavailable(message));
+        };
+        let Some(answer) = &expected.answer else {
+            return Err(CalloutFailure::Unavailable("connect-refused".to_owned()));
+        };
+        if answer.body.len() > callout.most {
+            return Err(CalloutFailure::TooLarge(callout.most));
+        }
+        let mut head = http::Response::new(()).into_parts().0;
+        head.status = answer.status;
+        head.headers.extend(answer.headers.iter().cloned());
+        Ok(CalloutAnswer {
+            head,
+            body: answer.body.clone().into_bytes(),
+        })
+    }
+
+    fn body(&self, most: usize) -> BodyStart {
+        let body = self.0.body.as_bytes();
+        let bytes = body.get(..most).unwrap_or(body);
+        BodyStart {
+            bytes: bytes.to_vec(),
+            complete: bytes.len() == body.len(),
+        }
+    }
 }
 
 fn texts<E>(edits: &[E], text: impl Fn(&E) -> String) -> String {
@@ -168,7 +224,11 @@ fn as_far_as(wanted: &CaseRoute, decision: &Decision) -> String {
         asked.then(|| rule.clone().unwrap_or_default())
     };
     match decision {
-        Decision::Pass => "pass".to_owned(),
+        Decision::Pass(edits) => {
+            let edits: Vec<_> = edits.iter().map(shown::request_edit).collect();
+            let list = wanted.edits.as_ref().map(|_| edits);
+            route("pass".to_owned(), None, list.as_deref(), None)
+        }
         Decision::Forward(Forward {
             pool,
             rule: of,

@@ -1,12 +1,15 @@
 //! From the bytes of a file to a component that fits the WIT: core modules are encoded,
 //! everything is compiled and checked, and what does not fit is refused in plain words.
 
-use wasmparser::Parser;
+use wasmparser::{Parser, Payload};
 use wasmtime::component::{Component, InstancePre, types::ComponentItem};
 
 use super::{
-    bindings::exports::witgate::plugin::{affinity, lifecycle, rewriting, routing},
-    engine::PluginEngine,
+    bindings::{
+        exports::witgate::plugin::{affinity, lifecycle, rewriting, routing},
+        v0_2::exports::witgate::plugin0_2_0 as v0_2,
+    },
+    engine::{Kind, PluginEngine, Runtime},
     error::LoadError,
     state::State,
     version::Digest,
@@ -14,9 +17,9 @@ use super::{
 use crate::config::{Grant, Role};
 
 const PACKAGE: &str = "witgate:plugin/";
-const VERSION: &str = "witgate:plugin@0.1.0";
+const VERSIONS: &str = "witgate:plugin@0.1.0 and its successor's draft, witgate:plugin@0.2.0";
 const OFFERED: &str = "`types`, `request`, `response`, `pool`, `log` and `access-log` of `witgate:plugin@0.1.0`; where its sidecar grants \
-    them, `clock`, `random`, `kv` and `metrics`; and WASI 0.2 (with an empty context)";
+    them, `clock`, `random`, `kv` and `metrics` of the same, `callout` and `body` of `witgate:plugin@0.2.0`; and WASI 0.2 (with an empty context)";
 const IMPORTS: [&str; 6] = [
     "witgate:plugin/types@0.1.0",
     "witgate:plugin/request@0.1.0",
@@ -37,16 +40,57 @@ const WASI: [&str; 6] = [
 
 /// A compiled component whose imports are linked and whose roles are known.
 pub struct CheckedComponent {
+    pub(super) runtime: Runtime,
     pub(super) pre: InstancePre<State>,
     pub(super) lifecycle: lifecycle::GuestIndices,
-    pub(super) routing: Option<routing::GuestIndices>,
+    pub(super) routing: Option<RoutingIndices>,
     pub(super) affinity: Option<affinity::GuestIndices>,
-    pub(super) rewriting: Option<rewriting::GuestIndices>,
+    pub(super) rewriting: Option<RewritingIndices>,
+    /// Whether its calls may wait.
+    pub(super) waits: bool,
     /// What it imports, as written in it.
     pub imports: Vec<String>,
     /// Of the component, which is not the file where that is a core module.
     digest: Digest,
     from_cache: bool,
+}
+
+/// The routing role, in the version of the WIT that the component speaks.
+pub(super) enum RoutingIndices {
+    V0_1(routing::GuestIndices),
+    V0_2(v0_2::routing::GuestIndices),
+}
+
+/// The same of rewriting.
+pub(super) enum RewritingIndices {
+    V0_1(rewriting::GuestIndices),
+    V0_2(v0_2::rewriting::GuestIndices),
+}
+
+impl RoutingIndices {
+    fn new(pre: &InstancePre<State>, exports: &[String]) -> wasmtime::Result<Option<Self>> {
+        if has(exports, ROUTING_0_2) {
+            return v0_2::routing::GuestIndices::new(pre).map(|role| Some(Self::V0_2(role)));
+        }
+        has(exports, ROUTING)
+            .then(|| routing::GuestIndices::new(pre).map(Self::V0_1))
+            .transpose()
+    }
+}
+
+impl RewritingIndices {
+    fn new(pre: &InstancePre<State>, exports: &[String]) -> wasmtime::Result<Option<Self>> {
+        if has(exports, REWRITING_0_2) {
+            return v0_2::rewriting::GuestIndices::new(pre).map(|role| Some(Self::V0_2(role)));
+        }
+        has(exports, REWRITING)
+            .then(|| rewriting::GuestIndices::new(pre).map(Self::V0_1))
+            .transpose()
+    }
+}
+
+fn has(exports: &[String], name: &str) -> bool {
+    exports.iter().any(|export| export == name)
 }
 
 impl CheckedComponent {
@@ -55,38 +99,35 @@ impl CheckedComponent {
     pub fn compile(engine: &PluginEngine, bytes: &[u8]) -> Result<Self, LoadError> {
         let component = as_component(bytes)?;
         let digest = Digest::of(&component);
-        let kept = engine.kept_code(digest);
+        let kind = kind(&component);
+        let runtime = engine.runtime(kind).map_err(mismatch)?;
+        let kept = engine.kept_code(&runtime.engine, digest);
         let from_cache = kept.is_some();
         let component = match kept {
             Some(component) => component,
-            None => Component::new(&engine.engine, component).map_err(|error| {
+            None => Component::new(&runtime.engine, component).map_err(|error| {
                 let message = format!("{error:#}");
                 LoadError::Compile { message }
             })?,
         };
-        let (imports, exports) = interface_names(engine, &component);
+        let (imports, exports) = interface_names(&runtime, &component);
         check_imports(&imports)?;
         check_exports(&exports)?;
-        let pre = engine
+        let pre = runtime
             .linker
             .instantiate_pre(&component)
             .map_err(mismatch)?;
-        let has = |name: &str| exports.iter().any(|export| export == name);
         Ok(Self {
             lifecycle: lifecycle::GuestIndices::new(&pre).map_err(mismatch)?,
-            routing: has(ROUTING)
-                .then(|| routing::GuestIndices::new(&pre))
-                .transpose()
-                .map_err(mismatch)?,
-            affinity: has(AFFINITY)
+            routing: RoutingIndices::new(&pre, &exports).map_err(mismatch)?,
+            affinity: has(&exports, AFFINITY)
                 .then(|| affinity::GuestIndices::new(&pre))
                 .transpose()
                 .map_err(mismatch)?,
-            rewriting: has(REWRITING)
-                .then(|| rewriting::GuestIndices::new(&pre))
-                .transpose()
-                .map_err(mismatch)?,
+            rewriting: RewritingIndices::new(&pre, &exports).map_err(mismatch)?,
+            runtime,
             pre,
+            waits: kind == Kind::Waiting,
             imports,
             digest,
             from_cache,
@@ -127,6 +168,31 @@ const LIFECYCLE: &str = "witgate:plugin/lifecycle@0.1.0";
 const ROUTING: &str = "witgate:plugin/routing@0.1.0";
 const AFFINITY: &str = "witgate:plugin/affinity@0.1.0";
 const REWRITING: &str = "witgate:plugin/rewriting@0.1.0";
+const ROUTING_0_2: &str = "witgate:plugin/routing@0.2.0";
+const REWRITING_0_2: &str = "witgate:plugin/rewriting@0.2.0";
+const ROLES: [&str; 5] = [ROUTING, AFFINITY, REWRITING, ROUTING_0_2, REWRITING_0_2];
+
+/// Which engine a component needs: what is of 0.2 waits.
+fn kind(component: &[u8]) -> Kind {
+    let waits = |name: &str| name.starts_with(PACKAGE) && name.ends_with("@0.2.0");
+    let waiting = Parser::new(0)
+        .parse_all(component)
+        .any(|payload| match payload {
+            Ok(Payload::ComponentImportSection(imports)) => imports
+                .into_iter()
+                .flatten()
+                .any(|import| waits(import.name.name)),
+            Ok(Payload::ComponentExportSection(exports)) => exports
+                .into_iter()
+                .flatten()
+                .any(|export| waits(export.name.name)),
+            _ => false,
+        });
+    match waiting {
+        true => Kind::Waiting,
+        false => Kind::Plain,
+    }
+}
 
 /// The bytes as a component, encoding a core module by its `component-type` section.
 fn as_component(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, LoadError> {
@@ -178,18 +244,18 @@ fn validate(bytes: &[u8]) -> Result<(), LoadError> {
 
 fn has_component_type(module: &[u8]) -> bool {
     Parser::new(0).parse_all(module).any(|payload| {
-        matches!(payload, Ok(wasmparser::Payload::CustomSection(section)) if section.name().starts_with("component-type"))
+        matches!(payload, Ok(Payload::CustomSection(section)) if section.name().starts_with("component-type"))
     })
 }
 
-fn interface_names(engine: &PluginEngine, component: &Component) -> (Vec<String>, Vec<String>) {
+fn interface_names(runtime: &Runtime, component: &Component) -> (Vec<String>, Vec<String>) {
     let ty = component.component_type();
     let imports = ty
-        .imports(&engine.engine)
+        .imports(&runtime.engine)
         .map(|(name, _)| name.to_owned())
         .collect();
     let exports = ty
-        .exports(&engine.engine)
+        .exports(&runtime.engine)
         .filter(|(_, item)| !matches!(item.ty, ComponentItem::Type(_)))
         .map(|(name, _)| name.to_owned())
         .collect();
@@ -200,7 +266,7 @@ fn check_imports(imports: &[String]) -> Result<(), LoadError> {
     if let Some(found) = imports.iter().find(|name| is_other_version(name)) {
         return Err(LoadError::OtherVersion {
             found: found.clone(),
-            offered: VERSION,
+            offered: VERSIONS,
         });
     }
     let unknown: Vec<String> = imports
@@ -218,19 +284,18 @@ fn check_imports(imports: &[String]) -> Result<(), LoadError> {
 }
 
 fn check_exports(exports: &[String]) -> Result<(), LoadError> {
-    let has = |name: &str| exports.iter().any(|export| export == name);
     if let Some(found) = exports.iter().find(|name| is_other_version(name)) {
         return Err(LoadError::OtherVersion {
             found: found.clone(),
-            offered: VERSION,
+            offered: VERSIONS,
         });
     }
-    if ![ROUTING, AFFINITY, REWRITING].into_iter().any(has) {
+    if !ROLES.into_iter().any(|role| has(exports, role)) {
         return Err(LoadError::NoRole {
             exports: exports.to_vec(),
         });
     }
-    match has(LIFECYCLE) {
+    match has(exports, LIFECYCLE) {
         true => Ok(()),
         false => Err(LoadError::NoLifecycle { name: LIFECYCLE }),
     }
@@ -243,7 +308,8 @@ fn is_offered(import: &str) -> bool {
 }
 
 fn is_other_version(name: &str) -> bool {
-    name.starts_with(PACKAGE) && !name.ends_with("@0.1.0")
+    let of = |version| name.ends_with(version);
+    name.starts_with(PACKAGE) && !of("@0.1.0") && !of("@0.2.0")
 }
 
 fn mismatch(error: wasmtime::Error) -> LoadError {

@@ -1,5 +1,7 @@
-//! The Wasm engine: one for the process, made at start. It bounds what all plugins together
-//! may use, and its ticker makes sure that no call runs on unasked.
+//! The Wasm engine, made at start. It bounds what all plugins together may use, and its ticker
+//! makes sure that no call runs on unasked. Plugins that wait run on an engine of their own,
+//! made for the first of them: what it takes to have several calls under way in one instance
+//! makes each call of Wasm dearer, and plain plugins would pay for it.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,27 +13,76 @@ use wasmtime::{
 use witgate_compiled_code::{CompiledCode, Found};
 
 use super::{
-    bindings::Plugin, clock, memory::TotalMemory, shared::Registry, state::State, ticker::Ticker,
+    bindings::{Plugin, v0_2},
+    clock,
+    memory::TotalMemory,
+    shared::Registry,
+    state::State,
+    ticker::Ticker,
     version::Digest,
 };
 use crate::config::MAX_TABLE;
 
-/// Instances alive in the whole process, all plugins and workers together.
+/// Instances alive in the whole process, all plain plugins and workers together.
 const MAX_INSTANCES: u32 = 2_000;
+/// The same of plugins that wait.
+const MAX_WAITING_INSTANCES: u32 = 1_000;
 /// Most memory that any plugin can be given, bytes; the range of `memory` ends here.
 pub(super) const MAX_MEMORY: usize = 1 << 30;
 
 /// Compiles components and links them to what plugins may import.
 #[derive(Clone)]
 pub struct PluginEngine {
-    pub(super) engine: Engine,
-    pub(super) linker: Linker<State>,
+    plain: Runtime,
+    /// None until a plugin needs it.
+    waiting: Arc<Mutex<Option<Runtime>>>,
     pub(super) memory: Arc<TotalMemory>,
-    pub(super) ticker: Ticker,
     /// What each plugin's versions share.
     pub(super) shared: Arc<Registry>,
     /// Where compiled code is kept. Nothing of a request looks at it.
     kept: Arc<Mutex<Option<Arc<CompiledCode>>>>,
+}
+
+/// One engine with what goes with it.
+#[derive(Clone)]
+pub(super) struct Runtime {
+    pub(super) engine: Engine,
+    pub(super) linker: Linker<State>,
+    pub(super) ticker: Ticker,
+}
+
+impl Runtime {
+    fn new(kind: Kind) -> wasmtime::Result<Self> {
+        let engine = Engine::new(&config(kind, true)).or_else(|error| {
+            tracing::warn!(%error, "no address space for pooled plugin memories; they are mapped one by one");
+            Engine::new(&config(kind, false))
+        })?;
+        let mut linker = Linker::new(&engine);
+        match kind {
+            Kind::Plain => {
+                Plugin::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)
+            }
+            Kind::Waiting => {
+                v0_2::Plugin::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)
+            }
+        }?;
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        let ticker = Ticker::start(&engine)?;
+        Ok(Self {
+            engine,
+            linker,
+            ticker,
+        })
+    }
+}
+
+/// Which plugins an engine is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Those whose calls run through.
+    Plain,
+    /// Those with asynchronous functions.
+    Waiting,
 }
 
 impl PluginEngine {
@@ -40,24 +91,28 @@ impl PluginEngine {
     /// Fails when the machine does not give the address space for the instances' memories or
     /// refuses a thread.
     pub fn new() -> wasmtime::Result<Self> {
-        let engine = Engine::new(&config(true)).or_else(|error| {
-            tracing::warn!(%error, "no address space for pooled plugin memories; they are mapped one by one");
-            Engine::new(&config(false))
-        })?;
-        let mut linker = Linker::new(&engine);
-        Plugin::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        let ticker = Ticker::start(&engine)?;
         clock::start();
-        let memory = Arc::new(TotalMemory::new(usize::MAX));
         Ok(Self {
-            engine,
-            linker,
-            memory,
-            ticker,
+            plain: Runtime::new(Kind::Plain)?,
+            waiting: Arc::default(),
+            memory: Arc::new(TotalMemory::new(usize::MAX)),
             shared: Arc::default(),
             kept: Arc::default(),
         })
+    }
+
+    /// The engine for plugins of a kind; made when it is asked for first, which can fail as
+    /// [`new`](Self::new) does.
+    pub(super) fn runtime(&self, kind: Kind) -> wasmtime::Result<Runtime> {
+        if kind == Kind::Plain {
+            return Ok(self.plain.clone());
+        }
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(runtime) = &*waiting {
+            return Ok(runtime.clone());
+        }
+        let runtime = Runtime::new(kind)?;
+        Ok(waiting.insert(runtime).clone())
     }
 }
 
@@ -78,9 +133,10 @@ impl PluginEngine {
         kept.clone()
     }
 
-    /// The component that was compiled from this WebAssembly earlier, when it is kept.
-    pub(super) fn kept_code(&self, wasm: Digest) -> Option<Component> {
-        match self.kept()?.find(&self.engine, wasm.bytes()) {
+    /// The component that was compiled from this WebAssembly for this engine earlier, when it is
+    /// kept.
+    pub(super) fn kept_code(&self, engine: &Engine, wasm: Digest) -> Option<Component> {
+        match self.kept()?.find(engine, wasm.bytes()) {
             Found::Code(component) => {
                 tracing::debug!(%wasm, "compiled code comes from the cache");
                 Some(component)
@@ -107,16 +163,22 @@ impl PluginEngine {
     }
 }
 
-fn config(pooled: bool) -> Config {
+fn config(kind: Kind, pooled: bool) -> Config {
     let mut config = Config::new();
-    config.epoch_interruption(true).concurrency_support(false);
+    config
+        .epoch_interruption(true)
+        .concurrency_support(kind == Kind::Waiting);
     if pooled {
+        let instances = match kind {
+            Kind::Plain => MAX_INSTANCES,
+            Kind::Waiting => MAX_WAITING_INSTANCES,
+        };
         let mut pool = PoolingAllocationConfig::new();
-        pool.total_component_instances(MAX_INSTANCES)
-            .total_core_instances(MAX_INSTANCES * 4)
-            .total_memories(MAX_INSTANCES)
-            .total_tables(MAX_INSTANCES * 4)
-            .total_stacks(MAX_INSTANCES)
+        pool.total_component_instances(instances)
+            .total_core_instances(instances * 4)
+            .total_memories(instances)
+            .total_tables(instances * 4)
+            .total_stacks(instances)
             .max_component_instance_size(1 << 20)
             .max_memory_size(MAX_MEMORY)
             .table_elements(MAX_TABLE as usize);

@@ -6,11 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wasmtime::Store;
+use wasmtime::{Store, component::Accessor};
 
 use super::{
-    bindings::exports::witgate::plugin::{affinity, lifecycle, rewriting, routing},
-    bindings::witgate::plugin::types::{RequestEdit, ResponseEdit},
+    bindings::{
+        exports::witgate::plugin::{affinity, lifecycle, rewriting, routing},
+        v0_2::exports::witgate::plugin0_2_0 as v0_2,
+        witgate::plugin::types::{RequestEdit, ResponseEdit},
+    },
+    component::{RewritingIndices, RoutingIndices},
+    decision::Decision,
     error::{CallError, DeadlineExceeded, LoadError, OvertimeExceeded},
     facts::{Lendable, PoolFacts, Request, Response},
     lines::printable,
@@ -19,11 +24,15 @@ use super::{
     shared::Uses,
     state::State,
     version::Version,
+    waiting::{Asking, Services, attended},
 };
 
 /// How long a new instance may take to start and to accept its configuration. More than a
 /// call has, since regular expressions are compiled and tables built here.
 const START_LIMIT: Duration = Duration::from_secs(2);
+
+/// Calls, waits and the like that the engine keeps for one instance.
+const MAX_UNDER_WAY: usize = 1_000;
 
 /// A configured instance.
 pub struct Instance {
@@ -37,9 +46,21 @@ pub struct Instance {
 
 struct Exports {
     lifecycle: lifecycle::Guest,
-    routing: Option<routing::Guest>,
+    routing: Option<Routing>,
     affinity: Option<affinity::Guest>,
-    rewriting: Option<rewriting::Guest>,
+    rewriting: Option<Rewriting>,
+}
+
+/// The routing role, in the version of the WIT that the plugin speaks.
+enum Routing {
+    V0_1(routing::Guest),
+    V0_2(v0_2::routing::Guest),
+}
+
+/// The same of rewriting.
+enum Rewriting {
+    V0_1(rewriting::Guest),
+    V0_2(v0_2::rewriting::Guest),
 }
 
 impl Instance {
@@ -95,6 +116,12 @@ impl Instance {
         self.store.data().yields()
     }
 
+    /// How many callouts the last call has made, and how many of them had no answer.
+    pub(super) fn callouts(&self) -> (u32, u32) {
+        let asking = self.store.data().asking.as_ref();
+        asking.map_or((0, 0), |asking| (asking.callouts, asking.failed))
+    }
+
     /// Linear memory that it has, bytes.
     pub(super) fn memory(&self) -> usize {
         self.store.data().memory.used
@@ -104,17 +131,29 @@ impl Instance {
     pub(super) async fn route(
         &mut self,
         request: &mut Lendable<Request>,
+        services: &impl Services,
         since: Instant,
-    ) -> Result<routing::Decision, CallError> {
+    ) -> Result<Decision, CallError> {
         let Some(role) = &self.exports.routing else {
-            return Ok(routing::Decision::Pass);
+            return Ok(Decision::Pass(Vec::new()));
         };
         self.store.data_mut().request = request.lend();
         self.calls = self.calls.saturating_add(1);
-        let result = call(&mut self.store, &self.plugin, since, async |store| {
-            role.call_route(store).await
-        })
-        .await;
+        let (store, plugin) = (&mut self.store, &self.plugin);
+        let result = match role {
+            Routing::V0_1(role) => {
+                let decided = call(store, plugin, since, async |store| {
+                    role.call_route(store).await
+                });
+                decided.await.map(Into::into)
+            }
+            Routing::V0_2(role) => {
+                let decided = waiting_call(store, plugin, services, since, async |accessor| {
+                    role.call_route(accessor).await
+                });
+                decided.await.map(Into::into)
+            }
+        };
         request.give_back(self.store.data_mut().request.take());
         result
     }
@@ -170,6 +209,7 @@ impl Instance {
     pub(super) async fn rewrite_request(
         &mut self,
         request: &mut Lendable<Request>,
+        services: &impl Services,
         since: Instant,
     ) -> Result<Vec<RequestEdit>, CallError> {
         let Some(role) = &self.exports.rewriting else {
@@ -177,10 +217,21 @@ impl Instance {
         };
         self.store.data_mut().request = request.lend();
         self.calls = self.calls.saturating_add(1);
-        let result = call(&mut self.store, &self.plugin, since, async |store| {
-            role.call_rewrite_request(store).await
-        })
-        .await;
+        let (store, plugin) = (&mut self.store, &self.plugin);
+        let result = match role {
+            Rewriting::V0_1(role) => {
+                call(store, plugin, since, async |store| {
+                    role.call_rewrite_request(store).await
+                })
+                .await
+            }
+            Rewriting::V0_2(role) => {
+                waiting_call(store, plugin, services, since, async |accessor| {
+                    role.call_rewrite_request(accessor).await
+                })
+                .await
+            }
+        };
         request.give_back(self.store.data_mut().request.take());
         result
     }
@@ -190,6 +241,7 @@ impl Instance {
         &mut self,
         request: &mut Lendable<Request>,
         response: &mut Lendable<Response>,
+        services: &impl Services,
         since: Instant,
     ) -> Result<Vec<ResponseEdit>, CallError> {
         let Some(role) = &self.exports.rewriting else {
@@ -198,10 +250,21 @@ impl Instance {
         self.store.data_mut().request = request.lend();
         self.store.data_mut().response = response.lend();
         self.calls = self.calls.saturating_add(1);
-        let result = call(&mut self.store, &self.plugin, since, async |store| {
-            role.call_rewrite_response(store).await
-        })
-        .await;
+        let (store, plugin) = (&mut self.store, &self.plugin);
+        let result = match role {
+            Rewriting::V0_1(role) => {
+                call(store, plugin, since, async |store| {
+                    role.call_rewrite_response(store).await
+                })
+                .await
+            }
+            Rewriting::V0_2(role) => {
+                waiting_call(store, plugin, services, since, async |accessor| {
+                    role.call_rewrite_response(accessor).await
+                })
+                .await
+            }
+        };
         request.give_back(self.store.data_mut().request.take());
         response.give_back(self.store.data_mut().response.take());
         result
@@ -224,9 +287,13 @@ fn new_store(plugin: &Arc<Version>, uses: Option<Uses>) -> Store<State> {
         plugin.component.imports_wasi(),
     );
     state.shared = uses.map(Box::new);
-    let mut store = Store::new(&plugin.engine.engine, state);
+    state.asking = Asking::of(&plugin.source.sidecar);
+    let mut store = Store::new(&plugin.component.runtime.engine, state);
     store.limiter(|state| &mut state.memory);
     store.set_hostcall_fuel(plugin.limits.output);
+    if let Some(under_way) = store.concurrent_resource_table() {
+        under_way.set_max_capacity(MAX_UNDER_WAY);
+    }
     store.epoch_deadline_callback(|mut store| store.data_mut().slice_over());
     store
 }
@@ -240,21 +307,29 @@ async fn start_in(
     let instance = component.pre.instantiate_async(&mut *store).await?;
     let exports = Exports {
         lifecycle: component.lifecycle.load(&mut *store, &instance)?,
-        routing: component
-            .routing
-            .as_ref()
-            .map(|role| role.load(&mut *store, &instance))
-            .transpose()?,
+        routing: match &component.routing {
+            None => None,
+            Some(RoutingIndices::V0_1(role)) => {
+                Some(Routing::V0_1(role.load(&mut *store, &instance)?))
+            }
+            Some(RoutingIndices::V0_2(role)) => {
+                Some(Routing::V0_2(role.load(&mut *store, &instance)?))
+            }
+        },
         affinity: component
             .affinity
             .as_ref()
             .map(|role| role.load(&mut *store, &instance))
             .transpose()?,
-        rewriting: component
-            .rewriting
-            .as_ref()
-            .map(|role| role.load(&mut *store, &instance))
-            .transpose()?,
+        rewriting: match &component.rewriting {
+            None => None,
+            Some(RewritingIndices::V0_1(role)) => {
+                Some(Rewriting::V0_1(role.load(&mut *store, &instance)?))
+            }
+            Some(RewritingIndices::V0_2(role)) => {
+                Some(Rewriting::V0_2(role.load(&mut *store, &instance)?))
+            }
+        },
     };
     let configured = exports
         .lifecycle
@@ -277,6 +352,25 @@ async fn call<R>(
         true => within(deadline, run(store)).await,
         false => run(store).await,
     };
+    result.map_err(|error| call_error(store, plugin, &error))
+}
+
+/// Runs one call that may wait, within the plugin's deadline, and answers what it asks.
+async fn waiting_call<R>(
+    store: &mut Store<State>,
+    plugin: &Version,
+    services: &impl Services,
+    since: Instant,
+    run: impl AsyncFnOnce(&Accessor<State>) -> wasmtime::Result<R>,
+) -> Result<R, CallError> {
+    let deadline = plugin.limits.deadline;
+    begin(store, since, deadline);
+    let asked = store.data_mut().asking.get_or_insert_default().begin();
+    let running = async { store.run_concurrent(run).await.flatten() };
+    let result = attended(running, asked, services, (since, deadline)).await;
+    if let Some(asking) = &mut store.data_mut().asking {
+        asking.end();
+    }
     result.map_err(|error| call_error(store, plugin, &error))
 }
 

@@ -8,11 +8,9 @@ use std::{
 };
 
 use super::{
-    bindings::exports::witgate::plugin::{
-        affinity::{Outcome, Preference},
-        routing::Decision,
-    },
+    bindings::exports::witgate::plugin::affinity::{Outcome, Preference},
     bindings::witgate::plugin::types::{RequestEdit, ResponseEdit},
+    decision::Decision,
     error::{CallError, LoadError},
     facts::{Lendable, PoolFacts, Request, Response},
     instance::Instance,
@@ -21,6 +19,7 @@ use super::{
     suspension::{AfterFailure, Failures},
     trial::Trial,
     version::Version,
+    waiting::Services,
 };
 use crate::config::Isolation;
 
@@ -65,7 +64,7 @@ impl LocalPlugin {
             overtime: Arc::new(Overtime::new(
                 version.limits.overtime,
                 version.limits.deadline,
-                Some(version.engine.ticker.clone()),
+                Some(version.component.runtime.ticker.clone()),
             )),
             failures: Failures::default(),
             version,
@@ -78,13 +77,15 @@ impl LocalPlugin {
         }
     }
 
-    /// Routing: which pool serves the request. The call began at `since`, as in all of these.
+    /// Routing: which pool serves the request. The call began at `since`, as in all of these;
+    /// what it asks while it waits, `services` answer.
     pub async fn route(
         &self,
         request: &mut Lendable<Request>,
+        services: &impl Services,
         since: Instant,
     ) -> Result<Decision, CallError> {
-        self.call(async |instance| instance.route(request, since).await)
+        self.call(async |instance| instance.route(request, services, since).await)
             .await
     }
 
@@ -120,9 +121,10 @@ impl LocalPlugin {
     pub async fn rewrite_request(
         &self,
         request: &mut Lendable<Request>,
+        services: &impl Services,
         since: Instant,
     ) -> Result<Vec<RequestEdit>, CallError> {
-        self.call(async |instance| instance.rewrite_request(request, since).await)
+        self.call(async |instance| instance.rewrite_request(request, services, since).await)
             .await
     }
 
@@ -131,10 +133,15 @@ impl LocalPlugin {
         &self,
         request: &mut Lendable<Request>,
         response: &mut Lendable<Response>,
+        services: &impl Services,
         since: Instant,
     ) -> Result<Vec<ResponseEdit>, CallError> {
-        self.call(async |instance| instance.rewrite_response(request, response, since).await)
-            .await
+        self.call(async |instance| {
+            instance
+                .rewrite_response(request, response, services, since)
+                .await
+        })
+        .await
     }
 
     /// Counts a call that took this long; `error` where it failed.
@@ -224,6 +231,10 @@ impl LocalPlugin {
         let counters = self.version.counters.of(self.worker);
         counters.yields.add(u64::from(instance.yields()));
         counters.memory.raise(instance.memory() as u64);
+        if let (callouts @ 1.., failed) = instance.callouts() {
+            counters.callouts.add(callouts.into());
+            counters.callouts_failed.add(failed.into());
+        }
         let decision = called?;
         if self.is_reused(&instance) {
             self.idle.borrow_mut().push(instance);

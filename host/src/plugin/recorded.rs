@@ -112,7 +112,7 @@ fn decided(case: &mut RawCase, call: RecordedCall<'_>) {
 fn route(decision: &Decision) -> CaseRoute {
     let rule = |rule: &Option<String>| Some(rule.clone().unwrap_or_default());
     match decision {
-        Decision::Pass => CaseRoute {
+        Decision::Pass(_) => CaseRoute {
             pass: Some(true),
             ..CaseRoute::default()
         },

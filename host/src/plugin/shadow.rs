@@ -9,6 +9,7 @@ use super::{
     local::LocalPlugin,
     shown,
     trial::{Difference, Trial},
+    waiting::Services,
 };
 
 /// A call that is about to be made of the version in service, and will be made of the other one.
@@ -31,12 +32,12 @@ impl Shadow {
         }
     }
 
-    /// Compares decisions of routing.
-    pub fn route(mut self, live: &Result<Decision, CallError>) {
+    /// Compares decisions of routing; what this one asks while it waits, `services` answer.
+    pub fn route(mut self, live: &Result<Decision, CallError>, services: impl Services + 'static) {
         let live = text(live, shown::decision);
         tokio::task::spawn_local(async move {
             let (request, now) = (&mut self.request, Instant::now());
-            let called = self.plugin.route(request, now).await;
+            let called = self.plugin.route(request, &services, now).await;
             self.compare("route", now, live, called, shown::decision);
         });
     }
@@ -75,11 +76,15 @@ impl Shadow {
     }
 
     /// Compares edits of requests.
-    pub fn rewrite_request(mut self, live: &Result<Vec<RequestEdit>, CallError>) {
+    pub fn rewrite_request(
+        mut self,
+        live: &Result<Vec<RequestEdit>, CallError>,
+        services: impl Services + 'static,
+    ) {
         let live = text(live, |edits| list(edits, shown::request_edit));
         tokio::task::spawn_local(async move {
             let (request, now) = (&mut self.request, Instant::now());
-            let called = self.plugin.rewrite_request(request, now).await;
+            let called = self.plugin.rewrite_request(request, &services, now).await;
             self.compare("rewrite-request", now, live, called, |edits| {
                 list(edits, shown::request_edit)
             });
@@ -91,13 +96,14 @@ impl Shadow {
         mut self,
         live: &Result<Vec<ResponseEdit>, CallError>,
         mut response: Lendable<Response>,
+        services: impl Services + 'static,
     ) {
         let live = text(live, |edits| list(edits, shown::response_edit));
         tokio::task::spawn_local(async move {
             let (request, now) = (&mut self.request, Instant::now());
             let called = self
                 .plugin
-                .rewrite_response(request, &mut response, now)
+                .rewrite_response(request, &mut response, &services, now)
                 .await;
             self.compare("rewrite-response", now, live, called, |edits| {
                 list(edits, shown::response_edit)

@@ -10,7 +10,13 @@ use super::{
 /// `pass`, `forward api rule "r" [path /v1]`, `respond 301 [location: /new] "body"`.
 pub fn decision(decision: &Decision) -> String {
     match decision {
-        Decision::Pass => "pass".to_owned(),
+        Decision::Pass(edits) => {
+            let mut text = "pass".to_owned();
+            if !edits.is_empty() {
+                add_list(&mut text, edits.iter().map(request_edit).collect());
+            }
+            text
+        }
         Decision::Forward(forward) => {
             let mut text = format!("forward {}", printable(forward.pool.as_bytes()));
             add_rule(&mut text, forward.rule.as_deref());
@@ -130,7 +136,7 @@ mod tests {
             decision(&respond),
             r#"respond 301 [location: /new] "moved\n""#
         );
-        assert_eq!(decision(&Decision::Pass), "pass");
+        assert_eq!(decision(&Decision::Pass(Vec::new())), "pass");
         assert_eq!(preference(&Preference::Hash(7)), "hash 7");
     }
 }

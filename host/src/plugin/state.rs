@@ -18,6 +18,7 @@ use super::{
     memory::{MemoryLimit, TotalMemory},
     overtime::Overtime,
     shared::Uses,
+    waiting::Asking,
 };
 use crate::config::PluginLimits;
 
@@ -45,6 +46,8 @@ pub struct State {
     pub(super) memory: MemoryLimit,
     /// None but for plugins that are granted `kv` or `metrics`.
     pub(super) shared: Option<Box<Uses>>,
+    /// None but for plugins that are granted `callout` or `body`.
+    pub(super) asking: Option<Box<Asking>>,
     clock: Clock,
     wasi: Option<Box<Wasi>>,
 }
@@ -60,6 +63,10 @@ struct Clock {
     overtime: Option<Arc<Overtime>>,
     /// Since when a call runs on without overtime, by the time that its worker has run for.
     on_probation: Option<Duration>,
+    /// What the call waits for now, since when, and how long it has waited before.
+    waits: u32,
+    waits_since: Option<Instant>,
+    waited: Duration,
 }
 
 struct Wasi {
@@ -83,6 +90,7 @@ impl State {
             lines: LineBudget::new(limits.log_lines),
             memory: MemoryLimit::new(limits.memory, limits.table, total),
             shared: None,
+            asking: None,
             clock: Clock {
                 started: Instant::now(),
                 deadline: Duration::ZERO,
@@ -90,6 +98,9 @@ impl State {
                 slice: (limits.slice_ticks(), limits.slice),
                 overtime: None,
                 on_probation: None,
+                waits: 0,
+                waits_since: None,
+                waited: Duration::ZERO,
             },
             wasi,
         }
@@ -101,7 +112,26 @@ impl State {
         self.clock.deadline = deadline;
         self.clock.slices = 0;
         self.clock.on_probation = None;
+        self.clock.waits = 0;
+        self.clock.waits_since = None;
+        self.clock.waited = Duration::ZERO;
         self.clock.slice.0
+    }
+
+    /// The call begins to wait for the gateway, perhaps beside another wait.
+    pub(super) fn waits(&mut self) {
+        self.clock.waits += 1;
+        self.clock.waits_since.get_or_insert_with(Instant::now);
+    }
+
+    /// One wait is over.
+    pub(super) fn waited(&mut self) {
+        let clock = &mut self.clock;
+        clock.waits = clock.waits.saturating_sub(1);
+        if clock.waits == 0 {
+            let since = clock.waits_since.take();
+            clock.waited += since.map_or(Duration::ZERO, |since| since.elapsed());
+        }
     }
 
     /// From now on, what calls need beyond their first slice counts here.
@@ -131,6 +161,10 @@ impl Clock {
             return Ok(UpdateDeadline::Continue(ticks));
         }
         self.slices += 1;
+        let waits = self
+            .waits_since
+            .map_or(Duration::ZERO, |since| since.elapsed());
+        let ran = ran.saturating_sub(self.waited + waits);
         if self.slices >= MIN_SLICES && ran >= self.deadline {
             return Err(wasmtime::Error::new(DeadlineExceeded(self.deadline)));
         }

@@ -197,6 +197,11 @@ impl Version {
         self.roles.contains(&role)
     }
 
+    /// Whether its calls may wait: it speaks the draft of WIT 0.2.
+    pub fn waits(&self) -> bool {
+        self.component.waits
+    }
+
     /// What a failed call of a role means for the request.
     pub fn on_error(&self, role: Role) -> OnError {
         self.limits.on_error.of(role)

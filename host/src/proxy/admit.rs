@@ -2,7 +2,11 @@
 //! turn within bounds or goes elsewhere.
 
 use super::Exchange;
-use crate::{error::UpstreamError, local::LocalPool, pool::ConnectionPermit};
+use crate::{
+    error::UpstreamError,
+    local::LocalPool,
+    pool::{ConnectionPermit, Endpoint},
+};
 
 impl Exchange<'_> {
     /// Enters the request among those that the endpoint may have; it leaves when it ends, or
@@ -19,6 +23,29 @@ impl Exchange<'_> {
             self.record.admitted();
         }
         Ok(())
+    }
+}
+
+/// Enters a request among those that the endpoint may have, for as long as the slot lives.
+pub(super) async fn permit_request(
+    local: &LocalPool,
+    index: usize,
+) -> Result<Option<Slot<'_>>, UpstreamError> {
+    let pool = &local.running.pool;
+    let (Some(limit), Some(endpoint)) = (pool.limits.requests, pool.endpoints.get(index)) else {
+        return Ok(None);
+    };
+    let (queue, time) = (pool.limits.queue, pool.limits.queue_timeout);
+    endpoint.requests.take(limit, queue, time).await?;
+    Ok(Some(Slot(endpoint)))
+}
+
+/// A request's place among those of its endpoint.
+pub(super) struct Slot<'a>(&'a Endpoint);
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.0.requests.give_back();
     }
 }
 

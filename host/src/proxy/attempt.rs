@@ -211,7 +211,8 @@ impl Exchange<'_> {
     }
 }
 
-fn absolute(is_tls: bool, authority: &Authority, target: PathAndQuery) -> Uri {
+/// The whole target, for HTTP/2.
+pub(super) fn absolute(is_tls: bool, authority: &Authority, target: PathAndQuery) -> Uri {
     let mut parts = uri::Parts::default();
     parts.scheme = Some(match is_tls {
         true => Scheme::HTTPS,

@@ -52,37 +52,38 @@ impl<'a> Site<'a> {
     }
 }
 
-impl Exchange<'_> {
-    /// A new connection, or a place on one that others have opened meanwhile.
-    pub(super) async fn connect(
-        &mut self,
-        local: &LocalPool,
-        index: usize,
-        name: &upstream::Name,
-    ) -> Result<Connection, Failed> {
-        let site = Site::of(local, index)?;
-        let (home, http) = (site.home, site.transport.http);
-        let (permit, opening) = loop {
-            if let Some(joined) = home.join(name, http).await {
-                return joined.map_err(no_connection);
-            }
-            let permit = tokio::select! {
-                biased;
-                permit = permit(local, index) => permit.map_err(no_room)?,
-                freed = home.freed(name, http) => return Ok(freed),
-            };
-            // Others may have begun during the wait.
-            if let Some(opening) = home.begin(name, http) {
-                break (permit, opening);
-            }
+/// A new connection for a request of this worker, or a place on one that others have opened
+/// meanwhile.
+pub(super) async fn connect(
+    local: &LocalPool,
+    index: usize,
+    name: &upstream::Name,
+    worker: usize,
+) -> Result<Connection, Failed> {
+    let site = Site::of(local, index)?;
+    let (home, http) = (site.home, site.transport.http);
+    let (permit, opening) = loop {
+        if let Some(joined) = home.join(name, http).await {
+            return joined.map_err(no_connection);
+        }
+        let permit = tokio::select! {
+            biased;
+            permit = permit(local, index) => permit.map_err(no_room)?,
+            freed = home.freed(name, http) => return Ok(freed),
         };
-        let opened = self.open(local, index, &site, name, permit).await;
-        opened.map_err(|error| {
-            opening.failed(&error);
-            no_connection(error)
-        })
-    }
+        // Others may have begun during the wait.
+        if let Some(opening) = home.begin(name, http) {
+            break (permit, opening);
+        }
+    };
+    let opened = open((local, index), &site, name, worker, permit).await;
+    opened.map_err(|error| {
+        opening.failed(&error);
+        no_connection(error)
+    })
+}
 
+impl Exchange<'_> {
     /// A new connection that is to become a tunnel: shared with nobody, and of HTTP/1.1 in every
     /// pool.
     pub(super) async fn connect_tunnel(
@@ -102,34 +103,27 @@ impl Exchange<'_> {
             transport: &transport,
             ..site
         };
-        let opened = self.open(local, index, &site, name, permit).await;
+        let worker = self.record.worker();
+        let opened = open((local, index), &site, name, worker, permit).await;
         opened.map_err(no_connection)
     }
+}
 
-    async fn open(
-        &mut self,
-        local: &LocalPool,
-        index: usize,
-        site: &Site<'_>,
-        name: &upstream::Name,
-        permit: impl Sized + 'static,
-    ) -> Result<Connection, UpstreamError> {
-        let pool = &local.running.pool;
-        let counters = site.endpoint.counters.of(self.record.worker());
-        counters.connections.add(1);
-        let address = site.endpoint.key.address;
-        let connection = upstream::connect(
-            address,
-            site.transport,
-            name,
-            &pool.timeouts,
-            site.home,
-            permit,
-        )
-        .await?;
-        pool.reached(index);
-        Ok(connection)
-    }
+async fn open(
+    (local, index): (&LocalPool, usize),
+    site: &Site<'_>,
+    name: &upstream::Name,
+    worker: usize,
+    permit: impl Sized + 'static,
+) -> Result<Connection, UpstreamError> {
+    let pool = &local.running.pool;
+    site.endpoint.counters.of(worker).connections.add(1);
+    let address = site.endpoint.key.address;
+    let (transport, timeouts) = (site.transport, &pool.timeouts);
+    let connection =
+        upstream::connect(address, transport, name, timeouts, site.home, permit).await?;
+    pool.reached(index);
+    Ok(connection)
 }
 
 /// Another endpoint may do, unless it is the gateway that can open no more.

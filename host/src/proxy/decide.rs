@@ -35,15 +35,22 @@ impl Exchange<'_> {
                 continue;
             };
             let shadow = slot.shadow(Role::Routing, &self.request);
-            let called = plugin.route(&mut self.request, self.lap).await;
+            let called = plugin
+                .route(&mut self.request, &self.services, self.lap)
+                .await;
             if let Some(shadow) = shadow {
-                shadow.route(&called);
+                shadow.route(&called, self.services.beside());
             }
             if let Ok(decision) = &called {
                 self.keep(plugin, None, RecordedCall::Route(decision));
             }
             let acted = match self.called(plugin, Role::Routing, called)? {
-                None | Some(Decision::Pass) => continue,
+                None => continue,
+                Some(Decision::Pass(edits)) => {
+                    let applied = edits::apply_to_request(edits, &mut self.request);
+                    self.acted(plugin, Role::Routing, applied)?;
+                    continue;
+                }
                 Some(Decision::Forward(forward)) => self.act_on_forward(forward),
                 Some(Decision::Respond(respond)) => self.act_on_respond(respond),
             };
@@ -112,9 +119,11 @@ impl Exchange<'_> {
                 continue;
             };
             let shadow = slot.shadow(Role::Rewriting, &self.request);
-            let called = plugin.rewrite_request(&mut self.request, self.lap).await;
+            let called = plugin
+                .rewrite_request(&mut self.request, &self.services, self.lap)
+                .await;
             if let Some(shadow) = shadow {
-                shadow.rewrite_request(&called);
+                shadow.rewrite_request(&called, self.services.beside());
             }
             if let Ok(edits) = &called {
                 self.keep(plugin, None, RecordedCall::RewriteRequest(edits));
@@ -151,10 +160,10 @@ impl Exchange<'_> {
             let shadow = slot.shadow(Role::Rewriting, &self.request);
             let shadow = shadow.map(|shadow| (shadow, Lendable::new((*response).clone())));
             let called = plugin
-                .rewrite_response(&mut self.request, &mut response, self.lap)
+                .rewrite_response(&mut self.request, &mut response, &self.services, self.lap)
                 .await;
             if let Some((shadow, response)) = shadow {
-                shadow.rewrite_response(&called, response);
+                shadow.rewrite_response(&called, response, self.services.beside());
             }
             if let Ok(edits) = &called {
                 let call = RecordedCall::RewriteResponse(edits);
@@ -214,12 +223,13 @@ impl Exchange<'_> {
         self.acted(plugin, role, applied).map(drop)
     }
 
-    /// Records a decision, if it is one of those that are kept.
+    /// Records a decision, if it is one of those that are kept. What a plugin has waited for is
+    /// not in a record, and without it the decision could not be made again.
     fn keep(&self, plugin: &LocalPlugin, response: Option<&Response>, call: RecordedCall<'_>) {
         let Some(recorder) = &self.snapshot.shared.recorder else {
             return;
         };
-        if recorder.wants(&plugin.version.name, self.request.id.0) {
+        if !plugin.version.waits() && recorder.wants(&plugin.version.name, self.request.id.0) {
             recorder.keep(plugin, &self.request, response, call);
         }
     }

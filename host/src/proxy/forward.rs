@@ -11,19 +11,16 @@ use super::{
     Exchange,
     attempt::{Failed, Next, Sending},
     body::Content,
-    connect::open_connection,
+    connect::{connect, open_connection},
     retry::Tries,
 };
 use crate::{
-    client_body::ClientBody,
     config::{PoolHttp, ServerNameFrom},
     error::{Cause, GatewayError, UpstreamError},
     local::LocalPool,
     plugin::Outcome,
     pool::{Choice, Endpoint, Pool, Wanted},
-    upstream::{
-        self, BodyError, Connection, Deadline, Incoming, ResponseBody, Source, Switched, Upload,
-    },
+    upstream::{self, BodyError, Connection, Deadline, Incoming, ResponseBody, Switched, Upload},
 };
 
 /// An upstream's answer; its body, or another protocol, is still to come.
@@ -42,7 +39,6 @@ impl Exchange<'_> {
         &mut self,
         pool: usize,
         wanted: Wanted,
-        body: ClientBody,
     ) -> Result<Answer, GatewayError> {
         let snapshot = Rc::clone(&self.snapshot);
         let local = snapshot.pools.get(pool).ok_or(GatewayError::NoRoute)?;
@@ -51,7 +47,7 @@ impl Exchange<'_> {
         let limit = local.running.pool.timeouts.request;
         let deadline = limit.map(|limit| Deadline::new(begun, limit));
         let end = deadline.as_ref().map(|deadline| deadline.at);
-        let tries = pin!(self.try_all(local, wanted, body, deadline));
+        let tries = pin!(self.try_all(local, wanted, deadline));
         match end {
             None => tries.await,
             Some(end) => timeout_at(end.into(), tries)
@@ -64,11 +60,10 @@ impl Exchange<'_> {
         &mut self,
         local: &LocalPool,
         wanted: Wanted,
-        body: ClientBody,
         deadline: Option<Deadline>,
     ) -> Result<Answer, GatewayError> {
         let name = self.server_name(local)?;
-        let sending = self.sending(local, body);
+        let sending = self.sending(local);
         let mut tries = Tries::new(local, self.record.worker(), wanted);
         let mut choice = tries
             .first()
@@ -105,7 +100,7 @@ impl Exchange<'_> {
         }
     }
 
-    fn sending(&mut self, local: &LocalPool, body: ClientBody) -> Sending {
+    fn sending(&mut self, local: &LocalPool) -> Sending {
         let upload = Upload::new(Instant::now(), self.body_bytes);
         self.record.upload(Rc::clone(&upload));
         let timeouts = &self.snapshot.shared.config.timeouts;
@@ -114,7 +109,7 @@ impl Exchange<'_> {
         let keep = local.running.pool.retries.buffer;
         Sending {
             upload,
-            source: Source::new(body, if idempotent { keep } else { 0 }),
+            source: self.services.body.send(if idempotent { keep } else { 0 }),
             idempotent,
             idle: timeouts.body_idle,
             min_rate: match is_grpc(&head.headers) {
@@ -149,7 +144,7 @@ impl Exchange<'_> {
         }
         let connection = match self.upgrade {
             Some(_) => self.connect_tunnel(local, choice.index, name).await?,
-            None => self.connect(local, choice.index, name).await?,
+            None => connect(local, choice.index, name, self.record.worker()).await?,
         };
         self.attempt(local, choice.index, connection, sending).await
     }
@@ -260,7 +255,7 @@ impl Exchange<'_> {
     }
 }
 
-fn no_endpoint(pool: &Pool) -> GatewayError {
+pub(super) fn no_endpoint(pool: &Pool) -> GatewayError {
     match pool
         .unresolved
         .first()
@@ -291,7 +286,7 @@ pub(super) fn no_room(error: UpstreamError) -> Failed {
     Failed { error, next }
 }
 
-fn report(endpoint: &Endpoint, error: &UpstreamError) {
+pub(super) fn report(endpoint: &Endpoint, error: &UpstreamError) {
     if endpoint.may_report(error.cause().index()) {
         tracing::warn!(
             pool = endpoint.key.pool,

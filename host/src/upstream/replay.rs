@@ -13,10 +13,13 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::client_body::ClientBody;
 
-/// A client's body, with what was kept of it. One try after the other reads it.
+/// A body, with what was kept of it. One try after the other reads it.
 #[derive(Debug)]
 pub struct Source {
-    inner: ClientBody,
+    /// What is still to come from the client; none for a body of the gateway's own.
+    inner: Option<ClientBody>,
+    /// What comes before that, where the client's body was read in advance to its end.
+    end: Option<Result<Frame<Bytes>, <ClientBody as Body>::Error>>,
     /// All that was read; none when that is not kept.
     kept: Option<BytesMut>,
     /// How much may be kept.
@@ -26,6 +29,15 @@ pub struct Source {
     begun: bool,
     /// How many tries have begun to read; the last of them alone may.
     readers: u32,
+}
+
+/// What was read of a body before it is sent.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    /// Its first bytes.
+    pub bytes: BytesMut,
+    /// Trailers, or how it broke, where it was read so far.
+    pub end: Option<Result<Frame<Bytes>, <ClientBody as Body>::Error>>,
 }
 
 /// Which try reads, and how far it has come in what is kept.
@@ -49,20 +61,38 @@ pub(super) enum Read {
 
 impl Source {
     /// A body of which up to `most` bytes are kept; none when it is empty, as nothing need be
-    /// kept then. A body that says it is longer is not kept at all.
-    pub fn new(inner: ClientBody, most: usize) -> Option<Rc<RefCell<Self>>> {
-        if inner.is_end_stream() {
+    /// kept then. A body that says it is longer is not kept at all. What was read in advance is
+    /// sent first, and kept until then whatever its length.
+    pub fn new(inner: ClientBody, ahead: Ahead, most: usize) -> Option<Rc<RefCell<Self>>> {
+        let Ahead { bytes, end } = ahead;
+        if bytes.is_empty() && end.is_none() && inner.is_end_stream() {
             return None;
         }
-        let fits = inner.size_hint().lower() <= most as u64;
+        let read = bytes.len() as u64;
+        let fits = read + inner.size_hint().lower() <= most as u64;
         Some(Rc::new(RefCell::new(Self {
-            inner,
-            kept: (most > 0 && fits).then(BytesMut::new),
-            most,
-            read: 0,
-            begun: false,
+            inner: Some(inner),
+            end,
+            most: if fits { most } else { bytes.len() },
+            begun: !bytes.is_empty(),
+            kept: (!bytes.is_empty() || (most > 0 && fits)).then_some(bytes),
+            read,
             readers: 0,
         })))
+    }
+
+    /// A whole body of the gateway's own; none when it is empty.
+    pub fn of(bytes: &[u8]) -> Option<Rc<RefCell<Self>>> {
+        let whole = Self {
+            inner: None,
+            end: None,
+            kept: Some(bytes.into()),
+            most: bytes.len(),
+            read: bytes.len() as u64,
+            begun: true,
+            readers: 0,
+        };
+        (!bytes.is_empty()).then(|| Rc::new(RefCell::new(whole)))
     }
 
     /// Whether it can be read from its start.
@@ -94,7 +124,12 @@ impl Source {
             reader.place += again.len();
             return Poll::Ready(Read::Frame(Frame::data(again)));
         }
-        Poll::Ready(match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
+        let next = match (self.end.take(), &mut self.inner) {
+            (Some(end), _) => Some(end),
+            (None, Some(inner)) => ready!(Pin::new(inner).poll_frame(cx)),
+            (None, None) => None,
+        };
+        Poll::Ready(match next {
             Some(Ok(frame)) => {
                 self.keep(&frame);
                 reader.place = self.kept.as_ref().map_or(0, BytesMut::len);
@@ -126,10 +161,15 @@ impl Source {
     }
 
     pub(super) fn is_end_for(&self, reader: &Reader) -> bool {
-        self.rest(reader).is_empty() && self.inner.is_end_stream()
+        let inner = self.inner.as_ref();
+        self.rest(reader).is_empty()
+            && self.end.is_none()
+            && inner.is_none_or(ClientBody::is_end_stream)
     }
 
     pub(super) fn size_hint_for(&self, reader: &Reader) -> SizeHint {
-        self.inner.size_hint() + SizeHint::with_exact(self.rest(reader).len() as u64)
+        let inner = self.inner.as_ref();
+        let inner = inner.map_or(SizeHint::with_exact(0), ClientBody::size_hint);
+        inner + SizeHint::with_exact(self.rest(reader).len() as u64)
     }
 }

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use super::fields::Fields;
 use crate::{
-    ClientCertificate, Field, HttpVersion, Request, Scheme, TlsSession, bindings::Addresses,
-    target_uri::TargetUri,
+    BodyFailure, BodyStart, ClientCertificate, Field, HttpVersion, Request, Scheme, TlsSession,
+    bindings::Addresses, target_uri::TargetUri,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +25,25 @@ pub(crate) struct RawRequest {
     tls: Option<TlsSession>,
     client_certificate: Option<ClientCertificate>,
     client_certificate_chain: Vec<Vec<u8>>,
+    body: Vec<u8>,
 }
 
+/// Of the sidecar, unless it says otherwise.
+const MOST_OF_BODY: u64 = 64 << 10;
+
 impl RawRequest {
+    pub(crate) async fn body_start(&self, most: u64) -> Result<BodyStart, BodyFailure> {
+        if most > MOST_OF_BODY {
+            return Err(BodyFailure::TooMuch(MOST_OF_BODY));
+        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let bytes = self.body.get(..most).unwrap_or(&self.body);
+        Ok(BodyStart {
+            bytes: bytes.to_vec(),
+            complete: bytes.len() == self.body.len(),
+        })
+    }
+
     pub(crate) fn id(&self) -> String {
         self.id.clone()
     }
@@ -164,6 +180,7 @@ impl Request {
             tls: None,
             client_certificate: None,
             client_certificate_chain: Vec::new(),
+            body: Vec::new(),
             authority,
         };
         raw.original_uri = raw.target_uri();
@@ -194,6 +211,13 @@ impl RequestBuilder {
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
         self.0.fields.append(name, value);
+        self
+    }
+
+    /// The body, for [`Request::body_start`]. No field is added for it.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.0.body = body.into();
         self
     }
 

@@ -3,7 +3,10 @@
 
 use std::{cell::RefCell, collections::BTreeMap, time::Duration};
 
-use crate::bindings::kv::{Counted, Refusal};
+use crate::{
+    bindings::kv::{Counted, Refusal},
+    callout::{Answer, Callout, Failure},
+};
 
 /// 2026-01-01T00:00:00Z.
 const START: Duration = Duration::from_secs(1_767_225_600);
@@ -26,7 +29,9 @@ pub(crate) fn world<R>(with: impl FnOnce(&mut World) -> R) -> R {
     WORLD.with_borrow_mut(with)
 }
 
-#[derive(Debug)]
+/// Answers callouts.
+type Answers = Box<dyn FnMut(&Callout) -> Result<Answer, Failure>>;
+
 pub(crate) struct World {
     pub(crate) wall: Duration,
     pub(crate) monotonic: Duration,
@@ -35,6 +40,7 @@ pub(crate) struct World {
     pub(crate) counters: BTreeMap<String, u64>,
     pub(crate) values: BTreeMap<String, Vec<f64>>,
     pub(crate) access_fields: BTreeMap<String, String>,
+    pub(crate) answers: Option<Answers>,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -60,6 +66,7 @@ impl Default for World {
             counters: BTreeMap::new(),
             values: BTreeMap::new(),
             access_fields: BTreeMap::new(),
+            answers: None,
             entries: BTreeMap::new(),
         }
     }
@@ -74,6 +81,13 @@ impl World {
         if is_name && (known || self.access_fields.len() < MAX_ACCESS_FIELDS) {
             let value = &value[..value.floor_char_boundary(MAX_ACCESS_VALUE)];
             self.access_fields.insert(name.to_owned(), value.to_owned());
+        }
+    }
+
+    pub(crate) fn callout(&mut self, callout: Callout) -> Result<Answer, Failure> {
+        match &mut self.answers {
+            Some(answer) => answer(&callout),
+            None => Err(Failure::Unavailable("no answer is prepared".to_owned())),
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use witgate_sdk::{HostPattern, prelude::*};
+use witgate_sdk::{HostPattern, PathPattern, prelude::*};
 
 use crate::keys::Source;
 
@@ -41,9 +41,9 @@ pub struct Config {
     #[serde(default)]
     pub(crate) hosts: Vec<HostPattern>,
     #[serde(default)]
-    pub(crate) paths: Vec<String>,
+    pub(crate) paths: Vec<PathPattern>,
     #[serde(default)]
-    pub(crate) except: Vec<String>,
+    pub(crate) except: Vec<PathPattern>,
     #[serde(default)]
     pub(crate) preflights: bool,
     #[serde(default = "realm")]

@@ -49,7 +49,7 @@ impl Plugin for JwtAuth {
     fn configure(mut config: Config) -> Result<Self, ConfigError> {
         config.check()?;
         Ok(Self {
-            scope: Scope::new(&config)?,
+            scope: Scope::new(&config),
             place: config.token.clone(),
             token_bytes: config.token_bytes,
             keys: Keys::new(std::mem::take(&mut config.keys))?,

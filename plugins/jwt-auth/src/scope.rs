@@ -1,6 +1,6 @@
 //! Which requests need a token: hosts, paths, exceptions and preflights. When in doubt, one does.
 
-use witgate_sdk::{HostPattern, prelude::*};
+use witgate_sdk::{HostPattern, PathPattern, is_plain_path, prelude::*};
 
 use crate::config::Config;
 
@@ -8,25 +8,20 @@ use crate::config::Config;
 pub(crate) struct Scope {
     /// Empty: all.
     hosts: Vec<HostPattern>,
-    /// Lower-case; empty: all.
+    /// Empty: all.
     paths: Vec<PathPattern>,
     except: Vec<PathPattern>,
     preflights_pass: bool,
 }
 
 impl Scope {
-    pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
-        let lower: Vec<_> = config
-            .paths
-            .iter()
-            .map(|path| path.to_ascii_lowercase())
-            .collect();
-        Ok(Self {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
             hosts: config.hosts.clone(),
-            paths: patterns("paths", &lower)?,
-            except: patterns("except", &config.except)?,
+            paths: config.paths.clone(),
+            except: config.except.clone(),
             preflights_pass: config.preflights,
-        })
+        }
     }
 
     /// Paths that need a token are compared without regard to case, exceptions exactly: an
@@ -40,11 +35,11 @@ impl Scope {
             return false;
         }
         let path = request.path();
-        if self.paths.is_empty() && self.except.is_empty() || !is_plain(path) {
+        if self.paths.is_empty() && self.except.is_empty() || !is_plain_path(path) {
             return true;
         }
-        let lower = path.to_ascii_lowercase();
-        let is_covered = self.paths.is_empty() || self.paths.iter().any(|p| p.matches(&lower));
+        let mut paths = self.paths.iter();
+        let is_covered = self.paths.is_empty() || paths.any(|p| p.matches_any_case(path));
         is_covered && !self.except.iter().any(|pattern| pattern.matches(path))
     }
 }
@@ -54,52 +49,4 @@ fn is_preflight(request: &Request) -> bool {
     request.method() == "OPTIONS"
         && request.header("access-control-request-method").is_some()
         && request.header("origin").is_some()
-}
-
-/// Whether no server can take the path for another one. Usually so, since listeners normalise
-/// paths; on one that does not, what is not plain needs a token and gets no exception.
-fn is_plain(path: &str) -> bool {
-    let lower = path.to_ascii_lowercase().replace("%2e", ".");
-    let is_dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".."));
-    let tricks = ["//", "\\", "%2f", "%5c"];
-    !lower.split('/').any(is_dots) && !tricks.iter().any(|trick| lower.contains(trick))
-}
-
-/// A path that is matched whole, or up to the final `*`.
-enum PathPattern {
-    Exact(String),
-    Prefix(String),
-}
-
-impl PathPattern {
-    fn new(text: &str) -> Result<Self, ConfigError> {
-        let path = text.strip_suffix('*').unwrap_or(text);
-        let is_legal = |byte: u8| byte.is_ascii_graphic() && !b"*?#".contains(&byte);
-        if !path.starts_with('/') || !path.bytes().all(is_legal) {
-            let expected = "a path such as \"/api\" or \"/api/*\" of visible ASCII characters";
-            return Err(ConfigError::new(format!(
-                "expected {expected}, found {text:?}"
-            )));
-        }
-        Ok(match text.ends_with('*') {
-            true => Self::Prefix(path.to_owned()),
-            false => Self::Exact(path.to_owned()),
-        })
-    }
-
-    fn matches(&self, path: &str) -> bool {
-        match self {
-            Self::Exact(exact) => exact == path,
-            Self::Prefix(prefix) => path.starts_with(prefix.as_str()),
-        }
-    }
-}
-
-fn patterns(key: &str, texts: &[String]) -> Result<Vec<PathPattern>, ConfigError> {
-    let texts = texts.iter().enumerate();
-    texts
-        .map(|(i, text)| {
-            PathPattern::new(text).map_err(|error| error.within(format_args!("{key}[{i}]")))
-        })
-        .collect()
 }

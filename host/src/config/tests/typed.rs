@@ -4,12 +4,12 @@ use std::{path::PathBuf, time::Duration};
 
 use super::*;
 use crate::config::{
-    AccessLog, Cases, CertificateFiles, ClientCertificates, ClientMode, EncodedSlashes, Endpoint,
-    ErrorPage, ErrorPages, Form, Grant, Grants, Hosts, HttpsRedirect, Isolation, KvLimits,
-    LogFormat, OnError, OnErrors, PageStatuses, Paths, PinnedCertificate, PluginTrust, PoolH2,
-    PoolHttp, Protocol, RedirectPart, RedirectTo, Requests, Role, Rollout, SignerKey, Slashes,
-    StageRules, Suspension, Tickets, TlsPolicy, TlsVersion, Trace, Trust, Underscores,
-    UnknownNames, UnknownStatus, Upgrades,
+    AccessLog, BodyLimits, CalloutLimits, Cases, CertificateFiles, ClientCertificates, ClientMode,
+    EncodedSlashes, Endpoint, ErrorPage, ErrorPages, Form, Grant, Grants, Hosts, HttpsRedirect,
+    Isolation, KvLimits, LogFormat, OnError, OnErrors, PageStatuses, Paths, PinnedCertificate,
+    PluginTrust, PoolH2, PoolHttp, Protocol, RedirectPart, RedirectTo, Requests, Role, Rollout,
+    SignerKey, Slashes, StageRules, Suspension, Tickets, TlsPolicy, TlsVersion, Trace, Trust,
+    Underscores, UnknownNames, UnknownStatus, Upgrades,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -628,12 +628,31 @@ fn a_sidecar_grants_what_it_names() {
     let text = "grants = [\"metrics\", \"kv\"]\n[kv]\nbytes = \"1MiB\"";
     let grants = sidecar(text).unwrap().grants;
     let granted = Grant::ALL.map(|grant| grants.has(grant));
-    assert_eq!(granted, [false, false, true, true]);
+    assert_eq!(granted, [false, false, true, true, false, false]);
     let expected = KvLimits {
         entries: 10_000,
         bytes: 1 << 20,
     };
     assert_eq!(grants.kv, expected);
+}
+
+#[test]
+fn what_a_plugin_may_wait_for_has_limits() {
+    let text = "grants = [\"callout\", \"body\"]\ncallout = { pools = [\"auth\"], per_call = 2 }";
+    let grants = sidecar(text).unwrap().grants;
+    let expected = CalloutLimits {
+        pools: vec!["auth".to_owned()],
+        per_call: 2,
+        ..CalloutLimits::default()
+    };
+    assert_eq!(grants.callout, expected);
+    assert_eq!(grants.body, BodyLimits::default());
+    let text = "grants = [\"body\"]\nbody = { bytes = \"1MiB\", timeout = \"1s\" }";
+    let body = sidecar(text).unwrap().grants.body;
+    assert_eq!(
+        (body.bytes, body.timeout),
+        (1 << 20, Duration::from_secs(1))
+    );
 }
 
 #[test]
