@@ -336,6 +336,32 @@ async fn a_file_that_takes_the_compiler_too_long_is_refused() {
 }
 
 #[tokio::test]
+async fn fault_45_deep_nests_and_a_million_types_are_refused_in_time() {
+    let (_upstream, gateway) = with(&guest("panics"), "").await;
+    for bomb in [wasm::nested(2_000), wasm::types(2_000_000)] {
+        let entries = gateway.log().len();
+        gateway.setup().put_plugin("10-faulty", &bomb);
+        gateway
+            .logged_after(entries, &["ERROR", "plugin refused", "10-faulty.wasm"])
+            .await;
+        assert_eq!(gateway.client(Http::Two).get(GOOD).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_that_ends_its_process_ends_its_call_alone() {
+    let (_upstream, gateway) = with(&wasm::exiting(), "").await;
+    let client = gateway.client(Http::Two);
+    for _ in 0..3 {
+        let answer = client.get(GOOD).await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.cause()),
+            (500, "plugin-trap")
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_panic_is_logged_with_its_message() {
     let (_upstream, gateway) = with(&guest("panics"), "").await;
     gateway.client(Http::One).get(BAD).await;

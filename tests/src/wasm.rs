@@ -11,8 +11,8 @@ use std::{
 use crate::certs::{hex, sha256};
 
 pub use handmade::{
-    another_version, answering, asking_for_a_response, counting, executing, forwarding, on_wasi,
-    responding_with, routing, unknown_import, with_pages, wrong_world,
+    another_version, answering, asking_for_a_response, counting, executing, exiting, forwarding,
+    nested, on_wasi, responding_with, routing, types, unknown_import, with_pages, wrong_world,
 };
 
 /// A plugin of `plugins/`, such as `path-router`.

@@ -166,8 +166,29 @@ pub fn on_wasi() -> Vec<u8> {
     (call $respond)))"#
         ),
     );
+    with_adapter(&module)
+}
+
+/// A router on WASI that ends its process, as it thinks, with status 0.
+pub fn exiting() -> Vec<u8> {
+    let module = core(
+        "",
+        "router",
+        &format!(
+            r#"(module
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  {COMMON}
+  (func (export "witgate:plugin/routing@0.1.0#route") (result i32)
+    (call $exit (i32.const 0))
+    unreachable))"#
+        ),
+    );
+    with_adapter(&module)
+}
+
+fn with_adapter(module: &[u8]) -> Vec<u8> {
     ComponentEncoder::default()
-        .module(&module)
+        .module(module)
         .unwrap()
         .adapter(
             WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,
@@ -177,6 +198,44 @@ pub fn on_wasi() -> Vec<u8> {
         .validate(true)
         .encode()
         .unwrap()
+}
+
+/// Components in each other, so many deep.
+pub fn nested(depth: usize) -> Vec<u8> {
+    let mut component = wat::parse_str("(component)").unwrap();
+    let header = component.clone();
+    for _ in 0..depth {
+        let mut outer = header.clone();
+        section(&mut outer, 4, &component);
+        component = outer;
+    }
+    component
+}
+
+/// A component with so many types.
+pub fn types(number: u32) -> Vec<u8> {
+    let mut content = leb(number as usize);
+    content.extend((0..number).map(|_| 0x7f));
+    let mut component = wat::parse_str("(component)").unwrap();
+    section(&mut component, 7, &content);
+    component
+}
+
+fn section(component: &mut Vec<u8>, id: u8, content: &[u8]) {
+    component.push(id);
+    component.extend(leb(content.len()));
+    component.extend_from_slice(content);
+}
+
+/// Unsigned LEB128.
+fn leb(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 0x7f {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
 }
 
 /// A router that also imports `acme:bank/transfer@1.0.0`, which no gateway has.
