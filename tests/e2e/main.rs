@@ -19,6 +19,7 @@ mod dns;
 mod early_answers;
 mod error_pages;
 mod errors;
+mod external_auth;
 mod faults_clients;
 mod faults_clients_h2;
 mod faults_floods_h2;

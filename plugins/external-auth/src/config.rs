@@ -1,0 +1,66 @@
+//! The sidecar's `[config]`.
+
+use serde::Deserialize;
+use witgate_sdk::{ConfigError, PathPattern};
+
+/// Whom to ask, about what, and what becomes of the answer.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    pub(crate) pool: String,
+    pub(crate) path: String,
+    #[serde(default)]
+    pub(crate) paths: Vec<PathPattern>,
+    #[serde(default)]
+    pub(crate) except: Vec<PathPattern>,
+    #[serde(default = "credentials")]
+    pub(crate) ask_with: Vec<String>,
+    #[serde(default)]
+    pub(crate) tell: Vec<String>,
+    #[serde(default)]
+    pub(crate) on_error: OnError,
+}
+
+/// What becomes of a request that nobody has judged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OnError {
+    #[default]
+    Refuse,
+    Pass,
+}
+
+fn credentials() -> Vec<String> {
+    vec!["authorization".to_owned(), "cookie".to_owned()]
+}
+
+impl Config {
+    /// Checks what serde does not.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if self.pool.is_empty() {
+            let problem = "expected a pool's name, found nothing";
+            return Err(ConfigError::at("pool", problem));
+        }
+        if !self.path.starts_with('/') {
+            let found = &self.path;
+            let problem = format!("expected a path that begins with \"/\", found {found:?}");
+            return Err(ConfigError::at("path", problem));
+        }
+        for (key, names) in [("ask_with", &self.ask_with), ("tell", &self.tell)] {
+            let wrong = |name: &String| !is_name(name);
+            if let Some(index) = names.iter().position(wrong) {
+                let found = &names[index];
+                let problem =
+                    format!("expected a field's name such as \"x-user\", found {found:?}");
+                return Err(ConfigError::at(format!("{key}[{index}]"), problem));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A token (RFC 9110 §5.6.2).
+fn is_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(fits)
+}
