@@ -1,10 +1,13 @@
 //! The command line: what can be asked of `witgate`, and what it prints.
 
 mod plugin_build;
+mod plugin_call;
 mod plugin_check;
 mod plugin_control;
+mod plugin_file;
 mod plugin_new;
 mod plugin_replay;
+mod plugin_test;
 mod toolchain;
 
 use std::{
@@ -98,10 +101,32 @@ enum PluginCommand {
         #[arg(short, long = "key", value_name = "FILE")]
         keys: Vec<PathBuf>,
     },
+    /// Try the cases beside plugins, one by one
+    ///
+    /// Each `NN-name.cases.toml` is tried on its `NN-name.wasm` with its sidecar, as the gateway does
+    /// before it takes the file into service.
+    Test {
+        /// The plugins' files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Show what a plugin decides about one request
+    ///
+    /// In each of its roles, with the time of a warm call; its log goes to stderr. What it would ask
+    /// of pools has no answer here: that is what cases are for.
+    Call {
+        #[command(flatten)]
+        asked: plugin_call::Asked,
+    },
+    /// Measure what a plugin's decisions about one request cost
+    Bench {
+        #[command(flatten)]
+        asked: plugin_call::Asked,
+    },
     /// Try recorded decisions on another build of a plugin
     ///
     /// Prints each decision that it makes otherwise than the record of a gateway (`[record]`) says.
-    /// The sidecar and the cases beside the file count, as in the plugin folder.
+    /// The sidecar beside the file counts, as in the plugin folder.
     Replay {
         /// The plugin's file, with its sidecar beside it
         file: PathBuf,
@@ -182,6 +207,9 @@ impl Cli {
             Command::Plugin(PluginCommand::Check { files, keys }) => {
                 plugin_check::run(&files, &keys)
             }
+            Command::Plugin(PluginCommand::Test { files }) => plugin_test::run(&files),
+            Command::Plugin(PluginCommand::Call { asked }) => plugin_call::call(&asked),
+            Command::Plugin(PluginCommand::Bench { asked }) => plugin_call::bench(&asked),
             Command::Plugin(PluginCommand::Replay {
                 file,
                 record,

@@ -4,48 +4,28 @@ use std::{
     fs::File,
     io::{BufRead as _, BufReader},
     path::Path,
-    sync::Arc,
 };
 
-use super::{describe, say};
-use crate::{
-    config::PluginLimits,
-    metrics::PerWorker,
-    plugin::{self, PluginEngine, RecordedLine, Replay, folder::Found},
+use super::{
+    plugin_file::{PluginFile, block_on},
+    say,
 };
+use crate::plugin::{RecordedLine, Replay};
 
 /// Differences that are printed.
 const SHOWN: usize = 20;
 
 /// Prints what the plugin decides otherwise than the record says; an error when there is any.
 pub(super) fn run(file: &Path, record: &Path, of: Option<&str>, all: bool) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("error: the system refuses a runtime: {error}"))?;
-    runtime.block_on(replay(file, record, of, all))
+    block_on(replay(file, record, of, all))
 }
 
 async fn replay(file: &Path, record: &Path, of: Option<&str>, all: bool) -> Result<(), String> {
-    let engine = PluginEngine::new()
-        .map_err(|error| format!("error: the Wasm engine cannot start: {error:#}"))?;
-    let found = Found::at(file.to_owned()).ok_or_else(|| {
-        format!(
-            "error: {}: expected a name that ends with .wasm",
-            file.display()
-        )
-    })?;
-    let source = found
-        .read(&PluginLimits::DEFAULT, None)
-        .map_err(|error| format!("error: {}: {}", file.display(), describe(&error)))?;
-    let counters = Arc::new(PerWorker::new(1));
-    let version = plugin::load(&engine, source, None, counters, |_| {})
-        .await
-        .map_err(|error| format!("error: {}: {}", file.display(), describe(&error)))?;
-    let name = of.unwrap_or(&found.name);
+    let loaded = PluginFile::load(file).await?;
+    let name = of.unwrap_or(&loaded.name);
     let lines =
         File::open(record).map_err(|error| format!("error: {}: {error}", record.display()))?;
-    let mut replay = Replay::of(version);
+    let mut replay = Replay::of(loaded.version);
     let (mut compared, mut differing, mut others) = (0_u64, 0_u64, 0_u64);
     for (index, line) in BufReader::new(lines).lines().enumerate() {
         let place = format!("{}:{}", record.display(), index + 1);

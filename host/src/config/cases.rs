@@ -14,6 +14,9 @@ use super::{
     raw,
 };
 
+const EXPECTS_NOTHING: &str =
+    "expects nothing; expected `route`, `prefer`, `stick`, `rewrite_request` or `rewrite_response`";
+
 /// A file's cases, parsed and checked.
 #[derive(Debug, Clone)]
 pub struct Cases {
@@ -205,7 +208,18 @@ impl RawCase {
     /// # Errors
     /// All that is wrong with it.
     pub fn checked(self) -> Result<Case, String> {
-        let source = Source::without_text(Path::new("the record"));
+        match self.expects_nothing() {
+            true => Err(EXPECTS_NOTHING.to_owned()),
+            false => self.request_alone(),
+        }
+    }
+
+    /// Checked, but for there being anything expected.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn request_alone(self) -> Result<Case, String> {
+        let source = Source::without_text(Path::new("the request"));
         let mut check = Check {
             path: source.path(),
             problems: Problems::of(&source),
@@ -269,7 +283,13 @@ fn cases(source: Source) -> Result<Cases, ConfigError> {
     }
     let raw = raw.cases.into_iter().enumerate();
     let cases = raw
-        .filter_map(|(index, raw)| check.case(index, raw))
+        .filter_map(|(index, raw)| {
+            if raw.expects_nothing() {
+                let key = format!("cases[{index}]");
+                check.problems.add(&key, EXPECTS_NOTHING);
+            }
+            check.case(index, raw)
+        })
         .collect();
     check.problems.finish()?;
     Ok(Cases { source, cases })
@@ -304,7 +324,6 @@ impl Check<'_> {
                 (status.unwrap_or_default(), fields)
             }
         };
-        let is_empty = raw.expects_nothing();
         let callouts = self.case_callouts(&key("callouts"), raw.callouts);
         let expected = Expected {
             route: self.route(&key("route"), raw.route),
@@ -313,10 +332,6 @@ impl Check<'_> {
             rewrite_request: raw.rewrite_request,
             rewrite_response: raw.rewrite_response,
         };
-        if is_empty {
-            let message = "expects nothing; expected `route`, `prefer`, `stick`, `rewrite_request` or `rewrite_response`";
-            self.problems.add(&format!("cases[{index}]"), message);
-        }
         Some(Case {
             name: raw.name.unwrap_or_else(|| format!("case {}", index + 1)),
             method,

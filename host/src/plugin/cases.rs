@@ -148,7 +148,7 @@ pub(super) async fn differences(instance: &mut Instance, case: &Case) -> Vec<Cas
 }
 
 /// Answers what a case has an answer for.
-struct CaseServices<'a>(&'a Case);
+pub(super) struct CaseServices<'a>(pub(super) &'a Case);
 
 impl Services for CaseServices<'_> {
     async fn answer(&self, ask: Ask) {
@@ -197,7 +197,8 @@ impl CaseServices<'_> {
     }
 }
 
-fn texts<E>(edits: &[E], text: impl Fn(&E) -> String) -> String {
+/// A list of edits as text.
+pub(super) fn texts<E>(edits: &[E], text: impl Fn(&E) -> String) -> String {
     shown::list(&edits.iter().map(text).collect::<Vec<_>>())
 }
 
@@ -262,7 +263,8 @@ fn route(kind: String, rule: Option<&str>, list: Option<&[String]>, body: Option
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-fn request(case: &Case) -> Lendable<Request> {
+/// The request of a case.
+pub(super) fn request(case: &Case) -> Lendable<Request> {
     let mut head = http::Request::new(()).into_parts().0;
     head.method = case.method.clone();
     head.uri = target(&case.uri);
@@ -308,7 +310,8 @@ fn target(uri: &Uri) -> Uri {
         .map_or_else(Uri::default, |target| Uri::from(target.clone()))
 }
 
-fn response(case: &Case) -> Lendable<Response> {
+/// The answer of a case.
+pub(super) fn response(case: &Case) -> Lendable<Response> {
     let mut head = http::Response::new(()).into_parts().0;
     head.status = case.response.0;
     head.headers.extend(case.response.1.iter().cloned());
