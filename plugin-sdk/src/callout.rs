@@ -90,7 +90,7 @@ impl Callout {
         self
     }
 
-    /// Whom it is for: `Host` or `:authority`. Otherwise the pool's `host`, or else the
+    /// Whom it is for: `Host` or `:authority`. Otherwise the pool's `authority`, or else the
     /// endpoint's address.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
         self.0.authority = Some(authority.into());

@@ -59,6 +59,16 @@ over_h1_and_h2! {
         assert_eq!(upstream.requests(), 4);
     }
 
+    async fn a_body_that_has_gone_upstream_is_gone(http) {
+        let upstream = Upstream::pinned("web-1").await;
+        let gateway = gateway(&upstream).await;
+        let mut request = post("", body::full("whole".to_owned()));
+        request.headers_mut().insert("x-stamp", "body".parse().unwrap());
+        let answer = gateway.client(http).fetch(request).await.unwrap();
+        assert_eq!(answer.header("x-stamp"), "Failure::Gone");
+        assert_eq!(answer.echo().bytes, 5);
+    }
+
     async fn a_long_body_is_streamed_behind_its_start(http) {
         let upstream = Upstream::pinned("web-1").await;
         let gateway = gateway(&upstream).await;

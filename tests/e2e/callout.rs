@@ -9,6 +9,7 @@ use witgate_tests::{
     client::Client,
     eventually,
     gateway::{Pool, Setup},
+    scripted::{Scripted, Talk},
     upstream::{Upstream, refusing},
     wasm::{guest, reference},
 };
@@ -305,6 +306,39 @@ async fn a_shadow_asks_as_well_and_a_canary_decides() {
         let (_, plugins) = gateway.admin("/plugins").await;
         plugins.contains("\"alike\":1").then_some(())
     });
+}
+
+#[tokio::test]
+async fn an_endpoint_that_hangs_is_counted_and_ejected() {
+    let web = Upstream::pinned("web-1").await;
+    let auth = Upstream::pinned("auth-1").await;
+    let pool = Pool::pinned(&[&auth]).with("ejection = { requests = 2, max_share = 100 }");
+    let gateway = setup(pool, &web).workers(1).start().await;
+    let client = gateway.client(Http::One);
+    for _ in 0..2 {
+        assert_eq!(said(&client, "/ask-briefly").await, "Failure::Timeout");
+    }
+    let errors = "witgate_upstream_errors_total{pool=\"auth\",endpoint=\"auth-1\",cause=\"first-byte-timeout\"}";
+    assert_eq!(gateway.metric(errors).await, 2.0);
+    let ejections = "witgate_upstream_ejections_total{pool=\"auth\",endpoint=\"auth-1\"}";
+    assert_eq!(gateway.metric(ejections).await, 1.0);
+}
+
+#[tokio::test]
+async fn a_connection_with_an_answer_of_doubtful_end_carries_no_other_request() {
+    let web = Upstream::pinned("web-1").await;
+    let auth = Scripted::tls(|mut talk: Talk| async move {
+        while talk.request().await.is_some() {
+            talk.send("HTTP/1.1 200 OK\r\ncontent-length: 9\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n").await;
+        }
+    })
+    .await;
+    let gateway = setup(auth.pool(), &web).workers(1).start().await;
+    let client = gateway.client(Http::One);
+    for _ in 0..2 {
+        assert_eq!(said(&client, "/ask/check").await, "200 ok");
+    }
+    assert_eq!(auth.connections(), 2);
 }
 
 const CASES: &str = r#"

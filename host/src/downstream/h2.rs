@@ -35,6 +35,8 @@ const LOOK: Duration = Duration::from_secs(40);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a client without requests may take to close once it is told to.
 const CLOSE: Duration = Duration::from_secs(5);
+/// How often it has as long again, for as long as it is heard of.
+const MOST_CLOSES: u32 = 24;
 
 /// Serves a connection to its end.
 ///
@@ -50,7 +52,8 @@ where
 {
     let config = Arc::clone(&open.local.snapshot().shared.config);
     let leaves = Cell::new(false);
-    let mut served = pin!(drive(open, stream, connection, &leaves));
+    let heard = Rc::new(Cell::new(0));
+    let mut served = pin!(drive(open, stream, connection, &leaves, &heard));
     tokio::select! {
         biased;
         result = served.as_mut() => return result,
@@ -59,8 +62,11 @@ where
         () = unused(open, config.timeouts.request_head) => {}
     }
     leaves.set(true);
-    // Streams that run keep the connection; a client without any has this long to close.
+    // Streams that run keep the connection, and so does a client that still takes in the end of its
+    // answer, and says so; one without any has this long to close.
+    let mut grace = MOST_CLOSES;
     loop {
+        let heard_before = heard.get();
         let ended = async {
             tokio::select! {
                 biased;
@@ -71,6 +77,7 @@ where
         match timeout(CLOSE, ended).await {
             Ok(result) => return result,
             Err(_) if open.requests.running() > 0 => {}
+            Err(_) if grace > 0 && heard.get() != heard_before => grace -= 1,
             Err(_) => return Ok(()),
         }
     }
@@ -94,19 +101,19 @@ async fn drive<S>(
     stream: S,
     connection: Arc<Connection>,
     leaves: &Cell<bool>,
+    heard: &Rc<Cell<u64>>,
 ) -> Result<(), Broken>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let config = Arc::clone(&open.local.snapshot().shared.config);
-    let heard = Rc::new(Cell::new(0));
     let most = config.limits.h2_idle_frames;
-    let stream = FrameWatch::new(stream, Rc::clone(open), Rc::clone(&heard), most);
+    let stream = FrameWatch::new(stream, Rc::clone(open), Rc::clone(heard), most);
     let websockets = open.listener.requests.upgrades.allow("websocket");
     let opened = settings(&config.limits, websockets).handshake::<_, Bytes>(stream);
     let mut http = opened.await?;
     let pings = http.ping_pong().expect("taken once");
-    let mut silence = pin!(silence(pings, &heard, LOOK, PING_TIMEOUT));
+    let mut silence = pin!(silence(pings, heard, LOOK, PING_TIMEOUT));
     let mut is_silent = false;
     poll_fn(|cx| {
         if leaves.take() {

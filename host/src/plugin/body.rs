@@ -31,14 +31,12 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
                 return Ok(Err(Failure::TooMuch(limits.bytes as u64)));
             };
             let asked = asking.ask(move |answer| Ask::Body(most, limits.timeout, answer));
-            state.waits();
-            Ok(Ok(asked))
+            Ok(Ok((asked, asking.waits.begin())))
         });
         let answered = match asked? {
-            Ok(asked) => asked.await,
+            Ok((asked, _wait)) => asked.await,
             Err(failure) => return Ok(Err(failure)),
         };
-        accessor.with(|mut access| access.get().waited());
         Ok(match answered {
             Ok(Ok(start)) => Ok(Start {
                 bytes: start.bytes,

@@ -16,7 +16,7 @@ use super::{
         witgate::plugin::types::Field,
     },
     state::State,
-    waiting::{Ask, Callout, CalloutAnswer, CalloutFailure},
+    waiting::{Ask, Callout, CalloutAnswer, CalloutFailure, Wait},
 };
 use crate::{config::CalloutLimits, headers};
 
@@ -35,7 +35,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
     ) -> Result<std::result::Result<Answer, Failure>> {
         let asked = accessor.with(|mut access| access.get().callout(request));
         let answered = match asked? {
-            Ok(asked) => asked.await,
+            Ok((asked, _wait)) => asked.await,
             Err(failure) => return Ok(Err(failure)),
         };
         let has_failed = !matches!(answered, Ok(Ok(_)));
@@ -46,7 +46,10 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
     }
 }
 
-type Asked = oneshot::Receiver<std::result::Result<CalloutAnswer, CalloutFailure>>;
+type Asked = (
+    oneshot::Receiver<std::result::Result<CalloutAnswer, CalloutFailure>>,
+    Wait,
+);
 
 impl State {
     /// Asks, if the plugin may. What is not granted is not imported either; this is a second lock
@@ -68,13 +71,11 @@ impl State {
         };
         asking.callouts += 1;
         let asked = asking.ask(|answer| Ask::Callout(Box::new(callout), answer));
-        self.waits();
-        Ok(Ok(asked))
+        Ok(Ok((asked, asking.waits.begin())))
     }
 
     /// A callout is over.
     fn called_out(&mut self, has_failed: bool) {
-        self.waited();
         if let Some(asking) = &mut self.asking {
             asking.failed += u32::from(has_failed);
         }
@@ -112,6 +113,11 @@ fn checked(request: Outgoing, limits: &CalloutLimits) -> std::result::Result<Cal
         .ok_or_else(|| invalid(format!("{:?} is no path", request.path)))?;
     head.uri = match &request.authority {
         None => Uri::from(path),
+        Some(authority) if authority.contains('@') => {
+            return Err(invalid(format!(
+                "{authority:?} has more than host and port"
+            )));
+        }
         Some(authority) => Uri::builder()
             .scheme("https")
             .authority(authority.as_str())

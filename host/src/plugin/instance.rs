@@ -116,6 +116,12 @@ impl Instance {
         self.store.data().yields()
     }
 
+    /// Whether something that the last call has asked is still open.
+    pub(super) fn is_waiting(&self) -> bool {
+        let asking = self.store.data().asking.as_ref();
+        asking.is_some_and(|asking| asking.waits.is_waiting())
+    }
+
     /// How many callouts the last call has made, and how many of them had no answer.
     pub(super) fn callouts(&self) -> (u32, u32) {
         let asking = self.store.data().asking.as_ref();
@@ -367,7 +373,7 @@ async fn waiting_call<R>(
     begin(store, since, deadline);
     let asked = store.data_mut().asking.get_or_insert_default().begin();
     let running = async { store.run_concurrent(run).await.flatten() };
-    let result = attended(running, asked, services, (since, deadline)).await;
+    let result = attended(running, asked, services, deadline).await;
     if let Some(asking) = &mut store.data_mut().asking {
         asking.end();
     }

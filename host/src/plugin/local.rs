@@ -236,7 +236,8 @@ impl LocalPlugin {
             counters.callouts_failed.add(failed.into());
         }
         let decision = called?;
-        if self.is_reused(&instance) {
+        // What a call leaves open would go on in the next one.
+        if self.is_reused(&instance) && !instance.is_waiting() {
             self.idle.borrow_mut().push(instance);
         }
         Ok(decision)

@@ -63,10 +63,6 @@ struct Clock {
     overtime: Option<Arc<Overtime>>,
     /// Since when a call runs on without overtime, by the time that its worker has run for.
     on_probation: Option<Duration>,
-    /// What the call waits for now, since when, and how long it has waited before.
-    waits: u32,
-    waits_since: Option<Instant>,
-    waited: Duration,
 }
 
 struct Wasi {
@@ -98,9 +94,6 @@ impl State {
                 slice: (limits.slice_ticks(), limits.slice),
                 overtime: None,
                 on_probation: None,
-                waits: 0,
-                waits_since: None,
-                waited: Duration::ZERO,
             },
             wasi,
         }
@@ -112,26 +105,7 @@ impl State {
         self.clock.deadline = deadline;
         self.clock.slices = 0;
         self.clock.on_probation = None;
-        self.clock.waits = 0;
-        self.clock.waits_since = None;
-        self.clock.waited = Duration::ZERO;
         self.clock.slice.0
-    }
-
-    /// The call begins to wait for the gateway, perhaps beside another wait.
-    pub(super) fn waits(&mut self) {
-        self.clock.waits += 1;
-        self.clock.waits_since.get_or_insert_with(Instant::now);
-    }
-
-    /// One wait is over.
-    pub(super) fn waited(&mut self) {
-        let clock = &mut self.clock;
-        clock.waits = clock.waits.saturating_sub(1);
-        if clock.waits == 0 {
-            let since = clock.waits_since.take();
-            clock.waited += since.map_or(Duration::ZERO, |since| since.elapsed());
-        }
     }
 
     /// From now on, what calls need beyond their first slice counts here.
@@ -146,14 +120,17 @@ impl State {
 
     /// Called by the engine when a call has used up its slice.
     pub(super) fn slice_over(&mut self) -> wasmtime::Result<UpdateDeadline> {
-        self.clock.slice_over()
+        let asking = self.asking.as_ref();
+        let waited = asking.map_or(Duration::ZERO, |asking| asking.waits.time());
+        self.clock.slice_over(waited)
     }
 }
 
 impl Clock {
     /// Past the deadline, and soon after the slice when the plugin's overtime is used up, the call
-    /// traps; else the worker serves others first.
-    fn slice_over(&mut self) -> wasmtime::Result<UpdateDeadline> {
+    /// traps; else the worker serves others first. What the call has waited for the gateway does
+    /// not count.
+    fn slice_over(&mut self, waited: Duration) -> wasmtime::Result<UpdateDeadline> {
         let (ticks, slice) = self.slice;
         let now = Instant::now();
         let ran = now.saturating_duration_since(self.started);
@@ -161,10 +138,7 @@ impl Clock {
             return Ok(UpdateDeadline::Continue(ticks));
         }
         self.slices += 1;
-        let waits = self
-            .waits_since
-            .map_or(Duration::ZERO, |since| since.elapsed());
-        let ran = ran.saturating_sub(self.waited + waits);
+        let ran = ran.saturating_sub(waited);
         if self.slices >= MIN_SLICES && ran >= self.deadline {
             return Err(wasmtime::Error::new(DeadlineExceeded(self.deadline)));
         }

@@ -3,6 +3,7 @@
 
 use std::{
     pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -110,6 +111,7 @@ impl Services for NoServices {
 /// What an instance may ask, and where it asks while a call runs.
 #[derive(Debug, Default)]
 pub(super) struct Asking {
+    pub(super) waits: Waits,
     pub(super) callout: Option<CalloutLimits>,
     pub(super) body: Option<BodyLimits>,
     /// Callouts that the running call has made, or the last one.
@@ -139,6 +141,7 @@ impl Asking {
     pub(super) fn begin(&mut self) -> mpsc::UnboundedReceiver<Ask> {
         let (asks, asked) = mpsc::unbounded_channel();
         self.asks = Some(asks);
+        self.waits.reset();
         (self.callouts, self.failed, self.asked) = (0, 0, 0);
         asked
     }
@@ -164,18 +167,77 @@ impl Asking {
     }
 }
 
+/// How long a call has waited for the gateway. Shared between its clock and what it waits for,
+/// which may be dropped at any moment; all on one thread.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Waits(Arc<Mutex<Waited>>);
+
+#[derive(Debug, Default)]
+struct Waited {
+    now: u32,
+    since: Option<Instant>,
+    before: Duration,
+}
+
+impl Waits {
+    /// A wait begins, perhaps beside another; it is over when this is dropped.
+    pub(super) fn begin(&self) -> Wait {
+        let mut waited = self.lock();
+        waited.now += 1;
+        waited.since.get_or_insert_with(Instant::now);
+        Wait(self.clone())
+    }
+
+    /// Whether something is waited for.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.lock().now > 0
+    }
+
+    /// How long something was waited for altogether.
+    pub(super) fn time(&self) -> Duration {
+        let waited = self.lock();
+        let now = waited.since.map_or(Duration::ZERO, |since| since.elapsed());
+        waited.before + now
+    }
+
+    /// Another call begins.
+    pub(super) fn reset(&self) {
+        self.lock().before = Duration::ZERO;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waited> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One wait.
+#[derive(Debug)]
+pub(super) struct Wait(Waits);
+
+impl Drop for Wait {
+    fn drop(&mut self) {
+        let mut waited = self.0.lock();
+        waited.now = waited.now.saturating_sub(1);
+        if waited.now == 0 {
+            let since = waited.since.take();
+            waited.before += since.map_or(Duration::ZERO, |since| since.elapsed());
+        }
+    }
+}
+
 /// Runs a call to its end and answers what it asks meanwhile. While nothing that it asked is
 /// under way, it has `limit` altogether.
 pub(super) async fn attended<R>(
     call: impl Future<Output = wasmtime::Result<R>>,
     mut asked: mpsc::UnboundedReceiver<Ask>,
     services: &impl Services,
-    (since, limit): (Instant, Duration),
+    limit: Duration,
 ) -> wasmtime::Result<R> {
     let mut call = pin!(call);
     let mut under_way = FuturesUnordered::new();
-    let mut waited = Duration::ZERO;
-    let mut waits_since = Instant::now();
+    // An instance that was made for the call took its own time.
+    let since = Instant::now();
+    let (mut waited, mut waits_since) = (Duration::ZERO, since);
     loop {
         let is_alone = under_way.is_empty();
         let end = since + waited + limit + limit / 2;

@@ -224,7 +224,7 @@ pub(super) fn absolute(is_tls: bool, authority: &Authority, target: PathAndQuery
 }
 
 /// How sure it is where an answer ends.
-enum Framing {
+pub(super) enum Framing {
     Plain,
     /// Both a length and a transfer coding: the coding counts, and the connection carries
     /// nothing more (RFC 9112 §6.1).
@@ -233,7 +233,8 @@ enum Framing {
     Unknown,
 }
 
-fn framing(response: &http::Response<Incoming>) -> Framing {
+/// How an answer says where it ends.
+pub(super) fn framing(response: &http::Response<Incoming>) -> Framing {
     let headers = response.headers();
     match headers::is_chunked_alone(headers) {
         None => Framing::Plain,

@@ -62,7 +62,7 @@ impl Exchange<'_> {
         wanted: Wanted,
         deadline: Option<Deadline>,
     ) -> Result<Answer, GatewayError> {
-        let name = self.server_name(local)?;
+        let name = server_name(local, self.request.host())?;
         let sending = self.sending(local);
         let mut tries = Tries::new(local, self.record.worker(), wanted);
         let mut choice = tries
@@ -147,25 +147,6 @@ impl Exchange<'_> {
             None => connect(local, choice.index, name, self.record.worker()).await?,
         };
         self.attempt(local, choice.index, connection, sending).await
-    }
-
-    /// The name for the endpoint's TLS, where it is the request's own: that of the host which
-    /// the endpoint is asked for.
-    fn server_name(&self, local: &LocalPool) -> Result<upstream::Name, GatewayError> {
-        let running = &local.running;
-        let transport = running.transports.first();
-        let is_tls = transport.is_some_and(|transport| transport.tls.is_some());
-        if running.server_name_from == ServerNameFrom::Configuration || !is_tls {
-            return Ok(None);
-        }
-        let host = match &running.pool.authority {
-            Some(authority) => authority.host().trim_matches(['[', ']']),
-            None => self.request.host(),
-        };
-        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-        let name = ServerName::try_from(host);
-        name.map(Some)
-            .map_err(|_| GatewayError::BadRequest("the host is no name that TLS can ask for"))
     }
 
     fn answer(
@@ -253,6 +234,25 @@ impl Exchange<'_> {
             error,
         }
     }
+}
+
+/// The name for the endpoint's TLS, where it is the request's own: that of the host which the
+/// endpoint is asked for.
+pub(super) fn server_name(local: &LocalPool, asked: &str) -> Result<upstream::Name, GatewayError> {
+    let running = &local.running;
+    let transport = running.transports.first();
+    let is_tls = transport.is_some_and(|transport| transport.tls.is_some());
+    if running.server_name_from == ServerNameFrom::Configuration || !is_tls {
+        return Ok(None);
+    }
+    let host = match &running.pool.authority {
+        Some(authority) => authority.host().trim_matches(['[', ']']),
+        None => asked,
+    };
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let name = ServerName::try_from(host);
+    name.map(Some)
+        .map_err(|_| GatewayError::BadRequest("the host is no name that TLS can ask for"))
 }
 
 pub(super) fn no_endpoint(pool: &Pool) -> GatewayError {

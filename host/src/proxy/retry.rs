@@ -106,10 +106,13 @@ impl<'a> Tries<'a> {
     /// Whether a request that was sent on an idle connection, which ended before an answer
     /// began, may be sent once more on a new one.
     pub(super) fn after_race(&mut self, failed: &Failed, sending: &Sending) -> bool {
-        failed.next == Next::Raced
-            && sending.is_repeatable()
-            && self.count < self.local.running.pool.retries.tries
-            && self.claim()
+        failed.next == Next::Raced && sending.is_repeatable() && self.once_more()
+    }
+
+    /// Whether a request of the gateway's own that met the end of an idle connection may be sent
+    /// once more.
+    pub(super) fn once_more(&mut self) -> bool {
+        self.count < self.local.running.pool.retries.tries && self.claim()
     }
 
     /// Takes a retry from the budget.

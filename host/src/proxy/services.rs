@@ -3,10 +3,12 @@
 
 use std::rc::Rc;
 
+use tokio::sync::oneshot;
+
 use super::{callout, unsent::Unsent};
 use crate::{
     local::LocalSnapshot,
-    plugin::{Ask, BodyFailure, BodyStart, Services},
+    plugin::{Ask, BodyFailure, BodyStart, Callout, CalloutAnswer, CalloutFailure, Services},
 };
 
 /// The services of one request.
@@ -33,14 +35,28 @@ impl Services for RequestServices {
         // Nobody waits for an answer any more when the call has ended.
         match ask {
             Ask::Callout(callout, answer) => {
-                let sent = callout::send(&self.snapshot, self.worker, *callout).await;
-                drop(answer.send(sent));
+                answer_callout(&self.snapshot, self.worker, *callout, answer).await;
             }
             Ask::Body(most, limit, answer) => {
                 drop(answer.send(self.body.start(most, limit).await));
             }
         }
     }
+}
+
+/// Sends it, for as long as the call waits for it.
+async fn answer_callout(
+    snapshot: &LocalSnapshot,
+    worker: usize,
+    callout: Callout,
+    mut answer: oneshot::Sender<Result<CalloutAnswer, CalloutFailure>>,
+) {
+    let sent = tokio::select! {
+        biased;
+        sent = callout::send(snapshot, worker, callout) => sent,
+        () = answer.closed() => return,
+    };
+    drop(answer.send(sent));
 }
 
 /// Those of a version on trial.
@@ -68,8 +84,7 @@ impl Services for ShadowServices {
     async fn answer(&self, ask: Ask) {
         match ask {
             Ask::Callout(callout, answer) => {
-                let sent = callout::send(&self.snapshot, self.worker, *callout).await;
-                drop(answer.send(sent));
+                answer_callout(&self.snapshot, self.worker, *callout, answer).await;
             }
             Ask::Body(most, _, answer) => drop(answer.send(self.start(most))),
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use http_body::Body as _;
-use tokio::time::timeout;
+use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
     client_body::ClientBody,
@@ -24,6 +24,8 @@ pub(super) struct Unsent {
     /// None once it is on its way.
     body: RefCell<Option<ClientBody>>,
     ahead: RefCell<Ahead>,
+    /// One reads at a time.
+    turn: Mutex<()>,
     is_over: Cell<bool>,
 }
 
@@ -34,6 +36,7 @@ impl Unsent {
             is_over: Cell::new(body.is_end_stream()),
             body: RefCell::new(Some(body)),
             ahead: RefCell::default(),
+            turn: Mutex::new(()),
         }
     }
 
@@ -45,22 +48,32 @@ impl Unsent {
     ) -> Result<BodyStart, BodyFailure> {
         let enough = timeout(limit, self.read_to(most)).await;
         enough.unwrap_or(Err(BodyFailure::Timeout))?;
-        Ok(self.known(most))
+        match self.is_sent() {
+            true => Err(BodyFailure::Gone),
+            false => Ok(self.known(most)),
+        }
     }
 
-    /// As much of its first `most` bytes as has been read.
+    fn is_sent(&self) -> bool {
+        self.body.borrow().is_none()
+    }
+
+    /// As much of its first `most` bytes as has been read; none once it is on its way.
     pub(super) fn known(&self, most: usize) -> BodyStart {
         let ahead = self.ahead.borrow();
         let bytes = ahead.bytes.get(..most).unwrap_or(&ahead.bytes);
         BodyStart {
-            complete: self.is_over.get() && bytes.len() == ahead.bytes.len(),
+            complete: self.is_over.get() && !self.is_sent() && bytes.len() == ahead.bytes.len(),
             bytes: bytes.to_vec(),
         }
     }
 
     async fn read_to(&self, most: usize) -> Result<(), BodyFailure> {
         while self.ahead.borrow().bytes.len() < most && !self.is_over.get() {
-            self.read().await?;
+            let _turn = self.turn.lock().await;
+            if self.ahead.borrow().bytes.len() < most && !self.is_over.get() {
+                self.read().await?;
+            }
         }
         match self.ahead.borrow().end {
             Some(Err(_)) => Err(BodyFailure::Gone),

@@ -34,7 +34,7 @@ pub mod witgate {
                 pub method: _rt::String,
                 /// Path and query, as `/check?user=7`.
                 pub path: _rt::String,
-                /// Whom it is for; when none, the pool's `host`, or else the endpoint's address.
+                /// Whom it is for; when none, the pool's `authority`, or else the endpoint's address.
                 pub authority: ::core::option::Option<_rt::String>,
                 /// Refused as in `request-edit`. `content-length` is the gateway's to set.
                 pub headers: _rt::Vec<Field>,
@@ -685,7 +685,8 @@ pub mod witgate {
             pub struct Start {
                 /// The first bytes of the body; never more than was asked for.
                 pub bytes: _rt::Vec<u8>,
-                /// Whether that is all of it.
+                /// Whether that is surely all of it: of a body whose length nobody has said, the end may
+                /// come right behind as many bytes as were asked for.
                 pub complete: bool,
             }
             impl ::core::fmt::Debug for Start {

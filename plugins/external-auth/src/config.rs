@@ -47,16 +47,36 @@ impl Config {
             return Err(ConfigError::at("path", problem));
         }
         for (key, names) in [("ask_with", &self.ask_with), ("tell", &self.tell)] {
-            let wrong = |name: &String| !is_name(name);
+            let wrong = |name: &String| !is_name(name) || is_protected(name);
             if let Some(index) = names.iter().position(wrong) {
                 let found = &names[index];
-                let problem =
-                    format!("expected a field's name such as \"x-user\", found {found:?}");
+                let expected =
+                    "a field's name such as \"x-user\", none that is the gateway's to set";
+                let problem = format!("expected {expected}, found {found:?}");
                 return Err(ConfigError::at(format!("{key}[{index}]"), problem));
             }
         }
         Ok(())
     }
+}
+
+/// Fields that belong to one connection or that only the gateway says: no plugin can set them.
+fn is_protected(name: &str) -> bool {
+    const PROTECTED: [&str; 12] = [
+        "client-cert",
+        "client-cert-chain",
+        "connection",
+        "content-length",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    PROTECTED.contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// A token (RFC 9110 §5.6.2).

@@ -8,7 +8,7 @@ mod config;
 mod tests;
 
 use witgate_sdk::{
-    callout::{self, Answer, Callout},
+    callout::{self, Answer, Callout, Failure},
     is_plain_path,
     prelude::*,
 };
@@ -49,7 +49,11 @@ impl AsyncRouting for ExternalAuth {
             Ok(answer) if (200..300).contains(&answer.status) => self.pass(Some(&answer)),
             Ok(answer) if is_refusal(answer.status) => refuse(answer),
             Ok(answer) => self.without_answer(&format!("status {}", answer.status)),
-            Err(failure) => self.without_answer(&format!("{failure:?}")),
+            Err(failure @ (Failure::Timeout | Failure::Unavailable(_))) => {
+                self.without_answer(&format!("{failure:?}"))
+            }
+            // What is wrong with the question may be the client's doing.
+            Err(failure) => unasked(&failure),
         }
     }
 }
@@ -94,16 +98,26 @@ impl ExternalAuth {
         log::warn!("no answer that decides: {why}");
         match self.config.on_error {
             OnError::Pass => self.pass(None),
-            OnError::Refuse => Route::respond(503)
-                .text("authorization is not available\n")
-                .rule("external-auth")
-                .into(),
+            OnError::Refuse => unavailable(),
         }
     }
 }
 
+fn unasked(failure: &Failure) -> Decision {
+    log::warn!("the service cannot be asked: {failure:?}");
+    unavailable()
+}
+
+fn unavailable() -> Decision {
+    Route::respond(503)
+        .text("authorization is not available\n")
+        .rule("external-auth")
+        .into()
+}
+
+/// All of 4xx: a client that makes the service answer 431 must not pass as if it were not there.
 fn is_refusal(status: u16) -> bool {
-    matches!(status, 401 | 403 | 301 | 302 | 303 | 307 | 308)
+    matches!(status, 400..=499 | 301 | 302 | 303 | 307 | 308)
 }
 
 /// The service's own refusal, as the client gets it.

@@ -121,7 +121,7 @@ fn without_an_answer_nobody_passes_unless_told() {
         Err(Failure::Timeout),
         Err(Failure::Unavailable("connect-refused".to_owned())),
         Ok(Answer::new(500)),
-        Ok(Answer::new(404)),
+        Ok(Answer::new(101)),
     ];
     for answer in none {
         with_answer(answer);
@@ -134,6 +134,22 @@ fn without_an_answer_nobody_passes_unless_told() {
             decided(&open, &cart()),
             Decision::pass_with(vec![removed()])
         );
+    }
+}
+
+#[test]
+fn a_client_that_spoils_the_question_never_passes() {
+    let open = format!("{CONFIG}on_error = \"pass\"");
+    for status in [400, 404, 414, 431, 499] {
+        with_answer(Ok(Answer::new(status)));
+        match decided(&open, &cart()) {
+            Decision::Respond(respond) => assert_eq!(respond.status, status),
+            other => panic!("{other:?}"),
+        }
+    }
+    for failure in [Failure::Invalid("a field".to_owned()), Failure::TooLarge] {
+        with_answer(Err(failure));
+        assert!(matches!(decided(&open, &cart()), Decision::Respond(_)));
     }
 }
 
@@ -153,6 +169,10 @@ fn a_wrong_configuration_names_its_key() {
         (
             "pool = 'a'\npath = '/'\ntell = ['a b']",
             "tell[0]: expected a field's name",
+        ),
+        (
+            "pool = 'a'\npath = '/'\nask_with = ['TE']",
+            "ask_with[0]: expected a field's name",
         ),
     ] {
         let refusal = testing::configure::<ExternalAuth>(config).err().unwrap();

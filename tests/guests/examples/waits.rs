@@ -89,8 +89,15 @@ fn said(answer: Result<callout::Answer, callout::Failure>) -> String {
 
 impl AsyncRewriting for Waits {
     async fn rewrite_response(&self, request: &Request, _: &Response) -> Vec<ResponseEdit> {
-        match request.header_str("x-stamp") {
+        match request.header_str("x-stamp").as_deref() {
             None => Vec::new(),
+            Some("body") => {
+                let stamp = match request.body_start(4).await {
+                    Ok(start) => format!("{} bytes", start.bytes.len()),
+                    Err(failure) => format!("{failure:?}"),
+                };
+                vec![ResponseEdit::set("x-stamp", stamp)]
+            }
             Some(_) => {
                 let stamp = said(callout::get("auth", "/status/204").send().await);
                 vec![ResponseEdit::set("x-stamp", stamp)]
