@@ -16,6 +16,27 @@ pub(crate) fn host(project: &Project) -> Result<()> {
     )
 }
 
+/// The gateway of a developer build as the workspace declares that, whatever this user's own
+/// configuration of cargo says: what is counted in it does not differ between machines.
+pub(crate) fn host_as_declared(project: &Project) -> Result<()> {
+    step("Build the gateway as the workspace declares it", || {
+        let mut build = project.cargo("build");
+        build.args(["--workspace", "--config", "profile.dev.opt-level=1"]);
+        command::run(&mut build)
+    })
+}
+
+/// The gateway as it is used, for measurements.
+pub(crate) fn release(project: &Project) -> Result<()> {
+    step(
+        "Build the gateway for release (as one piece: it takes many minutes)",
+        || {
+            let mut build = project.cargo("build");
+            command::run(build.args(["--release", "--workspace", "--bin", "witgate"]))
+        },
+    )
+}
+
 /// The reference plugins, into `target/plugins/`.
 pub(crate) fn plugins(project: &Project) -> Result<()> {
     step("Build the reference plugins", || {

@@ -2,7 +2,6 @@
 //! try; or, with `--check`, a walk through all of them.
 
 mod check;
-mod children;
 mod curl;
 mod load;
 mod stage;

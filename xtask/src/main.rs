@@ -1,8 +1,10 @@
 //! `cargo xtask …`: what a developer of Witgate runs. Sets up the machine, builds the gateway
-//! and its plugins, walks through the demo, runs the tests, re-makes the SDK's bindings.
+//! and its plugins, walks through the demo, runs the tests, measures, re-makes the SDK's bindings.
 
+mod bench;
 mod bindings;
 mod build;
+mod children;
 mod command;
 mod demo;
 mod languages;
@@ -46,6 +48,10 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Measures what requests cost, beside nginx; builds the gateway for release, which takes long
+    Bench(bench::Options),
+    /// Counts instructions and allocations for each request; fails when they are more than before
+    Instructions(bench::instructions::Options),
     /// Re-makes the SDK's Rust bindings from `wit/`
     Bindings {
         /// Changes nothing; fails if the bindings are not what `wit/` asks for
@@ -90,6 +96,11 @@ fn run(task: Task) -> anyhow::Result<()> {
                 let mut cargo = project.cargo("test");
                 command::run(cargo.arg("--workspace").args(arguments))
             })
+        }
+        Task::Bench(options) => bench::run(&project, &options),
+        Task::Instructions(options) => {
+            prepare(&project)?;
+            bench::instructions::run(&project, &options)
         }
         Task::Bindings { check } => bindings::run(check),
     }

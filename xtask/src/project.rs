@@ -47,6 +47,11 @@ impl Project {
         self.target.join("debug").join(name)
     }
 
+    /// The same, as `cargo build --release` makes it.
+    pub(crate) fn release_binary(&self, name: &str) -> PathBuf {
+        self.target.join("release").join(name)
+    }
+
     /// `cargo SUBCOMMAND` as a person would run it in the workspace: nothing of the cargo that
     /// runs xtask is left but the choice of the compiler.
     pub(crate) fn cargo(&self, subcommand: &str) -> Command {

@@ -12,6 +12,8 @@ use std::{process::Command, time::Duration};
 
 use anyhow::{Result, bail};
 
+pub(crate) use peers::NGINX;
+
 use crate::{
     command::{self, which},
     project::Project,
@@ -42,6 +44,22 @@ pub(crate) fn tests(project: &Project) -> Result<()> {
         peers::run(project)
     })?;
     languages(project)
+}
+
+/// What measuring needs besides: nginx, load generators, and a counter of system calls.
+pub(crate) fn bench(project: &Project) -> Result<()> {
+    step("Look for nginx, wrk, h2load and strace", || {
+        peers::bench(project)
+    })
+}
+
+/// What counting instructions needs besides.
+pub(crate) fn instructions(project: &Project) -> Result<()> {
+    bench(project)?;
+    match which("valgrind") {
+        Some(_) => Ok(()),
+        None => apt::install(&["valgrind"], "valgrind"),
+    }
 }
 
 /// What plugins in JavaScript and Python are made with.

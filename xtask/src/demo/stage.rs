@@ -13,8 +13,8 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
-use super::{children::Children, curl::fetch_plain};
-use crate::project::Project;
+use super::curl::fetch_plain;
+use crate::{children::Children, project::Project};
 
 /// The quickstart example, from the top of the repository.
 pub(super) const QUICKSTART: &str = "examples/quickstart";

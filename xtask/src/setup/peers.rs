@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What `tests/src/peers.rs` looks for in cargo's target folder.
-const NGINX: &str = "nginx/usr/sbin/nginx";
+pub(crate) const NGINX: &str = "nginx/usr/sbin/nginx";
 const PYTHON: &str = "python";
 
 /// Installs what is missing, on the machine or in the target folder.
@@ -21,14 +21,29 @@ pub(super) fn run(project: &Project) -> Result<()> {
     if which("node").is_none() {
         apt::install(&["nodejs"], "node")?;
     }
-    if ["h2load", "nghttp"]
-        .iter()
-        .any(|name| which(name).is_none())
-    {
-        apt::install(&["nghttp2-client"], "nghttp2's clients")?;
-    }
+    nghttp2()?;
     let wanted = project.root().join("tests/python/requirements.txt");
     venv::install(&wanted, &project.target().join(PYTHON))
+}
+
+/// What `cargo xtask bench` runs: the peer, and what asks and counts.
+pub(super) fn bench(project: &Project) -> Result<()> {
+    nginx(project)?;
+    nghttp2()?;
+    for program in ["wrk", "strace"] {
+        if which(program).is_none() {
+            apt::install(&[program], program)?;
+        }
+    }
+    Ok(())
+}
+
+fn nghttp2() -> Result<()> {
+    let programs = ["h2load", "nghttp"];
+    if programs.iter().any(|name| which(name).is_none()) {
+        apt::install(&["nghttp2-client"], "nghttp2's clients")?;
+    }
+    Ok(())
 }
 
 /// Debian's package starts a server on port 80 when it is installed, so that it is only unpacked, into

@@ -1,4 +1,4 @@
-//! The demo's servers as processes that do not outlive it.
+//! Servers as processes that do not outlive it.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -17,14 +17,14 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Running servers; ended in reverse order when dropped.
 #[derive(Debug, Default)]
-pub(super) struct Children {
+pub(crate) struct Children {
     running: Vec<(String, Child)>,
 }
 
 impl Children {
     /// Starts a server. It gets a process group of its own, so that Ctrl-C reaches it only
     /// through us, in order.
-    pub(super) fn start(&mut self, name: &str, command: &mut Command) -> Result<&mut Child> {
+    pub(crate) fn start(&mut self, name: &str, command: &mut Command) -> Result<&mut Child> {
         let child = command
             .stdin(Stdio::null())
             .process_group(0)
@@ -36,7 +36,7 @@ impl Children {
     }
 
     /// As [`start`](Self::start), and waits until the server prints a line `ready`.
-    pub(super) fn start_until_ready(&mut self, name: &str, command: &mut Command) -> Result<()> {
+    pub(crate) fn start_until_ready(&mut self, name: &str, command: &mut Command) -> Result<()> {
         let child = self.start(name, command.stdout(Stdio::piped()))?;
         let stdout = child.stdout.take().context("a pipe")?;
         // The end of the pipe is the end of the process: no wait without an end.
@@ -48,7 +48,7 @@ impl Children {
     }
 
     /// Fails when one has ended.
-    pub(super) fn check(&mut self) -> Result<()> {
+    pub(crate) fn check(&mut self) -> Result<()> {
         for (name, child) in &mut self.running {
             if let Some(status) = child.try_wait()? {
                 bail!("{name} has ended ({status})");
@@ -58,7 +58,7 @@ impl Children {
     }
 
     /// Ends them all, the last one first; fails if one had to be killed or reports an error.
-    pub(super) fn end(&mut self) -> Result<()> {
+    pub(crate) fn end(&mut self) -> Result<()> {
         let mut result = Ok(());
         while let Some((name, child)) = self.running.pop() {
             let ended = end(&name, child);
