@@ -284,11 +284,13 @@ fn cases(source: Source) -> Result<Cases, ConfigError> {
     let raw = raw.cases.into_iter().enumerate();
     let cases = raw
         .filter_map(|(index, raw)| {
-            if raw.expects_nothing() {
+            let expects_nothing = raw.expects_nothing();
+            let case = check.case(index, raw)?;
+            if expects_nothing {
                 let key = format!("cases[{index}]");
                 check.problems.add(&key, EXPECTS_NOTHING);
             }
-            check.case(index, raw)
+            Some(case)
         })
         .collect();
     check.problems.finish()?;
