@@ -53,7 +53,7 @@ use crate::{
 
 /// The number of fields that hyper reads without being told; it keeps them on the stack then.
 const DEFAULT_FIELDS: usize = 100;
-/// How long a new HTTP/1.1 client may take to send its first request once the gateway leaves.
+/// How long a new client may take to send its first request once the gateway leaves.
 const FIRST_REQUEST: Duration = Duration::from_secs(5);
 
 /// Serves a connection to its end.
@@ -270,7 +270,7 @@ where
     Ok(())
 }
 
-/// Completes when an HTTP/1.1 connection should end with what runs on it. One that is new gets
+/// Completes when a connection should end with what runs on it. One that is new gets
 /// its first request answered: its client could not tell that it was not read.
 async fn leave(open: &OpenConnection) {
     open.local.drain.wait().await;

@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use self::frames::FrameWatch;
-use super::ending::Broken;
+use super::{ending::Broken, leave};
 use crate::{config::Limits, local::OpenConnection, plugin::Connection};
 
 /// Bytes that are held for a client that does not read, per stream.
@@ -58,7 +58,7 @@ where
         biased;
         result = served.as_mut() => return result,
         () = open.ended() => return Ok(()),
-        () = open.local.drain.wait() => {}
+        () = leave(open) => {}
         () = unused(open, config.timeouts.request_head) => {}
     }
     leaves.set(true);
