@@ -147,14 +147,16 @@ pub struct Plugins {
     /// Memory of all instances of all plugins together, bytes. 1 MiB to 1 TiB; default 4 GiB.
     pub total_memory: usize,
     /// Where compiled code is kept; nowhere when none.
-    pub cache: Option<PluginCache>,
+    pub cache: Option<PrivateFolder>,
+    /// Where versions that were in service outlive the process; nowhere when none.
+    pub state: Option<PrivateFolder>,
     /// Which files may be taken into service; all when none.
     pub trust: Option<PluginTrust>,
 }
 
-/// Where plugins' compiled code is kept.
+/// Where compiled code, or versions, of plugins are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginCache {
+pub struct PrivateFolder {
     /// A folder that is the gateway's alone; made when it is not there.
     pub dir: PathBuf,
     /// All of it, bytes. 1 MiB to 1 TiB; default 256 MiB.

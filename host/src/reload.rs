@@ -9,6 +9,7 @@ mod command;
 mod expiry;
 mod plugins;
 mod stamp;
+mod state;
 mod watch;
 
 use std::{
@@ -32,10 +33,11 @@ use self::{
     expiry::ExpiryWatch,
     plugins::LoadContext,
     stamp::Signature,
+    state::StateFolder,
     watch::FolderWatch,
 };
 use crate::{
-    config::{Config, ConfigError, PluginCache},
+    config::{Config, ConfigError, PrivateFolder},
     names::{LookupStatus, Names},
     plugin::{PluginEngine, Trust},
     snapshot::{self, Snapshot},
@@ -118,7 +120,9 @@ pub struct Reloader {
     tried: Arc<Config>,
     seen: Signature,
     /// Where compiled code is kept.
-    cache: Option<PluginCache>,
+    cache: Option<PrivateFolder>,
+    /// Where versions outlive the process.
+    state: Option<StateFolder>,
     expiry: ExpiryWatch,
     names: Names,
     sockets: Sockets,
@@ -133,13 +137,16 @@ impl Reloader {
         let engine = PluginEngine::new().map_err(StartError::Engine)?;
         let status = Arc::<ReloadStatus>::default();
         let none = PluginSet::default();
-        let mut cache = None;
-        // Who checks a configuration may be another user, whose folder would be of no use.
+        let (mut cache, mut state) = (None, None);
+        // Who checks a configuration may be another user, whose folders would be of no use.
         if matches!(sockets, Sockets::Open(_)) {
             keep_code(&engine, &config, &mut cache)?;
+            keep_state(&config, &mut state)?;
         }
-        let (plugins, rejected) = update(&none, &engine, &config, false, &status.plugins).await?;
-        if !rejected.is_empty() {
+        let recall = state.as_ref().map(StateFolder::dir);
+        let board = &status.plugins;
+        let (plugins, rejected) = update(&none, &engine, &config, false, board, recall).await?;
+        if rejected.iter().any(|rejected| rejected.kept.is_none()) {
             return Err(StartError::Plugins(rejected));
         }
         limit_memory(&engine, &config);
@@ -155,7 +162,7 @@ impl Reloader {
         let mut expiry = ExpiryWatch::default();
         expiry.look(&live);
         warn_of_undeclared_pools(None, &live);
-        Ok(Self {
+        let mut started = Self {
             path,
             engine,
             plugins,
@@ -163,11 +170,18 @@ impl Reloader {
             tried,
             seen,
             cache,
+            state,
             expiry,
             names,
             sockets,
             status,
-        })
+        };
+        started.report(&rejected);
+        if !rejected.is_empty() {
+            started.status.last_refused.store(true, Ordering::Relaxed);
+        }
+        started.remember().await;
+        Ok(started)
     }
 
     fn inputs(&self) -> Vec<PathBuf> {
@@ -225,11 +239,15 @@ impl Reloader {
             };
             let everything = question.is_some();
             self.status.released().await;
+            if self.state.as_ref().is_some_and(StateFolder::is_behind) {
+                self.remember().await;
+            }
             if self.live.has_left(Instant::now()) {
                 self.readdress(&to_workers);
             }
             if let Some(advanced) = self.plugins.advanced(self.live.config.workers.get()) {
                 self.serve(advanced, &to_workers);
+                self.remember().await;
             }
             let now = self.settled().await;
             if !everything && now == self.seen {
@@ -239,6 +257,7 @@ impl Reloader {
             if self.apply(everything).await {
                 to_workers.send_replace(Arc::clone(&self.live));
                 self.see_new_inputs();
+                self.remember().await;
             }
             if let Some(question) = question {
                 answered.send_replace(question);
@@ -246,8 +265,10 @@ impl Reloader {
         }
     }
 
-    /// Does what an operator wants of a plugin's versions.
+    /// Does what an operator wants of a plugin's versions. Not while another process takes over,
+    /// which would not know of it.
     async fn obey(&mut self, command: Command, to_workers: &channel::Sender<Arc<Snapshot>>) {
+        self.status.released().await;
         let done = match &command {
             Command::Promote { plugin, .. } => self.plugins.promoted(plugin),
             Command::RollBack { plugin, to, .. } => {
@@ -256,7 +277,26 @@ impl Reloader {
             }
         };
         let done = done.map(|plugins| self.serve(plugins, to_workers));
+        if done.is_ok() {
+            self.remember().await;
+        }
         command.answer(done);
+    }
+
+    /// Writes down what is to outlive the process.
+    async fn remember(&mut self) {
+        let Some(mut state) = self.state.take() else {
+            return;
+        };
+        let memories = self.plugins.memories();
+        let writing = tokio::task::spawn_blocking(move || {
+            state.keep(&memories);
+            state
+        });
+        match writing.await {
+            Ok(state) => self.state = Some(state),
+            Err(panic) => tracing::error!("versions of plugins are kept no more: {panic}"),
+        }
     }
 
     /// Serves with other versions of the same plugins.
@@ -311,11 +351,13 @@ impl Reloader {
     /// Tries the files as they are now. True when there is something new to serve.
     async fn apply(&mut self, everything: bool) -> bool {
         let (config, mut refused) = self.read_config();
-        if let Err(error) = keep_code(&self.engine, &config, &mut self.cache) {
+        let opened = keep_code(&self.engine, &config, &mut self.cache)
+            .and_then(|()| keep_state(&config, &mut self.state));
+        if let Err(error) = opened {
             return self.refuse(&error);
         }
-        let board = &self.status.plugins;
-        let updated = update(&self.plugins, &self.engine, &config, everything, board).await;
+        let (engine, board) = (&self.engine, &self.status.plugins);
+        let updated = update(&self.plugins, engine, &config, everything, board, None).await;
         let (plugins, rejected) = match updated {
             Ok(updated) => updated,
             Err(error) => return self.refuse(&error),
@@ -409,7 +451,7 @@ fn limit_memory(engine: &PluginEngine, config: &Config) {
 fn keep_code(
     engine: &PluginEngine,
     config: &Config,
-    open: &mut Option<PluginCache>,
+    open: &mut Option<PrivateFolder>,
 ) -> Result<(), ConfigError> {
     let wanted = config.plugins.as_ref();
     let wanted = wanted.and_then(|plugins| plugins.cache.clone());
@@ -426,12 +468,31 @@ fn keep_code(
     Ok(())
 }
 
+/// Opens the folder in which versions outlive the process, when another one is configured than is
+/// open. One that cannot be used for now is told of, and serving goes on without it.
+fn keep_state(config: &Config, open: &mut Option<StateFolder>) -> Result<(), ConfigError> {
+    let wanted = config.plugins.as_ref();
+    let wanted = wanted.and_then(|plugins| plugins.state.as_ref());
+    if open.as_ref().map(StateFolder::folder) != wanted {
+        *open = wanted
+            .map(|folder| {
+                StateFolder::open(folder).map_err(|error| {
+                    let problem = format!("{}: {error}", folder.dir.display());
+                    config.error("plugins.state", problem)
+                })
+            })
+            .transpose()?;
+    }
+    Ok(())
+}
+
 async fn update(
     plugins: &PluginSet,
     engine: &PluginEngine,
     config: &Config,
     everything: bool,
     board: &Board,
+    state: Option<&Path>,
 ) -> Result<(PluginSet, Vec<Rejected>), ConfigError> {
     let Some(folder) = &config.plugins else {
         return Ok((PluginSet::default(), Vec::new()));
@@ -451,6 +512,7 @@ async fn update(
         trust: trust.as_ref(),
         workers: config.workers.get(),
         board,
+        state,
     };
     plugins
         .updated(&context, &folder.dir, everything, &needed)

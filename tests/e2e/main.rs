@@ -49,6 +49,7 @@ mod listeners;
 mod other_languages;
 mod plugin_faults;
 mod plugin_faults_together;
+mod plugin_state;
 mod plugin_try;
 mod pools;
 mod probes;

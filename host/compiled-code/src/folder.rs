@@ -12,7 +12,7 @@ use rustix::process::geteuid;
 /// Write permission of the group and of all others.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Why a folder cannot be used for compiled code.
+/// Why a folder cannot be used for what is run.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// The system refuses something.
@@ -56,8 +56,11 @@ pub(crate) fn system(what: &'static str) -> impl FnOnce(io::Error) -> FolderErro
     move |source| FolderError::System { what, source }
 }
 
-/// Makes the folder where there is none, and checks whose it is.
-pub(crate) fn open(dir: &Path) -> Result<(), FolderError> {
+/// Makes the folder where there is none, and checks whose it is. Blocks.
+///
+/// # Errors
+/// It cannot be made or looked at, or somebody else can have put things into it.
+pub fn open(dir: &Path) -> Result<(), FolderError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -101,6 +104,6 @@ pub(crate) fn check(
 }
 
 /// Whether only this user can have written a file.
-pub(crate) fn is_own(metadata: &Metadata) -> bool {
+pub fn is_own(metadata: &Metadata) -> bool {
     metadata.is_file() && check("", metadata, OTHERS_WRITE, 0o600).is_ok()
 }

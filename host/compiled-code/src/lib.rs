@@ -24,7 +24,7 @@ use self::{
     seal::Key,
 };
 
-pub use folder::FolderError;
+pub use folder::{FolderError, is_own, open as open_private};
 
 /// SHA-256 of WebAssembly.
 pub type WasmDigest = [u8; 32];

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    AccessLog, Config, Listener, Log, LogFormat, PluginCache, PluginLimits, Plugins, Timeouts,
+    AccessLog, Config, Listener, Log, LogFormat, PluginLimits, Plugins, PrivateFolder, Timeouts,
     check::{Check, GRACE, TIMEOUTS, TUNNELS, UPGRADE, Unique},
     error::{ConfigError, Problems, Source},
     hosts, raw,
@@ -19,8 +19,8 @@ const WORKERS: RangeInclusive<i64> = 1..=1024;
 const MAX_SOCKET_PATH: usize = 90;
 /// Of all plugins together.
 const PLUGINS_MEMORY: RangeInclusive<u64> = (1 << 20)..=(1 << 40);
-/// Of their compiled code on disk.
-const PLUGINS_CACHE: RangeInclusive<u64> = (1 << 20)..=(1 << 40);
+/// Of their compiled code on disk, and of their versions.
+const PRIVATE_FOLDER: RangeInclusive<u64> = (1 << 20)..=(1 << 40);
 /// Bytes per second. More would turn slow lines away.
 const MIN_RATES: RangeInclusive<u64> = 0..=(1 << 20);
 
@@ -63,27 +63,46 @@ impl Check<'_> {
     fn plugins(&mut self, mut raw: raw::Plugins) -> Plugins {
         let limits = raw.take_limits();
         let (key, total) = ("plugins.total_memory", raw.total_memory.as_ref());
+        let dir = self.file("plugins.dir", &raw.dir);
+        let cache = self.private_folder("cache", raw.cache.as_deref(), raw.cache_size.as_ref());
+        let state = self.private_folder("state", raw.state.as_deref(), raw.state_size.as_ref());
+        let others = [
+            ("plugins.dir", Some(&dir)),
+            ("plugins.cache", cache.as_ref().map(|cache| &cache.dir)),
+        ];
+        for (other, path) in others {
+            if path.is_some() && path == state.as_ref().map(|state| &state.dir) {
+                let message = format!("is the folder of `{other}`, expected one of its own");
+                self.problems.add("plugins.state", message);
+            }
+        }
         Plugins {
-            dir: self.file("plugins.dir", &raw.dir),
+            dir,
             limits: self.plugin_limits("plugins.", &limits, &PluginLimits::DEFAULT),
             total_memory: self.size(key, total, PLUGINS_MEMORY, 4 << 30),
-            cache: self.plugin_cache(raw.cache.as_deref(), raw.cache_size.as_ref()),
+            cache,
+            state,
             trust: raw.trust.map(|raw| self.plugin_trust(raw)),
         }
     }
 
-    fn plugin_cache(&mut self, dir: Option<&str>, size: Option<&raw::Size>) -> Option<PluginCache> {
-        let key = "plugins.cache_size";
-        let checked = self.size(key, size, PLUGINS_CACHE, 256 << 20);
+    fn private_folder(
+        &mut self,
+        name: &str,
+        dir: Option<&str>,
+        size: Option<&raw::Size>,
+    ) -> Option<PrivateFolder> {
+        let (key, size_key) = (format!("plugins.{name}"), format!("plugins.{name}_size"));
+        let checked = self.size(&size_key, size, PRIVATE_FOLDER, 256 << 20);
         let Some(dir) = dir else {
             if size.is_some() {
-                let message = "has no meaning without `plugins.cache`, the folder of what is kept";
-                self.problems.add(key, message);
+                let message = format!("has no meaning without `{key}`, the folder of what is kept");
+                self.problems.add(&size_key, message);
             }
             return None;
         };
-        Some(PluginCache {
-            dir: self.file("plugins.cache", dir),
+        Some(PrivateFolder {
+            dir: self.file(&key, dir),
             size: u64::try_from(checked).unwrap_or(u64::MAX),
         })
     }

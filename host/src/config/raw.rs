@@ -83,6 +83,8 @@ plugin_tables! {
         trust: Option<PluginTrust>,
         cache: Option<String>,
         cache_size: Option<Size>,
+        state: Option<String>,
+        state_size: Option<Size>,
     }
     /// A plugin's sidecar.
     Sidecar {

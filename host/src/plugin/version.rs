@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// SHA-256 of a plugin file.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
@@ -29,6 +29,17 @@ impl Digest {
         let mut out = [0; 32];
         out.copy_from_slice(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref());
         Self(out)
+    }
+
+    /// The digest of these 64 hexadecimal digits.
+    pub fn parse(digits: &str) -> Option<Self> {
+        let (pairs, rest) = digits.as_bytes().as_chunks::<2>();
+        if !rest.is_empty() {
+            return None;
+        }
+        let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+        let bytes: Vec<u8> = pairs.iter().map(byte).collect::<Option<_>>()?;
+        Some(Self(bytes.try_into().ok()?))
     }
 
     pub(super) fn bytes(&self) -> &[u8; 32] {

@@ -2,6 +2,8 @@
 //! other is loaded, checked and tried as its sidecar says; while it is not fit, the version
 //! before it stays, and those before that are kept to be gone back to.
 
+mod entry;
+
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -9,21 +11,16 @@ use std::{
     time::Instant,
 };
 
+use self::entry::Entry;
 use super::{
-    board::{Board, LiveStatus, PluginStatus},
+    board::{Board, PluginStatus},
     stamp::Stamp,
+    state::Memory,
 };
 use crate::{
-    config::{PluginLimits, Rollout, Sidecar, StageRules},
-    metrics::{PerWorker, PluginCounters},
-    plugin::{
-        self, InService, LoadError, PluginEngine, Signatures, Source, Stage, Trial, Trust, Verdict,
-        Version, folder,
-    },
+    config::PluginLimits,
+    plugin::{InService, LoadError, PluginEngine, Trust, Version, folder},
 };
-
-/// Versions that were in service before and can be gone back to: their files are kept in memory.
-const KEPT_VERSIONS: usize = 3;
 
 /// The plugins of the folder, in its order.
 #[derive(Default, Clone)]
@@ -43,31 +40,9 @@ pub struct LoadContext<'a> {
     pub workers: usize,
     /// Is told how far it is.
     pub board: &'a Board,
-}
-
-/// One file of the folder.
-#[derive(Clone)]
-struct Entry {
-    name: Arc<str>,
-    path: PathBuf,
-    stamps: [Option<Stamp>; 5],
-    defaults: PluginLimits,
-    trust: Option<Arc<Trust>>,
-    /// The version in service; none while no version was ever fit.
-    live: Option<Arc<Version>>,
-    /// The signatures of the version in service, when they are other than when it was loaded.
-    signed_anew: Option<Signatures>,
-    /// The version that is about to be.
-    trial: Option<Arc<Trial>>,
-    /// Those that were before, the last one at the end.
-    kept: Vec<Source>,
-    /// What was rolled back, and why: it is not tried again while it is what the files say.
-    rolled_back: Option<(Source, String)>,
-    counters: Arc<PerWorker<PluginCounters>>,
-    /// Why the file, as it is now, is not in service.
-    refused: Option<String>,
-    /// How often a version took another's place.
-    swaps: u64,
+    /// Where the process before has left what it knew, for plugins that are seen for the first
+    /// time; none once the process serves.
+    pub state: Option<&'a Path>,
 }
 
 /// A file that was not taken into service, and why.
@@ -143,6 +118,11 @@ impl PluginSet {
     /// What is to be known of each plugin.
     pub fn statuses(&self) -> Vec<PluginStatus> {
         self.entries.iter().map(Entry::status).collect()
+    }
+
+    /// What is to outlive the process.
+    pub fn memories(&self) -> Vec<Memory> {
+        self.entries.iter().map(Entry::memory).collect()
     }
 
     /// Moves versions on trial on, or out; none when nothing has changed.
@@ -237,6 +217,9 @@ impl PluginSet {
             }
             let mut entry = Entry::new(&found, stamps, context, before);
             context.board.begin(&entry.name);
+            if let Some(state) = context.state {
+                entry.recall(context, state).await;
+            }
             if let Err(reason) = entry.load(context, &found).await {
                 let rejection = Rejected {
                     path: found.wasm,
@@ -281,237 +264,4 @@ impl PluginSet {
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
     }
-}
-
-impl Entry {
-    fn new(
-        found: &folder::Found,
-        stamps: [Option<Stamp>; 5],
-        context: &LoadContext<'_>,
-        before: Option<&Entry>,
-    ) -> Self {
-        Self {
-            name: Arc::clone(&found.name),
-            path: found.wasm.clone(),
-            stamps,
-            defaults: context.defaults.clone(),
-            trust: context.trust.cloned(),
-            signed_anew: before.and_then(|before| before.signed_anew.clone()),
-            live: before.and_then(|before| before.live.clone()),
-            trial: before.and_then(|before| before.trial.clone()),
-            kept: before.map_or_else(Vec::new, |before| before.kept.clone()),
-            rolled_back: before.and_then(|before| before.rolled_back.clone()),
-            refused: None,
-            swaps: before.map_or(0, |before| before.swaps),
-            counters: before.map_or_else(
-                || Arc::new(PerWorker::new(context.workers)),
-                |before| Arc::clone(&before.counters),
-            ),
-        }
-    }
-
-    /// Takes in what the files say now: nothing new, a version that goes live, or one that is
-    /// tried first.
-    async fn load(
-        &mut self,
-        context: &LoadContext<'_>,
-        found: &folder::Found,
-    ) -> Result<(), folder::RejectReason> {
-        let source = read(found.clone(), self.defaults.clone(), self.trust.clone()).await?;
-        let is_live = |version: &Arc<Version>| version.source.makes_the_same(&source);
-        if self.live.as_ref().is_some_and(is_live) {
-            // Whatever was tried is not what the files say any more.
-            self.trial = None;
-            self.rolled_back = None;
-            self.signed_anew = Some(source.signatures);
-            return Ok(());
-        }
-        if let Some((before, reason)) = &self.rolled_back
-            && before.makes_the_same(&source)
-        {
-            return Err(folder::RejectReason::RolledBack(reason.clone()));
-        }
-        self.rolled_back = None;
-        let on_trial = self.trial.as_ref().map(|trial| &trial.version);
-        if on_trial.is_some_and(is_live) {
-            return Ok(());
-        }
-        let sidecar = source.sidecar.clone();
-        let same_code = |version: &&Arc<Version>| version.source.digest == source.digest;
-        let unchanged = self.live.iter().chain(on_trial).find(same_code).cloned();
-        let first = first_stage(&sidecar.rollout).filter(|_| self.live.is_some());
-        let counters = match first {
-            Some(_) => Arc::new(PerWorker::new(context.workers)),
-            None => Arc::clone(&self.counters),
-        };
-        let step = |step| context.board.step(&self.name, step);
-        let loaded = plugin::load(context.engine, source, unchanged.as_ref(), counters, step).await;
-        let version = loaded.map_err(|error| in_sidecar(&sidecar, error))?;
-        match first {
-            None => self.go_live(&version, "nothing is to be tried first"),
-            Some((stage, rules)) => {
-                let version = match stage {
-                    Stage::Shadow => Arc::new(version.apart()),
-                    Stage::Canary => version,
-                };
-                tracing::info!(plugin = %version.name, version = %version.label, stage = stage.as_str(), share = rules.share, "plugin is on trial");
-                let trial = Trial::new(version, stage, rules, context.workers);
-                self.trial = Some(Arc::new(trial));
-            }
-        }
-        Ok(())
-    }
-
-    fn go_live(&mut self, version: &Arc<Version>, why: &str) {
-        self.trial = None;
-        let counters = Arc::clone(&self.counters);
-        let live = match Arc::ptr_eq(&version.counters, &counters) {
-            true => Arc::clone(version),
-            false => Arc::new(version.in_company(counters)),
-        };
-        if let Some(before) = self.live.replace(live) {
-            self.swaps += 1;
-            tracing::debug!(plugin = %before.name, version = %before.label, why, "plugin is retired");
-            let mut source = before.source.clone();
-            source.signatures = self.signed_anew.take().unwrap_or(source.signatures);
-            self.kept.retain(|kept| !kept.makes_the_same(&source));
-            self.kept.push(source);
-            let surplus = self.kept.len().saturating_sub(KEPT_VERSIONS);
-            self.kept.drain(..surplus);
-        }
-    }
-
-    fn give_up_trial(&mut self, reason: String) {
-        let Some(trial) = self.trial.take() else {
-            return;
-        };
-        let (version, stage) = (&trial.version, trial.stage.as_str());
-        tracing::error!(plugin = %version.name, version = %version.label, stage, "plugin is rolled back: {reason}");
-        self.refuse(
-            version.source.clone(),
-            format!("{stage} {}: {reason}", version.source.label()),
-        );
-    }
-
-    fn refuse(&mut self, source: Source, reason: String) {
-        self.refused = Some(folder::RejectReason::RolledBack(reason.clone()).to_string());
-        self.rolled_back = Some((source, reason));
-    }
-
-    async fn go_back(
-        &mut self,
-        engine: &PluginEngine,
-        to: Option<&str>,
-    ) -> Result<(), CommandError> {
-        let chosen = |kept: &Source| to.is_none_or(|to| kept.label().starts_with(to));
-        let Some(index) = self.kept.iter().rposition(chosen) else {
-            let kept: Vec<_> = self
-                .kept
-                .iter()
-                .map(|kept| kept.digest.to_string())
-                .collect();
-            return Err(CommandError::NotKept(
-                self.name.to_string(),
-                kept.join(", "),
-            ));
-        };
-        if let (Some(trust), Some(kept)) = (&self.trust, self.kept.get(index)) {
-            let label = kept.digest.to_string();
-            trust
-                .vet(kept)
-                .map_err(|reason| CommandError::Untrusted(label, Box::new(reason)))?;
-        }
-        let source = self.kept.remove(index);
-        let counters = Arc::clone(&self.counters);
-        let loaded = plugin::load(engine, source, self.live.as_ref(), counters, |_| {}).await;
-        let version = loaded.map_err(|error| CommandError::Load(Chain(&error).to_string()))?;
-        if let Some(live) = &self.live {
-            let (from, to) = (live.source.label(), version.source.label());
-            tracing::warn!(plugin = %self.name, version = %to, replaces = %from, "plugin is rolled back by command; the file in the folder stays out of service until it changes, or until the next start");
-            let source = live.source.clone();
-            self.refuse(source, format!("{from} by command"));
-        }
-        self.go_live(&version, "rolled back");
-        Ok(())
-    }
-
-    /// Moves the version on trial on, or out. False when it stays where it is.
-    fn advance(&mut self, workers: usize, now: Instant) -> bool {
-        let Some(trial) = self.trial.clone() else {
-            return false;
-        };
-        match trial.verdict(now) {
-            Verdict::Open | Verdict::Held(_) => return false,
-            Verdict::Failed(reason) => self.give_up_trial(reason),
-            Verdict::Passed => {
-                let canary = trial.version.source.sidecar.rollout.canary;
-                let next = canary.filter(|_| trial.stage == Stage::Shadow);
-                match next {
-                    Some(rules) => self.begin_canary(&trial, rules, workers),
-                    None => self.go_live(&trial.version, "its trial is passed"),
-                }
-            }
-        }
-        true
-    }
-
-    fn begin_canary(&mut self, passed: &Trial, rules: StageRules, workers: usize) {
-        let counters = Arc::new(PerWorker::new(workers));
-        let version = Arc::new(passed.version.in_company(counters));
-        tracing::info!(plugin = %version.name, version = %version.label, stage = Stage::Canary.as_str(), share = rules.share, "plugin is on trial");
-        let canary = Trial::new(version, Stage::Canary, rules, workers);
-        self.trial = Some(Arc::new(canary));
-    }
-
-    fn status(&self) -> PluginStatus {
-        PluginStatus {
-            name: Arc::clone(&self.name),
-            file: self.path.clone(),
-            step: None,
-            live: self.live.as_ref().map(|live| LiveStatus {
-                version: live.source.label(),
-                roles: live.roles.clone(),
-            }),
-            trial: self.trial.clone(),
-            kept: self.kept.iter().rev().map(Source::label).collect(),
-            refused: self.refused.clone(),
-            swaps: self.swaps,
-        }
-    }
-}
-
-/// What a new version goes through first; none when it goes live at once.
-fn first_stage(rollout: &Rollout) -> Option<(Stage, StageRules)> {
-    let shadow = rollout.shadow.map(|rules| (Stage::Shadow, rules));
-    shadow.or(rollout.canary.map(|rules| (Stage::Canary, rules)))
-}
-
-/// A problem with what the sidecar says, at the line where it says it. Plugins made with the SDK
-/// begin with the key: `rules[2].pool: expected a string`.
-fn in_sidecar(sidecar: &Sidecar, error: LoadError) -> folder::RejectReason {
-    let (key, problem) = match error {
-        LoadError::Refused { message } => match message.split_once(": ") {
-            Some((key, problem)) if is_key(key) => (format!("config.{key}"), problem.to_owned()),
-            _ => ("config".to_owned(), message),
-        },
-        error @ LoadError::NotGranted { .. } => ("grants".to_owned(), error.to_string()),
-        error @ LoadError::RolesExcluded { .. } => ("roles".to_owned(), error.to_string()),
-        error => return error.into(),
-    };
-    folder::RejectReason::Configuration(sidecar.error(&key, problem))
-}
-
-fn is_key(text: &str) -> bool {
-    let of_key = |c: char| c.is_ascii_alphanumeric() || "_-.[]".contains(c);
-    !text.is_empty() && text.chars().all(of_key)
-}
-
-async fn read(
-    found: folder::Found,
-    defaults: PluginLimits,
-    trust: Option<Arc<Trust>>,
-) -> Result<Source, folder::RejectReason> {
-    tokio::task::spawn_blocking(move || found.read(&defaults, trust.as_deref()))
-        .await
-        .unwrap_or_else(|panic| Err(LoadError::Read(std::io::Error::other(panic)).into()))
 }

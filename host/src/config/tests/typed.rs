@@ -7,9 +7,9 @@ use crate::config::{
     AccessLog, BodyLimits, CalloutLimits, Cases, CertificateFiles, ClientCertificates, ClientMode,
     EncodedSlashes, Endpoint, ErrorPage, ErrorPages, Form, Grant, Grants, Hosts, HttpsRedirect,
     Isolation, KvLimits, LogFormat, OnError, OnErrors, PageStatuses, Paths, PinnedCertificate,
-    PluginTrust, PoolH2, PoolHttp, Protocol, RedirectPart, RedirectTo, Requests, Role, Rollout,
-    SignerKey, Slashes, StageRules, Suspension, Tickets, TlsPolicy, TlsVersion, Trace, Trust,
-    Underscores, UnknownNames, UnknownStatus, Upgrades,
+    PluginTrust, PoolH2, PoolHttp, PrivateFolder, Protocol, RedirectPart, RedirectTo, Requests,
+    Role, Rollout, SignerKey, Slashes, StageRules, Suspension, Tickets, TlsPolicy, TlsVersion,
+    Trace, Trust, Underscores, UnknownNames, UnknownStatus, Upgrades,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -608,19 +608,23 @@ fn trust_in_plugins_is_digests_and_keys() {
 }
 
 #[test]
-fn a_cache_has_a_folder_and_a_size() {
-    let cache = |lines: &str| {
+fn private_folders_have_a_size() {
+    let plugins = |lines: &str| {
         let lines = format!("dir = \"plugins\"\n{lines}\n");
         let config = parse(&MINIMAL.replace("dir = \"plugins\"\n", &lines)).unwrap();
-        let cache = config.plugins.unwrap().cache?;
-        Some((cache.dir, cache.size))
+        config.plugins.unwrap()
     };
-    assert_eq!(cache(""), None);
-    assert_eq!(cache("cache = \"c\""), Some((path("c"), 256 << 20)));
-    assert_eq!(
-        cache("cache = \"c\"\ncache_size = \"1GiB\""),
-        Some((path("c"), 1 << 30))
-    );
+    let folder = |name, size| {
+        let dir = path(name);
+        Some(PrivateFolder { dir, size })
+    };
+    assert_eq!((plugins("").cache, plugins("").state), (None, None));
+    assert_eq!(plugins("cache = \"c\"").cache, folder("c", 256 << 20));
+    assert_eq!(plugins("state = \"s\"").state, folder("s", 256 << 20));
+    let sized =
+        plugins("cache = \"c\"\ncache_size = \"1GiB\"\nstate = \"s\"\nstate_size = \"1MiB\"");
+    assert_eq!(sized.cache, folder("c", 1 << 30));
+    assert_eq!(sized.state, folder("s", 1 << 20));
 }
 
 #[test]

@@ -1,0 +1,359 @@
+//! One plugin's way through its versions: what its files say is loaded, tried and taken into
+//! service, and what was in service before is kept to be gone back to.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use super::{
+    super::{
+        board::{LiveStatus, PluginStatus},
+        stamp::Stamp,
+        state::{self, Memory},
+    },
+    Chain, CommandError, LoadContext,
+};
+use crate::{
+    config::{PluginLimits, Rollout, Sidecar, StageRules},
+    metrics::{PerWorker, PluginCounters},
+    plugin::{
+        self, LoadError, PluginEngine, Signatures, Source, Stage, Trial, Trust, Verdict, Version,
+        folder,
+    },
+};
+
+/// Versions that were in service before and can be gone back to: their files are kept in memory.
+const KEPT_VERSIONS: usize = 3;
+
+/// One file of the folder.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub(super) name: Arc<str>,
+    pub(super) path: PathBuf,
+    pub(super) stamps: [Option<Stamp>; 5],
+    pub(super) defaults: PluginLimits,
+    pub(super) trust: Option<Arc<Trust>>,
+    /// The version in service; none while no version was ever fit.
+    pub(super) live: Option<Arc<Version>>,
+    /// The signatures of the version in service, when they are other than when it was loaded.
+    pub(super) signed_anew: Option<Signatures>,
+    /// The version that is about to be.
+    pub(super) trial: Option<Arc<Trial>>,
+    /// Those that were before, the last one at the end.
+    pub(super) kept: Vec<Source>,
+    /// What was rolled back, and why: it is not tried again while it is what the files say.
+    pub(super) rolled_back: Option<(Source, String)>,
+    pub(super) counters: Arc<PerWorker<PluginCounters>>,
+    /// Why the file, as it is now, is not in service.
+    pub(super) refused: Option<String>,
+    /// How often a version took another's place.
+    pub(super) swaps: u64,
+}
+
+impl Entry {
+    pub(super) fn new(
+        found: &folder::Found,
+        stamps: [Option<Stamp>; 5],
+        context: &LoadContext<'_>,
+        before: Option<&Entry>,
+    ) -> Self {
+        Self {
+            name: Arc::clone(&found.name),
+            path: found.wasm.clone(),
+            stamps,
+            defaults: context.defaults.clone(),
+            trust: context.trust.cloned(),
+            signed_anew: before.and_then(|before| before.signed_anew.clone()),
+            live: before.and_then(|before| before.live.clone()),
+            trial: before.and_then(|before| before.trial.clone()),
+            kept: before.map_or_else(Vec::new, |before| before.kept.clone()),
+            rolled_back: before.and_then(|before| before.rolled_back.clone()),
+            refused: None,
+            swaps: before.map_or(0, |before| before.swaps),
+            counters: before.map_or_else(
+                || Arc::new(PerWorker::new(context.workers)),
+                |before| Arc::clone(&before.counters),
+            ),
+        }
+    }
+
+    /// Begins with what the process before has left in its folder: the version that was in
+    /// service, those that can be gone back to, and what was rolled back. What cannot be used any
+    /// more is told of, and the plugin's file goes on without it.
+    pub(super) async fn recall(&mut self, context: &LoadContext<'_>, dir: &Path) {
+        let plugins = self.path.parent().map(Path::to_owned).unwrap_or_default();
+        let recalled = state::recall(dir, &plugins, &self.name, &self.defaults).await;
+        let Some(memory) = recalled else {
+            return;
+        };
+        self.kept = memory.kept;
+        self.rolled_back = memory.rolled_back;
+        if let Some(source) = memory.live {
+            self.serve_again(context, source).await;
+        }
+        while self.live.is_none() && self.rolled_back.is_some() {
+            let Some(source) = self.kept.pop() else {
+                tracing::warn!(plugin = %self.name, "no version from before can be served; the file in the folder is taken although it was rolled back");
+                self.rolled_back = None;
+                return;
+            };
+            self.serve_again(context, source).await;
+        }
+    }
+
+    /// Serves with a version of the process before, if it is still fit.
+    async fn serve_again(&mut self, context: &LoadContext<'_>, source: Source) {
+        let label = source.label();
+        let vetted = self
+            .trust
+            .as_ref()
+            .map_or(Ok(()), |trust| trust.vet(&source));
+        let loaded = match vetted {
+            Ok(()) => {
+                let step = |step| context.board.step(&self.name, step);
+                let counters = Arc::clone(&self.counters);
+                plugin::load(context.engine, source, None, counters, step)
+                    .await
+                    .map_err(folder::RejectReason::from)
+            }
+            Err(reason) => Err(reason),
+        };
+        match loaded {
+            Ok(version) => self.live = Some(version),
+            Err(reason) => {
+                tracing::warn!(plugin = %self.name, version = %label, "the version that was in service before cannot be served again: it {}", Chain(&reason));
+            }
+        }
+    }
+
+    /// What is to outlive the process.
+    pub(super) fn memory(&self) -> Memory {
+        let live = self.live.as_ref();
+        Memory {
+            name: Arc::clone(&self.name),
+            live: live.map(|live| with_signatures(&live.source, self.signed_anew.clone())),
+            kept: self.kept.clone(),
+            rolled_back: self.rolled_back.clone(),
+        }
+    }
+
+    /// Takes in what the files say now: nothing new, a version that goes live, or one that is
+    /// tried first.
+    pub(super) async fn load(
+        &mut self,
+        context: &LoadContext<'_>,
+        found: &folder::Found,
+    ) -> Result<(), folder::RejectReason> {
+        let source = read(found.clone(), self.defaults.clone(), self.trust.clone()).await?;
+        let is_live = |version: &Arc<Version>| version.source.makes_the_same(&source);
+        if self.live.as_ref().is_some_and(is_live) {
+            // Whatever was tried is not what the files say any more.
+            self.trial = None;
+            self.rolled_back = None;
+            self.signed_anew = Some(source.signatures);
+            return Ok(());
+        }
+        if let Some((before, reason)) = &self.rolled_back
+            && before.makes_the_same(&source)
+        {
+            return Err(folder::RejectReason::RolledBack(reason.clone()));
+        }
+        self.rolled_back = None;
+        let on_trial = self.trial.as_ref().map(|trial| &trial.version);
+        if on_trial.is_some_and(is_live) {
+            return Ok(());
+        }
+        let sidecar = source.sidecar.clone();
+        let same_code = |version: &&Arc<Version>| version.source.digest == source.digest;
+        let unchanged = self.live.iter().chain(on_trial).find(same_code).cloned();
+        let first = first_stage(&sidecar.rollout).filter(|_| self.live.is_some());
+        let counters = match first {
+            Some(_) => Arc::new(PerWorker::new(context.workers)),
+            None => Arc::clone(&self.counters),
+        };
+        let step = |step| context.board.step(&self.name, step);
+        let loaded = plugin::load(context.engine, source, unchanged.as_ref(), counters, step).await;
+        let version = loaded.map_err(|error| in_sidecar(&sidecar, error))?;
+        match first {
+            None => self.go_live(&version, "nothing is to be tried first"),
+            Some((stage, rules)) => {
+                let version = match stage {
+                    Stage::Shadow => Arc::new(version.apart()),
+                    Stage::Canary => version,
+                };
+                tracing::info!(plugin = %version.name, version = %version.label, stage = stage.as_str(), share = rules.share, "plugin is on trial");
+                let trial = Trial::new(version, stage, rules, context.workers);
+                self.trial = Some(Arc::new(trial));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn go_live(&mut self, version: &Arc<Version>, why: &str) {
+        self.trial = None;
+        let counters = Arc::clone(&self.counters);
+        let live = match Arc::ptr_eq(&version.counters, &counters) {
+            true => Arc::clone(version),
+            false => Arc::new(version.in_company(counters)),
+        };
+        if let Some(before) = self.live.replace(live) {
+            self.swaps += 1;
+            tracing::debug!(plugin = %before.name, version = %before.label, why, "plugin is retired");
+            let source = with_signatures(&before.source, self.signed_anew.take());
+            self.kept.retain(|kept| !kept.makes_the_same(&source));
+            self.kept.push(source);
+            let surplus = self.kept.len().saturating_sub(KEPT_VERSIONS);
+            self.kept.drain(..surplus);
+        }
+    }
+
+    pub(super) fn give_up_trial(&mut self, reason: String) {
+        let Some(trial) = self.trial.take() else {
+            return;
+        };
+        let (version, stage) = (&trial.version, trial.stage.as_str());
+        tracing::error!(plugin = %version.name, version = %version.label, stage, "plugin is rolled back: {reason}");
+        self.refuse(
+            version.source.clone(),
+            format!("{stage} {}: {reason}", version.source.label()),
+        );
+    }
+
+    fn refuse(&mut self, source: Source, reason: String) {
+        self.refused = Some(folder::RejectReason::RolledBack(reason.clone()).to_string());
+        self.rolled_back = Some((source, reason));
+    }
+
+    pub(super) async fn go_back(
+        &mut self,
+        engine: &PluginEngine,
+        to: Option<&str>,
+    ) -> Result<(), CommandError> {
+        let chosen = |kept: &Source| to.is_none_or(|to| kept.label().starts_with(to));
+        let Some(index) = self.kept.iter().rposition(chosen) else {
+            let kept: Vec<_> = self
+                .kept
+                .iter()
+                .map(|kept| kept.digest.to_string())
+                .collect();
+            return Err(CommandError::NotKept(
+                self.name.to_string(),
+                kept.join(", "),
+            ));
+        };
+        if let (Some(trust), Some(kept)) = (&self.trust, self.kept.get(index)) {
+            let label = kept.digest.to_string();
+            trust
+                .vet(kept)
+                .map_err(|reason| CommandError::Untrusted(label, Box::new(reason)))?;
+        }
+        let source = self.kept.remove(index);
+        let counters = Arc::clone(&self.counters);
+        let loaded = plugin::load(engine, source, self.live.as_ref(), counters, |_| {}).await;
+        let version = loaded.map_err(|error| CommandError::Load(Chain(&error).to_string()))?;
+        if let Some(live) = &self.live {
+            let (from, to) = (live.source.label(), version.source.label());
+            tracing::warn!(plugin = %self.name, version = %to, replaces = %from, "plugin is rolled back by command; what was in service is not taken again until its files change (without `plugins.state`, until the next start)");
+            let is_what_the_file_says =
+                |(source, _): &(Source, String)| source.makes_the_same(&version.source);
+            if self.rolled_back.as_ref().is_some_and(is_what_the_file_says) {
+                self.rolled_back = None;
+                self.refused = None;
+            } else {
+                self.refuse(live.source.clone(), format!("{from} by command"));
+            }
+        }
+        self.go_live(&version, "rolled back");
+        Ok(())
+    }
+
+    /// Moves the version on trial on, or out. False when it stays where it is.
+    pub(super) fn advance(&mut self, workers: usize, now: Instant) -> bool {
+        let Some(trial) = self.trial.clone() else {
+            return false;
+        };
+        match trial.verdict(now) {
+            Verdict::Open | Verdict::Held(_) => return false,
+            Verdict::Failed(reason) => self.give_up_trial(reason),
+            Verdict::Passed => {
+                let canary = trial.version.source.sidecar.rollout.canary;
+                let next = canary.filter(|_| trial.stage == Stage::Shadow);
+                match next {
+                    Some(rules) => self.begin_canary(&trial, rules, workers),
+                    None => self.go_live(&trial.version, "its trial is passed"),
+                }
+            }
+        }
+        true
+    }
+
+    fn begin_canary(&mut self, passed: &Trial, rules: StageRules, workers: usize) {
+        let counters = Arc::new(PerWorker::new(workers));
+        let version = Arc::new(passed.version.in_company(counters));
+        tracing::info!(plugin = %version.name, version = %version.label, stage = Stage::Canary.as_str(), share = rules.share, "plugin is on trial");
+        let canary = Trial::new(version, Stage::Canary, rules, workers);
+        self.trial = Some(Arc::new(canary));
+    }
+
+    pub(super) fn status(&self) -> PluginStatus {
+        PluginStatus {
+            name: Arc::clone(&self.name),
+            file: self.path.clone(),
+            step: None,
+            live: self.live.as_ref().map(|live| LiveStatus {
+                version: live.source.label(),
+                roles: live.roles.clone(),
+            }),
+            trial: self.trial.clone(),
+            kept: self.kept.iter().rev().map(Source::label).collect(),
+            refused: self.refused.clone(),
+            swaps: self.swaps,
+        }
+    }
+}
+
+/// A version's files with the signatures that lie beside them now.
+fn with_signatures(source: &Source, signatures: Option<Signatures>) -> Source {
+    Source {
+        signatures: signatures.unwrap_or_else(|| source.signatures.clone()),
+        ..source.clone()
+    }
+}
+
+/// What a new version goes through first; none when it goes live at once.
+fn first_stage(rollout: &Rollout) -> Option<(Stage, StageRules)> {
+    let shadow = rollout.shadow.map(|rules| (Stage::Shadow, rules));
+    shadow.or(rollout.canary.map(|rules| (Stage::Canary, rules)))
+}
+
+/// A problem with what the sidecar says, at the line where it says it. Plugins made with the SDK
+/// begin with the key: `rules[2].pool: expected a string`.
+fn in_sidecar(sidecar: &Sidecar, error: LoadError) -> folder::RejectReason {
+    let (key, problem) = match error {
+        LoadError::Refused { message } => match message.split_once(": ") {
+            Some((key, problem)) if is_key(key) => (format!("config.{key}"), problem.to_owned()),
+            _ => ("config".to_owned(), message),
+        },
+        error @ LoadError::NotGranted { .. } => ("grants".to_owned(), error.to_string()),
+        error @ LoadError::RolesExcluded { .. } => ("roles".to_owned(), error.to_string()),
+        error => return error.into(),
+    };
+    folder::RejectReason::Configuration(sidecar.error(&key, problem))
+}
+
+fn is_key(text: &str) -> bool {
+    let of_key = |c: char| c.is_ascii_alphanumeric() || "_-.[]".contains(c);
+    !text.is_empty() && text.chars().all(of_key)
+}
+
+async fn read(
+    found: folder::Found,
+    defaults: PluginLimits,
+    trust: Option<Arc<Trust>>,
+) -> Result<Source, folder::RejectReason> {
+    tokio::task::spawn_blocking(move || found.read(&defaults, trust.as_deref()))
+        .await
+        .unwrap_or_else(|panic| Err(LoadError::Read(std::io::Error::other(panic)).into()))
+}
