@@ -74,10 +74,10 @@ fn request() -> Lendable<Request> {
         .expect("a legal request")
         .into_parts();
     let session = TlsSession {
-        version: "TLSv1.3",
-        cipher: "TLS_AES_128_GCM_SHA256",
+        version: "TLSv1.3".into(),
+        cipher: "TLS_AES_128_GCM_SHA256".into(),
         server_name: Some("shop.example".into()),
-        alpn: Some("h2"),
+        alpn: Some("h2".into()),
         client: None,
     };
     let connection = Connection {

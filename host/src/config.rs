@@ -6,6 +6,7 @@
 
 mod balance;
 mod case_callouts;
+mod case_tls;
 mod cases;
 mod check;
 mod dns;
@@ -31,6 +32,7 @@ mod requests;
 mod retries;
 mod rollout;
 mod sidecar;
+mod texts;
 mod tls;
 mod units;
 
@@ -42,10 +44,11 @@ use std::{
 };
 
 pub use balance::{Balance, HashOn};
-pub use case_callouts::{CaseAnswer, CaseCallout, RawCallout};
+pub use case_callouts::{CaseAnswer, CaseCallout, CaseFailure, RawCallout};
+pub use case_tls::{CaseClient, CaseTls, RawClient, RawTls};
 pub use cases::{
-    Case, CaseOutcome, CaseRoute, CaseStick, Cases, Expected, RawCase, RawPool, RawResponse,
-    RawRoute,
+    Case, CaseBody, CaseBodyFailure, CaseOutcome, CaseRoute, CaseStick, Cases, Expected, RawCase,
+    RawPool, RawResponse, RawRoute,
 };
 pub use dns::{Dns, Family};
 pub use endpoint_limits::EndpointLimits;
@@ -63,6 +66,7 @@ pub use requests::{EncodedSlashes, Paths, Requests, Slashes, Trace, Underscores,
 pub use retries::{Retries, RetryOn};
 pub use rollout::{Rollout, StageRules};
 pub use sidecar::{Role, Sidecar};
+pub use texts::RawBody;
 pub use tls::{
     CertificateFiles, ClientCertificates, ClientIdentity, ClientMode, Hosts, ListenerTls, PoolTls,
     ServerNameFrom, Tickets, TlsPolicy, TlsVersion, UnknownNames, UnknownStatus,

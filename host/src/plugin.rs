@@ -49,7 +49,7 @@ pub use bindings::{
     },
     witgate::plugin::types::{Field, RequestEdit, ResponseEdit},
 };
-pub use cases::{CaseDifference, Replay};
+pub use cases::{CaseDifference, Missing, Replay, Tried};
 pub use component::{CheckedComponent, encode};
 pub use decision::Decision;
 pub use engine::PluginEngine;
@@ -61,7 +61,7 @@ pub use facts::{
 pub use load::{LoadStep, load};
 pub use local::{LocalPlugin, PluginNames};
 pub use numbers::{Numbers, Total, VALUE_BUCKETS, Values};
-pub use recorded::{RecordedCall, RecordedLine};
+pub use recorded::{Heard, HeardCallout, RecordedCall, RecordedLine};
 pub use rehearsal::{Rehearsal, Rehearsed};
 pub use shadow::Shadow;
 pub use shared::Shared;

@@ -23,7 +23,7 @@ mod tunnel;
 mod unsent;
 mod upgrade;
 
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
 
 use http::{Method, StatusCode};
 use http_body::Body as _;
@@ -87,6 +87,7 @@ pub async fn serve(client: Client, request: http::Request<ClientBody>) -> Served
                     canaries: snapshot.canaries(client, record.id.0),
                     lap: record.started,
                     services: RequestServices {
+                        heard: RefCell::default(),
                         snapshot: Rc::clone(&snapshot),
                         worker: record.worker(),
                         body: Unsent::new(body),

@@ -14,7 +14,7 @@ use std::{
 
 use crate::{
     config,
-    plugin::{LocalPlugin, RecordedCall, RecordedLine, Request, Response},
+    plugin::{Heard, LocalPlugin, RecordedCall, RecordedLine, Request, Response},
 };
 
 /// Lines that may wait for the writer, and how long one may be, bytes.
@@ -71,9 +71,11 @@ impl Recorder {
         plugin: &LocalPlugin,
         request: &Request,
         response: Option<&Response>,
+        heard: Option<Heard>,
         call: RecordedCall<'_>,
     ) {
-        let line = RecordedLine::new(&plugin.version, request, response, call, &self.rules);
+        let (version, rules) = (&plugin.version, &self.rules);
+        let line = RecordedLine::new(version, request, response, heard, call, rules);
         let line = line.and_then(|line| serde_json::to_vec(&line).ok());
         let kept = line.filter(|line| line.len() <= MAX_LINE).map(|mut line| {
             line.push(b'\n');

@@ -13,7 +13,7 @@ use super::{
     say,
 };
 use crate::{
-    config::{Case, RawCase, RawPool},
+    config::{Case, RawBody, RawCase, RawPool},
     plugin::Rehearsal,
 };
 
@@ -54,7 +54,7 @@ impl Asked {
         let case = RawCase {
             request: self.request.clone(),
             headers: self.headers.clone(),
-            body: self.body.clone(),
+            body: RawBody::Text(self.body.clone()),
             peer: self.peer.clone(),
             pool: Some(RawPool {
                 name: "web".to_owned(),

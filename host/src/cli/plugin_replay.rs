@@ -10,7 +10,7 @@ use super::{
     plugin_file::{PluginFile, block_on},
     say,
 };
-use crate::plugin::{RecordedLine, Replay};
+use crate::plugin::{Missing, RecordedLine, Replay};
 
 /// Differences that are printed.
 const SHOWN: usize = 20;
@@ -26,7 +26,7 @@ async fn replay(file: &Path, record: &Path, of: Option<&str>, all: bool) -> Resu
     let lines =
         File::open(record).map_err(|error| format!("error: {}: {error}", record.display()))?;
     let mut replay = Replay::of(loaded.version);
-    let (mut compared, mut differing, mut others) = (0_u64, 0_u64, 0_u64);
+    let (mut alike, mut differing, mut unknown, mut others) = (0_u64, 0_u64, 0_u64, 0_u64);
     for (index, line) in BufReader::new(lines).lines().enumerate() {
         let place = format!("{}:{}", record.display(), index + 1);
         let line = line.map_err(|error| format!("error: {place}: {error}"))?;
@@ -37,14 +37,37 @@ async fn replay(file: &Path, record: &Path, of: Option<&str>, all: bool) -> Resu
             continue;
         }
         let request = line.case.request().to_owned();
-        let differences = replay
+        let tried = replay
             .compare(line.case)
             .await
             .map_err(|problem| format!("error: {place}: {problem}"))?;
-        compared += 1;
-        differing += u64::from(!differences.is_empty());
+        if tried.differences.is_empty() {
+            alike += 1;
+            continue;
+        }
+        let cut = tried.missing.iter().find_map(|missing| match missing {
+            Missing::Cut(what) => Some(what),
+            Missing::Callout(_) => None,
+        });
+        if let Some(what) = cut {
+            unknown += 1;
+            if all || unknown <= SHOWN as u64 {
+                say(&format!(
+                    "{place}: {request} cannot be decided again: the plugin asks for {what}\n"
+                ));
+            }
+            continue;
+        }
+        differing += 1;
         if all || differing <= SHOWN as u64 {
-            for difference in differences {
+            for missing in tried.missing {
+                if let Missing::Callout(asked) = missing {
+                    say(&format!(
+                        "{place}: {request}: now an answer is asked for that the record does not have, {asked}\n"
+                    ));
+                }
+            }
+            for difference in tried.differences {
                 say(&format!(
                     "{place}: {} of {request}\n  recorded: {}\n  now:      {}\n",
                     difference.key, difference.expected, difference.found
@@ -52,15 +75,19 @@ async fn replay(file: &Path, record: &Path, of: Option<&str>, all: bool) -> Resu
             }
         }
     }
-    if compared == 0 && others > 0 {
+    if alike + differing + unknown == 0 && others > 0 {
         return Err(format!(
             "error: {}: none of its {others} decisions is one of plugin {name:?}; --plugin names another",
             record.display()
         ));
     }
+    let without = match unknown {
+        0 => String::new(),
+        _ => format!(", {unknown} that cannot be decided again"),
+    };
     say(&format!(
-        "{compared} decisions: {} alike, {differing} not\n",
-        compared - differing
+        "{} decisions: {alike} alike, {differing} not{without}\n",
+        alike + differing + unknown
     ));
     match differing {
         0 => Ok(()),

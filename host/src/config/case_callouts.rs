@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use super::check::Check;
+use super::{check::Check, texts::RawBody};
 
 /// A callout that a case expects, and its answer.
 #[derive(Debug, Clone)]
@@ -14,8 +14,46 @@ pub struct CaseCallout {
     pub method: Method,
     /// Path and query.
     pub path: String,
-    /// What the pool answers; none when it is not there.
-    pub answer: Option<CaseAnswer>,
+    /// What the pool answers, or why it does not.
+    pub answer: Result<CaseAnswer, CaseFailure>,
+}
+
+/// Why a callout has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CaseFailure {
+    /// A cause of `Proxy-Status`; `connect-refused` unless it says otherwise.
+    Unavailable(String),
+    /// It was not whole in time.
+    Timeout,
+    /// It had too many bytes.
+    TooLarge,
+    /// The gateway has no such pool.
+    UndeclaredPool,
+}
+
+impl CaseFailure {
+    const TIMEOUT: &str = "timeout";
+    const TOO_LARGE: &str = "too-large";
+    const UNDECLARED_POOL: &str = "undeclared-pool";
+
+    /// As in `failure`.
+    pub fn token(&self) -> &str {
+        match self {
+            Self::Unavailable(cause) => cause,
+            Self::Timeout => Self::TIMEOUT,
+            Self::TooLarge => Self::TOO_LARGE,
+            Self::UndeclaredPool => Self::UNDECLARED_POOL,
+        }
+    }
+
+    fn of(token: String) -> Self {
+        match token.as_str() {
+            Self::TIMEOUT => Self::Timeout,
+            Self::TOO_LARGE => Self::TooLarge,
+            Self::UNDECLARED_POOL => Self::UndeclaredPool,
+            _ => Self::Unavailable(token),
+        }
+    }
 }
 
 /// A pool's answer.
@@ -26,7 +64,9 @@ pub struct CaseAnswer {
     /// In order.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Empty, unless it says otherwise.
-    pub body: String,
+    pub body: Vec<u8>,
+    /// Whether there was more of it than is known.
+    pub is_cut: bool,
 }
 
 /// As written; part of a `RawCase`.
@@ -36,10 +76,18 @@ pub struct CaseAnswer {
 pub struct RawCallout {
     pub pool: String,
     pub request: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<String>,
-    pub body: String,
+    #[serde(skip_serializing_if = "RawBody::is_empty")]
+    pub body: RawBody,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub body_cut: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unavailable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 impl Check<'_> {
@@ -63,16 +111,22 @@ impl Check<'_> {
             .map_err(|_| "expected 200 to 599".to_owned());
         let status = self.problems.take(&format!("{key}.status"), status)?;
         let headers = self.fields(&format!("{key}.headers"), &raw.headers);
+        let body = self
+            .problems
+            .take(&format!("{key}.body"), raw.body.bytes())?;
         let answer = CaseAnswer {
             status,
             headers,
-            body: raw.body,
+            body,
+            is_cut: raw.body_cut,
         };
+        let unavailable = raw.unavailable.then(|| "connect-refused".to_owned());
+        let failure = raw.failure.or(unavailable);
         Some(CaseCallout {
             pool: raw.pool,
             method,
             path,
-            answer: (!raw.unavailable).then_some(answer),
+            answer: failure.map(CaseFailure::of).map_or(Ok(answer), Err),
         })
     }
 }

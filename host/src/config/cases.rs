@@ -3,15 +3,17 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use serde::{Deserialize, Serialize};
 
 use super::{
     case_callouts::{CaseCallout, RawCallout},
+    case_tls::{CaseTls, RawTls},
     check::Check,
     error::{ConfigError, Problems, Source},
     keys::{KeyPath, Mark},
     raw,
+    texts::RawBody,
 };
 
 const EXPECTS_NOTHING: &str =
@@ -38,8 +40,12 @@ pub struct Case {
     pub original: Option<Uri>,
     /// In order.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The request's body; empty, unless it says otherwise.
-    pub body: String,
+    /// HTTP/1.1, unless it says otherwise.
+    pub version: Version,
+    /// The session of the client's connection; none for a URL of http.
+    pub tls: Option<CaseTls>,
+    /// The request's body.
+    pub body: CaseBody,
     /// What the plugin may ask, and is answered.
     pub callouts: Vec<CaseCallout>,
     /// The client's address.
@@ -54,6 +60,27 @@ pub struct Case {
     pub response: (StatusCode, Vec<(HeaderName, HeaderValue)>),
     /// What it has to decide.
     pub expected: Expected,
+}
+
+/// The body of a case's request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CaseBody {
+    /// Empty, unless it says otherwise.
+    pub bytes: Vec<u8>,
+    /// Whether there was more of it than is known.
+    pub is_cut: bool,
+    /// Whether it can be read.
+    pub failure: Option<CaseBodyFailure>,
+}
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CaseBodyFailure {
+    /// It did not come in time.
+    Timeout,
+    /// It broke off, or was on its way upstream.
+    Gone,
 }
 
 /// What a plugin has to decide, role by role; edits in their text form.
@@ -136,8 +163,16 @@ pub struct RawCase {
     pub original: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub headers: Vec<String>,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub body: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<RawTls>,
+    #[serde(skip_serializing_if = "RawBody::is_empty")]
+    pub body: RawBody,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub body_cut: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_failure: Option<CaseBodyFailure>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub callouts: Vec<RawCallout>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -327,6 +362,10 @@ impl Check<'_> {
             }
         };
         let callouts = self.case_callouts(&key("callouts"), raw.callouts);
+        let version = raw.version.as_deref().map(http_version);
+        let version = version.and_then(|version| self.problems.take(&key("version"), version));
+        let tls = self.case_tls(&key("tls"), &uri, raw.tls);
+        let bytes = self.problems.take(&key("body"), raw.body.bytes());
         let expected = Expected {
             route: self.route(&key("route"), raw.route),
             prefer: raw.prefer,
@@ -340,7 +379,13 @@ impl Check<'_> {
             uri,
             original: original.map(|(_, uri)| uri),
             headers,
-            body: raw.body,
+            version: version.unwrap_or(Version::HTTP_11),
+            tls,
+            body: CaseBody {
+                bytes: bytes.unwrap_or_default(),
+                is_cut: raw.body_cut,
+                failure: raw.body_failure,
+            },
             callouts,
             peer,
             local,
@@ -397,6 +442,17 @@ impl Check<'_> {
             format!("found {text:?}, expected an address and port such as \"192.0.2.7:50000\"")
         });
         self.problems.take(key, address).unwrap_or(default)
+    }
+}
+
+fn http_version(text: &str) -> Result<Version, String> {
+    match text {
+        "HTTP/1.0" => Ok(Version::HTTP_10),
+        "HTTP/1.1" => Ok(Version::HTTP_11),
+        "HTTP/2" => Ok(Version::HTTP_2),
+        _ => Err(format!(
+            "found {text:?}, expected \"HTTP/1.0\", \"HTTP/1.1\" or \"HTTP/2\""
+        )),
     }
 }
 

@@ -189,6 +189,8 @@ tables! {
         plugins: Option<Vec<String>>,
         redact_headers: Option<Vec<String>>,
         redact_cookies: Option<Vec<String>>,
+        body_bytes: Option<Size>,
+        callout_bytes: Option<Size>,
         max_size: Option<Size>,
     }
     Log {

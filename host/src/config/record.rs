@@ -8,6 +8,8 @@ use super::{check::Check, raw};
 
 const SHARE: RangeInclusive<i64> = 1..=100;
 const SIZE: RangeInclusive<u64> = (64 << 10)..=(1 << 40);
+/// Of one body; a line has room for one that is as large.
+const BODY: RangeInclusive<u64> = 0..=(64 << 10);
 
 /// Which decisions are kept, where, and what is left out of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +24,12 @@ pub struct Record {
     pub redact_headers: Vec<HeaderName>,
     /// Cookies whose values are not kept; `*` for all, which is the default.
     pub redact_cookies: Vec<String>,
+    /// How much of a request's body is kept, of what a plugin has read of it, bytes. 0 to 64 KiB;
+    /// default 0.
+    pub body_bytes: usize,
+    /// How much is kept of the body of each answer to a plugin's callout, bytes. 0 to 64 KiB;
+    /// default 4 KiB.
+    pub callout_bytes: usize,
     /// How large the file becomes, bytes. 64 KiB to 1 TiB; default 256 MiB.
     pub max_size: u64,
 }
@@ -42,6 +50,13 @@ impl Check<'_> {
                 |names| self.header_names("record.redact_headers", &names),
             ),
             redact_cookies: raw.redact_cookies.unwrap_or_else(|| vec!["*".to_owned()]),
+            body_bytes: self.size("record.body_bytes", raw.body_bytes.as_ref(), BODY, 0),
+            callout_bytes: self.size(
+                "record.callout_bytes",
+                raw.callout_bytes.as_ref(),
+                BODY,
+                4 << 10,
+            ),
             max_size: u64::try_from(max_size).unwrap_or(u64::MAX),
         }
     }

@@ -11,10 +11,10 @@ use crate::{
 pub(super) fn of(session: &Session, chain: Option<&[CertificateDer<'static>]>) -> TlsSession {
     let client = session.client.as_deref();
     TlsSession {
-        version: session.version,
-        cipher: session.cipher,
+        version: session.version.into(),
+        cipher: session.cipher.into(),
         server_name: session.server_name.clone(),
-        alpn: session.alpn.map(|alpn| alpn.as_str()),
+        alpn: session.alpn.map(|alpn| alpn.as_str().into()),
         client: client.and_then(|client| certificate(client, chain?)),
     }
 }

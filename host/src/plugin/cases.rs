@@ -1,5 +1,7 @@
 //! Asking an instance what its cases ask, and comparing what it decides with what they expect.
 
+mod services;
+
 use std::{sync::Arc, time::Instant};
 
 use http::{Uri, uri::Authority};
@@ -7,13 +9,17 @@ use http::{Uri, uri::Authority};
 use super::{
     Decision, Forward, Outcome, Respond,
     error::{CallError, LoadError},
-    facts::{Connection, Lendable, Original, PoolFacts, Request, RequestId, Response, TlsSession},
+    facts::{
+        ClientCertificate, Connection, Lendable, Original, PoolFacts, Request, RequestId, Response,
+        TlsSession,
+    },
     instance::Instance,
     shown,
     version::Version,
-    waiting::{Ask, BodyStart, Callout, CalloutAnswer, CalloutFailure, Services},
 };
-use crate::config::{Case, CaseOutcome, CaseRoute, Cases, RawCase};
+use crate::config::{Case, CaseOutcome, CaseRoute, CaseTls, Cases, RawCase};
+
+pub(super) use services::CaseServices;
 
 /// Tries all cases of a version, each on a new instance. Fails with those that are decided
 /// otherwise.
@@ -21,7 +27,7 @@ pub(super) async fn try_all(version: &Arc<Version>, cases: &Cases) -> Result<(),
     let mut problems = Vec::new();
     for (index, case) in cases.cases.iter().enumerate() {
         let mut instance = Instance::try_out(version).await?;
-        for wrong in differences(&mut instance, case).await {
+        for wrong in tried(&mut instance, case).await.differences {
             let key = format!("cases[{index}].{}", wrong.key);
             let message = format!(
                 "{}: expected {}, the plugin decides {}",
@@ -47,6 +53,24 @@ pub struct CaseDifference {
     pub found: String,
 }
 
+/// What trying a case came to.
+#[derive(Debug)]
+pub struct Tried {
+    /// What was decided otherwise.
+    pub differences: Vec<CaseDifference>,
+    /// What the plugin has asked for and the case does not tell.
+    pub missing: Vec<Missing>,
+}
+
+/// Something that a plugin has asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// An answer, of which the case has only the beginning or nothing.
+    Cut(String),
+    /// A callout that it does not speak of.
+    Callout(String),
+}
+
 /// A version that recorded decisions are tried on, one after the other.
 pub struct Replay {
     version: Arc<Version>,
@@ -62,7 +86,7 @@ impl Replay {
 
     /// What this version decides otherwise. Fails when the case is none, or when no instance
     /// can be made.
-    pub async fn compare(&mut self, case: RawCase) -> Result<Vec<CaseDifference>, String> {
+    pub async fn compare(&mut self, case: RawCase) -> Result<Tried, String> {
         let case = case.checked()?;
         let mut instance = match self.instance.take() {
             Some(instance) => instance,
@@ -70,18 +94,18 @@ impl Replay {
                 .await
                 .map_err(|error| error.to_string())?,
         };
-        let differences = differences(&mut instance, &case).await;
+        let tried = tried(&mut instance, &case).await;
         // One whose call failed is not used again.
-        self.instance = differences.is_empty().then_some(instance);
-        Ok(differences)
+        self.instance = tried.differences.is_empty().then_some(instance);
+        Ok(tried)
     }
 }
 
 /// Asks what a case asks. The order is that of a request's way, but no edit is applied: each
 /// role is asked about the request as it is written.
-pub(super) async fn differences(instance: &mut Instance, case: &Case) -> Vec<CaseDifference> {
+pub(super) async fn tried(instance: &mut Instance, case: &Case) -> Tried {
     let mut request = request(case);
-    let services = CaseServices(case);
+    let services = CaseServices::of(case);
     let pool = Arc::new(PoolFacts {
         name: case.pool.0.clone(),
         generation: 1,
@@ -103,6 +127,7 @@ pub(super) async fn differences(instance: &mut Instance, case: &Case) -> Vec<Cas
         let decided = instance
             .route(&mut request, &services, Instant::now())
             .await;
+        services.again();
         let found = decided.map(|decision| as_far_as(wanted, &decision));
         compare("route", wanted_route(wanted), found);
     }
@@ -115,6 +140,7 @@ pub(super) async fn differences(instance: &mut Instance, case: &Case) -> Vec<Cas
         let edits = instance
             .rewrite_request(&mut request, &services, Instant::now())
             .await;
+        services.again();
         let found = edits.map(|edits| texts(&edits, shown::request_edit));
         compare("rewrite_request", shown::list(wanted), found);
     }
@@ -144,56 +170,9 @@ pub(super) async fn differences(instance: &mut Instance, case: &Case) -> Vec<Cas
         let found = edits.map(|edits| texts(&edits, shown::response_edit));
         compare("stick", shown::list(&wanted.edits), found);
     }
-    all
-}
-
-/// Answers what a case has an answer for.
-pub(super) struct CaseServices<'a>(pub(super) &'a Case);
-
-impl Services for CaseServices<'_> {
-    async fn answer(&self, ask: Ask) {
-        match ask {
-            Ask::Callout(callout, answer) => drop(answer.send(self.callout(&callout))),
-            Ask::Body(most, _, answer) => drop(answer.send(Ok(self.body(most)))),
-        }
-    }
-}
-
-impl CaseServices<'_> {
-    fn callout(&self, callout: &Callout) -> Result<CalloutAnswer, CalloutFailure> {
-        let path = callout.head.uri.path_and_query();
-        let path = path.map_or("/", http::uri::PathAndQuery::as_str);
-        let method = &callout.head.method;
-        let expected = self.0.callouts.iter().find(|expected| {
-            expected.pool == callout.pool && expected.method == *method && expected.path == path
-        });
-        let Some(expected) = expected else {
-            let pool = &callout.pool;
-            let message = format!("the case has no answer of pool {pool:?} to {method} {path}");
-            return Err(CalloutFailure::Unavailable(message));
-        };
-        let Some(answer) = &expected.answer else {
-            return Err(CalloutFailure::Unavailable("connect-refused".to_owned()));
-        };
-        if answer.body.len() > callout.most {
-            return Err(CalloutFailure::TooLarge(callout.most));
-        }
-        let mut head = http::Response::new(()).into_parts().0;
-        head.status = answer.status;
-        head.headers.extend(answer.headers.iter().cloned());
-        Ok(CalloutAnswer {
-            head,
-            body: answer.body.clone().into_bytes(),
-        })
-    }
-
-    fn body(&self, most: usize) -> BodyStart {
-        let body = self.0.body.as_bytes();
-        let bytes = body.get(..most).unwrap_or(body);
-        BodyStart {
-            bytes: bytes.to_vec(),
-            complete: bytes.len() == body.len(),
-        }
+    Tried {
+        differences: all,
+        missing: services.missing(),
     }
 }
 
@@ -270,18 +249,12 @@ pub(super) fn request(case: &Case) -> Lendable<Request> {
     head.uri = target(&case.uri);
     head.headers.extend(case.headers.iter().cloned());
     let authority = case.uri.authority().map_or("", Authority::as_str);
-    let tls = (case.uri.scheme_str() == Some("https")).then(|| TlsSession {
-        version: "TLSv1.3",
-        cipher: "TLS_AES_128_GCM_SHA256",
-        server_name: case.uri.host().map(|host| host.to_ascii_lowercase().into()),
-        alpn: Some("http/1.1"),
-        client: None,
-    });
+    head.version = case.version;
     let connection = Connection {
         listener: case.listener.as_str().into(),
         peer: case.peer,
         local: case.local,
-        tls,
+        tls: case.tls.as_ref().map(session),
     };
     Lendable::new(Request {
         id: RequestId(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
@@ -302,6 +275,24 @@ pub(super) fn request(case: &Case) -> Lendable<Request> {
         }),
         access_fields: Vec::new(),
     })
+}
+
+fn session(tls: &CaseTls) -> TlsSession {
+    TlsSession {
+        version: tls.version.clone().into(),
+        cipher: tls.cipher.clone().into(),
+        server_name: tls.server_name.as_deref().map(Into::into),
+        alpn: tls.alpn.clone().map(Into::into),
+        client: tls.client.as_ref().map(|client| ClientCertificate {
+            verification: client.verification.clone(),
+            subject: client.subject.clone(),
+            issuer: client.issuer.clone(),
+            serial: client.serial.clone(),
+            fingerprint: client.fingerprint.clone(),
+            validity: client.validity,
+            chain: client.chain.clone(),
+        }),
+    }
 }
 
 /// Path and query alone.

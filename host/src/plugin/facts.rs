@@ -4,6 +4,7 @@
 //! and back out, so that a getter copies what the plugin asks for and nothing else.
 
 use std::{
+    borrow::Cow,
     fmt,
     net::SocketAddr,
     ops::{Deref, DerefMut},
@@ -122,13 +123,13 @@ pub struct Connection {
 #[derive(Debug, Clone)]
 pub struct TlsSession {
     /// `TLSv1.3`.
-    pub version: &'static str,
+    pub version: Cow<'static, str>,
     /// IANA suite name.
-    pub cipher: &'static str,
+    pub cipher: Cow<'static, str>,
     /// The name the client asked for.
     pub server_name: Option<Box<str>>,
     /// `h2` or `http/1.1`.
-    pub alpn: Option<&'static str>,
+    pub alpn: Option<Cow<'static, str>>,
     /// What the client presented, if anything.
     pub client: Option<ClientCertificate>,
 }

@@ -134,10 +134,10 @@ impl request::Host for State {
             .tls
             .as_ref()
             .map(|session| TlsSession {
-                version: session.version.to_owned(),
-                cipher: session.cipher.to_owned(),
+                version: session.version.to_string(),
+                cipher: session.cipher.to_string(),
                 server_name: session.server_name.as_deref().map(str::to_owned),
-                alpn: session.alpn.map(str::to_owned),
+                alpn: session.alpn.as_deref().map(str::to_owned),
             }))
     }
 

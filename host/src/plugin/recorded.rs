@@ -7,10 +7,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Decision, Outcome, PoolFacts, Preference, Request, RequestEdit, Response, ResponseEdit,
-    Version, shown,
+    BodyFailure, BodyStart, CalloutAnswer, CalloutFailure, ClientCertificate, Decision, Outcome,
+    PoolFacts, Preference, Request, RequestEdit, Response, ResponseEdit, TlsSession, Version,
+    shown,
 };
-use crate::config::{self, CaseOutcome, CaseRoute, CaseStick, RawCase, RawPool, RawResponse};
+use crate::config::{
+    self, CaseBodyFailure, CaseClient, CaseFailure, CaseOutcome, CaseRoute, CaseStick, RawBody,
+    RawCallout, RawCase, RawClient, RawPool, RawResponse, RawTls,
+};
 
 /// What stands where a value was left out.
 const REDACTED: &str = "redacted";
@@ -40,12 +44,48 @@ pub enum RecordedCall<'a> {
     RewriteResponse(&'a [ResponseEdit]),
 }
 
+/// What a plugin was answered while it waited.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// In the order in which it has asked; none of one that it did not wait for.
+    pub callouts: Vec<Option<HeardCallout>>,
+    /// The longest start of the body that it has asked for.
+    pub body: Option<Result<BodyStart, BodyFailure>>,
+}
+
+/// A callout and what became of it.
+#[derive(Debug)]
+pub struct HeardCallout {
+    /// The pool that was asked.
+    pub pool: String,
+    /// Method, path and query.
+    pub request: String,
+    /// What was answered, the body no longer than is kept; and whether it is that whole.
+    pub answer: Result<(CalloutAnswer, bool), CalloutFailure>,
+}
+
+impl Heard {
+    /// A start of the body was read; a shorter one says nothing new.
+    pub fn body(&mut self, start: &Result<BodyStart, BodyFailure>) {
+        let length = |start: &Result<BodyStart, _>| start.as_ref().map_or(0, |it| it.bytes.len());
+        if self
+            .body
+            .as_ref()
+            .is_none_or(|known| length(known) <= length(start))
+        {
+            self.body = Some(start.clone());
+        }
+    }
+}
+
 impl RecordedLine {
-    /// None when the request cannot be written as text.
+    /// `heard` is what a plugin that waits has been answered. None when the request cannot be
+    /// written as text.
     pub fn new(
         version: &Version,
         request: &Request,
         response: Option<&Response>,
+        heard: Option<Heard>,
         call: RecordedCall<'_>,
         rules: &config::Record,
     ) -> Option<Self> {
@@ -57,6 +97,8 @@ impl RecordedLine {
             request: format!("{} {target}", request.head.method),
             original: (original != target).then_some(original),
             headers: fields(&request.head.headers, rules)?,
+            version: http_version(request.head.version),
+            tls: connection.tls.as_ref().map(tls),
             peer: Some(connection.peer.to_string()),
             local: Some(connection.local.to_string()),
             listener: Some(connection.listener.to_string()),
@@ -68,12 +110,102 @@ impl RecordedLine {
                 headers: fields(&response.head.headers, rules)?,
             });
         }
+        if let Some(heard) = heard {
+            case.callouts = callouts(heard.callouts, rules)?;
+            body(&mut case, heard.body, rules);
+        }
         decided(&mut case, call);
         Some(Self {
             plugin: version.name.to_string(),
             version: version.label.to_string(),
             case,
         })
+    }
+}
+
+/// None where it is what cases have anyway.
+fn http_version(version: http::Version) -> Option<String> {
+    match version {
+        http::Version::HTTP_10 => Some("HTTP/1.0".to_owned()),
+        http::Version::HTTP_2 => Some("HTTP/2".to_owned()),
+        _ => None,
+    }
+}
+
+fn tls(session: &TlsSession) -> RawTls {
+    RawTls {
+        version: Some(session.version.to_string()),
+        cipher: Some(session.cipher.to_string()),
+        server_name: Some(
+            session
+                .server_name
+                .as_deref()
+                .unwrap_or_default()
+                .to_owned(),
+        ),
+        alpn: Some(session.alpn.as_deref().unwrap_or_default().to_owned()),
+        client: session.client.as_ref().map(client),
+    }
+}
+
+fn client(client: &ClientCertificate) -> RawClient {
+    RawClient::of(&CaseClient {
+        verification: client.verification.clone(),
+        subject: client.subject.clone(),
+        issuer: client.issuer.clone(),
+        serial: client.serial.clone(),
+        fingerprint: client.fingerprint.clone(),
+        validity: client.validity,
+        chain: client.chain.clone(),
+    })
+}
+
+fn callouts(heard: Vec<Option<HeardCallout>>, rules: &config::Record) -> Option<Vec<RawCallout>> {
+    let heard = heard.into_iter().flatten();
+    heard.map(|heard| callout(heard, rules)).collect()
+}
+
+fn callout(heard: HeardCallout, rules: &config::Record) -> Option<RawCallout> {
+    let asked = RawCallout {
+        pool: heard.pool,
+        request: heard.request,
+        ..RawCallout::default()
+    };
+    Some(match heard.answer {
+        Ok((answer, is_whole)) => RawCallout {
+            status: Some(answer.head.status.as_u16()),
+            headers: fields(&answer.head.headers, rules)?,
+            body: RawBody::of(&answer.body),
+            body_cut: !is_whole,
+            ..asked
+        },
+        Err(failure) => {
+            let failure = match failure {
+                CalloutFailure::UndeclaredPool(_) => CaseFailure::UndeclaredPool,
+                CalloutFailure::Unavailable(cause) => CaseFailure::Unavailable(cause),
+                CalloutFailure::Timeout(_) => CaseFailure::Timeout,
+                CalloutFailure::TooLarge(_) => CaseFailure::TooLarge,
+            };
+            RawCallout {
+                failure: Some(failure.token().to_owned()),
+                ..asked
+            }
+        }
+    })
+}
+
+/// Of a body that was not asked for nothing is known.
+fn body(case: &mut RawCase, heard: Option<Result<BodyStart, BodyFailure>>, rules: &config::Record) {
+    match heard {
+        None => case.body_cut = true,
+        Some(Ok(start)) => {
+            let kept = start.bytes.get(..rules.body_bytes);
+            case.body_cut =
+                kept.is_some_and(|kept| kept.len() < start.bytes.len()) || !start.complete;
+            case.body = RawBody::of(kept.unwrap_or(&start.bytes));
+        }
+        Some(Err(BodyFailure::Timeout)) => case.body_failure = Some(CaseBodyFailure::Timeout),
+        Some(Err(BodyFailure::Gone)) => case.body_failure = Some(CaseBodyFailure::Gone),
     }
 }
 

@@ -45,7 +45,7 @@ impl Rehearsal {
     /// otherwise. Fails when there can be no instance.
     pub async fn try_case(&self, case: &Case) -> Result<Vec<CaseDifference>, LoadError> {
         let mut instance = Instance::try_out(&self.version).await?;
-        Ok(cases::differences(&mut instance, case).await)
+        Ok(cases::tried(&mut instance, case).await.differences)
     }
 
     /// What the version decides about a request, in each of its roles. Fails when there can be no
@@ -68,7 +68,7 @@ impl Rehearsal {
 }
 
 async fn ask(version: &Version, instance: &mut Instance, case: &Case) -> Vec<Rehearsed> {
-    let services = CaseServices(case);
+    let services = CaseServices::of(case);
     let mut request = cases::request(case);
     let pool = Arc::new(PoolFacts {
         name: case.pool.0.clone(),

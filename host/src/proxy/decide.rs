@@ -15,6 +15,7 @@ use crate::{
         Respond, Response,
     },
     pool::Wanted,
+    record::Recorder,
 };
 
 /// What routing came to.
@@ -35,6 +36,7 @@ impl Exchange<'_> {
                 continue;
             };
             let shadow = slot.shadow(Role::Routing, &self.request);
+            self.listen(plugin);
             let called = plugin
                 .route(&mut self.request, &self.services, self.lap)
                 .await;
@@ -119,6 +121,7 @@ impl Exchange<'_> {
                 continue;
             };
             let shadow = slot.shadow(Role::Rewriting, &self.request);
+            self.listen(plugin);
             let called = plugin
                 .rewrite_request(&mut self.request, &self.services, self.lap)
                 .await;
@@ -159,6 +162,7 @@ impl Exchange<'_> {
             };
             let shadow = slot.shadow(Role::Rewriting, &self.request);
             let shadow = shadow.map(|shadow| (shadow, Lendable::new((*response).clone())));
+            self.listen(plugin);
             let called = plugin
                 .rewrite_response(&mut self.request, &mut response, &self.services, self.lap)
                 .await;
@@ -223,15 +227,28 @@ impl Exchange<'_> {
         self.acted(plugin, role, applied).map(drop)
     }
 
-    /// Records a decision, if it is one of those that are kept. What a plugin has waited for is
-    /// not in a record, and without it the decision could not be made again.
-    fn keep(&self, plugin: &LocalPlugin, response: Option<&Response>, call: RecordedCall<'_>) {
-        let Some(recorder) = &self.snapshot.shared.recorder else {
-            return;
-        };
-        if !plugin.version.waits() && recorder.wants(&plugin.version.name, self.request.id.0) {
-            recorder.keep(plugin, &self.request, response, call);
+    /// Notes what a plugin is answered while it waits, if its decision is recorded: without that
+    /// it could not be made again.
+    fn listen(&self, plugin: &LocalPlugin) {
+        if plugin.version.waits() {
+            self.services.listen(self.recorder(plugin).is_some());
         }
+    }
+
+    /// Records a decision, if it is one of those that are kept.
+    fn keep(&self, plugin: &LocalPlugin, response: Option<&Response>, call: RecordedCall<'_>) {
+        if let Some(recorder) = self.recorder(plugin) {
+            let heard = self.services.heard.take();
+            recorder.keep(plugin, &self.request, response, heard, call);
+        }
+    }
+
+    /// Where the plugin's decisions about this request are recorded.
+    fn recorder(&self, plugin: &LocalPlugin) -> Option<&Recorder> {
+        let recorder = self.snapshot.shared.recorder.as_deref()?;
+        recorder
+            .wants(&plugin.version.name, self.request.id.0)
+            .then_some(recorder)
     }
 
     /// The decision of a call; none when it failed and its plugin fails open. The call's time
