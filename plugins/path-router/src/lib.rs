@@ -17,12 +17,15 @@ use rule::{Rule, RuleConfig};
 #[serde(deny_unknown_fields)]
 pub struct Config {
     rules: Vec<RuleConfig>,
+    rule_field: Option<String>,
 }
 
 /// The plugin: its rules, in the order they are tried.
 #[derive(Debug)]
 pub struct PathRouter {
     rules: Vec<Rule>,
+    /// The request's field that tells upstreams and rewriters which rule it was, lower-case.
+    rule_field: Option<String>,
 }
 
 impl Plugin for PathRouter {
@@ -32,9 +35,12 @@ impl Plugin for PathRouter {
         let rules = config.rules.into_iter().enumerate();
         let rules = rules
             .map(|(i, rule)| Rule::new(rule).map_err(|e| e.within(format_args!("rules[{i}]"))));
-        Ok(Self {
-            rules: rules.collect::<Result<_, _>>()?,
-        })
+        let rules: Vec<Rule> = rules.collect::<Result<_, _>>()?;
+        let rule_field = config
+            .rule_field
+            .map(|field| field_name(&field, &rules).map_err(|e| e.within("rule_field")))
+            .transpose()?;
+        Ok(Self { rules, rule_field })
     }
 }
 
@@ -44,12 +50,29 @@ impl Routing for PathRouter {
         let lower = path.to_ascii_lowercase();
         for rule in &self.rules {
             if let Some(matched) = rule.matched(&lower)
-                && rule.serves(request.host())
+                && rule.serves(request)
             {
-                return rule.decide(request, matched);
+                return rule.decide(request, matched, self.rule_field.as_deref());
             }
         }
         Route::Pass
+    }
+}
+
+/// Checks the name of the field that tells rules. Each rule needs a name then, so that none goes
+/// by what a client claims in the field.
+fn field_name(field: &str, rules: &[Rule]) -> Result<String, ConfigError> {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if field.is_empty() || field.len() > 256 || !field.bytes().all(is_legal) {
+        return Err(ConfigError::new(format!(
+            "expected the name of a header field, of letters, digits and \"-\", found {field:?}"
+        )));
+    }
+    match rules.iter().position(|rule| rule.name().is_none()) {
+        Some(i) => Err(ConfigError::new(format!(
+            "expected a name in each rule, as the field tells it; rules[{i}] has none"
+        ))),
+        None => Ok(field.to_ascii_lowercase()),
     }
 }
 

@@ -13,6 +13,8 @@ pub(crate) struct RuleConfig {
     paths: Vec<String>,
     #[serde(default)]
     hosts: Vec<HostPattern>,
+    #[serde(default)]
+    listeners: Vec<String>,
     pool: Option<String>,
     override_path: Option<String>,
     redirect: Option<RedirectConfig>,
@@ -25,6 +27,8 @@ pub(crate) struct Rule {
     paths: Vec<PathPattern>,
     /// Empty: all.
     hosts: Vec<HostPattern>,
+    /// Empty: all.
+    listeners: Vec<String>,
     action: Action,
 }
 
@@ -62,6 +66,7 @@ impl Rule {
             action: Action::new(config.pool, config.override_path, config.redirect)?,
             name: config.name,
             hosts: config.hosts,
+            listeners: config.listeners,
         })
     }
 
@@ -70,13 +75,25 @@ impl Rule {
         self.paths.iter().find_map(|pattern| pattern.matched(lower))
     }
 
-    /// Whether it is for this host.
-    pub(crate) fn serves(&self, host: &str) -> bool {
-        self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(host))
+    /// Whether it is for the request's host and listener.
+    pub(crate) fn serves(&self, request: &Request) -> bool {
+        let host = request.host();
+        (self.hosts.is_empty() || self.hosts.iter().any(|pattern| pattern.matches(host)))
+            && (self.listeners.is_empty() || self.listeners.contains(&request.listener()))
     }
 
-    /// What becomes of a request whose path it matches.
-    pub(crate) fn decide(&self, request: &Request, matched: Matched) -> Route {
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// What becomes of a request whose path it matches. A request that goes on tells the rule's
+    /// name in the field `told_in`.
+    pub(crate) fn decide(
+        &self,
+        request: &Request,
+        matched: Matched,
+        told_in: Option<&str>,
+    ) -> Route {
         match &self.action {
             Action::Forward {
                 pool,
@@ -85,10 +102,12 @@ impl Rule {
                 let edits = override_path
                     .iter()
                     .map(|new| RequestEdit::path(overridden(new, request.path(), matched)));
+                let told = told_in.zip(self.name());
+                let told = told.map(|(field, name)| RequestEdit::set(field, name));
                 Forward {
                     pool: pool.clone(),
                     rule: self.name.clone(),
-                    edits: edits.collect(),
+                    edits: edits.chain(told).collect(),
                 }
                 .into()
             }

@@ -106,6 +106,40 @@ fn the_query_does_not_count() {
 }
 
 #[test]
+fn listeners_narrow_a_rule() {
+    let router = router("rules = [{ paths = ['/*'], listeners = ['inside'], pool = 'staff' }]");
+    let from =
+        |listener: &str| router.route(&Request::get("https://a/").listener(listener).build());
+    assert_eq!(from("inside"), Route::forward("staff").into());
+    assert_eq!(from("public"), Route::Pass);
+}
+
+#[test]
+fn a_field_tells_the_rule_whatever_the_client_claims() {
+    let router = router(
+        "rule_field = 'X-Rule'\nrules = [{ name = 'all', paths = ['/*'], pool = 'p', override_path = '/v1' }]",
+    );
+    let request = Request::get("https://a/b").header("x-rule", "mine").build();
+    let Route::Forward(forward) = router.route(&request) else {
+        panic!("it is not forwarded");
+    };
+    let seen = request.after(&forward.edits);
+    assert_eq!(seen.header_values("x-rule"), [b"all"]);
+    assert_eq!(seen.path(), "/v1/b");
+}
+
+#[test]
+fn a_field_that_tells_rules_needs_their_names() {
+    let nameless = "rule_field = 'x-rule'\nrules = [{ paths = ['/*'], pool = 'p' }]";
+    assert_eq!(
+        refusal(nameless),
+        "rule_field: expected a name in each rule, as the field tells it; rules[0] has none"
+    );
+    let no_name = "rule_field = 'x rule'\nrules = []";
+    assert!(refusal(no_name).starts_with("rule_field: expected the name of a header field"));
+}
+
+#[test]
 fn hosts_narrow_a_rule() {
     let router = router(RULES);
     let route = router.route(&get("https://www.shop.example/"));
@@ -261,7 +295,7 @@ fn wrong_configurations_name_the_key() {
         ),
         (
             "rules = [{ paths = ['/'], pol = 'p' }]",
-            "rules[0].pol: unknown field `pol`, expected one of `name`, `paths`, `hosts`, `pool`, `override_path`, `redirect`",
+            "rules[0].pol: unknown field `pol`, expected one of `name`, `paths`, `hosts`, `listeners`, `pool`, `override_path`, `redirect`",
         ),
     ];
     for (config, expected) in cases {

@@ -21,7 +21,17 @@ struct Site {
     /// For the access log.
     name: Option<String>,
     hosts: Vec<HostPattern>,
+    /// Empty: all.
+    #[serde(default)]
+    listeners: Vec<String>,
     pool: String,
+}
+
+impl Site {
+    fn serves(&self, host: &str, request: &Request) -> bool {
+        self.hosts.iter().any(|pattern| pattern.matches(host))
+            && (self.listeners.is_empty() || self.listeners.contains(&request.listener()))
+    }
 }
 
 /// The plugin: its sites, in the order they are tried.
@@ -47,8 +57,7 @@ impl Plugin for SiteRouter {
 impl Routing for SiteRouter {
     fn route(&self, request: &Request) -> Route {
         let host = request.host();
-        let serves = |site: &&Site| site.hosts.iter().any(|pattern| pattern.matches(host));
-        match self.sites.iter().find(serves) {
+        match self.sites.iter().find(|site| site.serves(host, request)) {
             Some(site) => Forward {
                 rule: site.name.clone(),
                 ..Route::forward(&site.pool)
@@ -114,6 +123,18 @@ mod tests {
     }
 
     #[test]
+    fn a_site_can_be_of_some_listeners_alone() {
+        let sites = "sites = [{ hosts = ['*'], listeners = ['inside'], pool = 'staff' }]";
+        let router = testing::configure::<SiteRouter>(sites).unwrap();
+        let from = |listener: &str| {
+            let request = Request::get("https://shop.example/").listener(listener);
+            router.route(&request.build())
+        };
+        assert_eq!(from("inside"), Route::forward("staff").into());
+        assert_eq!(from("public"), Route::Pass);
+    }
+
+    #[test]
     fn an_unknown_host_passes() {
         assert_eq!(route("other.example"), Route::Pass);
         assert_eq!(route("node12.example"), Route::Pass);
@@ -133,7 +154,7 @@ mod tests {
             ),
             (
                 "sites = [{ hosts = ['a'], pol = 'p' }]",
-                "sites[0].pol: unknown field `pol`, expected one of `name`, `hosts`, `pool`",
+                "sites[0].pol: unknown field `pol`, expected one of `name`, `hosts`, `listeners`, `pool`",
             ),
         ];
         for (config, expected) in cases {
