@@ -1,5 +1,6 @@
 //! The command line: what can be asked of `witgate`, and what it prints.
 
+mod import;
 mod plugin_build;
 mod plugin_call;
 mod plugin_check;
@@ -55,9 +56,25 @@ enum Command {
     /// Reads configuration, certificates and plugins, serves nothing and leaves the listening
     /// addresses alone. Exits with 0 when all of it is good.
     Check(ConfigFile),
+    /// Translate the configuration of another gateway
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Make, build and check plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ImportCommand {
+    /// Translate an export of an Azure Application Gateway
+    ///
+    /// Writes witgate.toml, the sidecars of the plugins that it needs and import.txt, which says what
+    /// has to be provided, what will be otherwise than before, and what has no equal. Exits with 0
+    /// when all was translated, with 3 when something has no equal, with 1 when nothing was written.
+    Azure {
+        #[command(flatten)]
+        asked: import::AzureExport,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -194,6 +211,10 @@ impl Cli {
                 run::run(&file.config, overlap).map_err(|error| render(&error))
             }
             Command::Check(file) => check(&file.config),
+            Command::Import(ImportCommand::Azure { asked }) => match import::azure(&asked) {
+                Ok(code) => return code,
+                Err(message) => Err(message),
+            },
             Command::Plugin(PluginCommand::New { name, sdk }) => {
                 plugin_new::run(&name, Path::new("."), sdk.as_deref())
                     .map(drop)

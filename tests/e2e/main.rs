@@ -40,6 +40,7 @@ mod grpc;
 mod guests;
 mod headers;
 mod hot_reload;
+mod import_azure;
 mod interim;
 mod interim_h2;
 mod ip_filter;

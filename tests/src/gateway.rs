@@ -58,6 +58,7 @@ impl Gateway {
         eventually!(within START, "ready", ready(&mut process, &log));
         let address = log
             .address("listening", "listener=public")
+            .or_else(|| log.address("listening", "listener="))
             .expect("the listener's address");
         let admin = log.address("admin listening", "");
         let group = process.id().expect("a running process");
@@ -73,7 +74,7 @@ impl Gateway {
         }
     }
 
-    /// Where its listener `public` listens, which every setup has.
+    /// Where its listener `public` listens, or the first whose name begins so.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -99,6 +100,12 @@ impl Gateway {
             self.setup.authority().certificate(),
             http,
         )
+    }
+
+    /// A client of another listener, for `name`.
+    pub fn client_at(&self, listener: &str, name: &str, http: Http) -> Client {
+        let root = self.setup.authority().certificate();
+        Client::new(self.address_of(listener), name, root, http)
     }
 
     /// Runs `witgate plugin` with these arguments, and the configuration of this gateway.

@@ -19,6 +19,7 @@ pub mod nginx;
 pub mod peers;
 pub mod raw;
 pub mod raw_h2;
+pub mod readme;
 pub mod scripted;
 pub mod signer;
 pub mod tls;

@@ -20,6 +20,11 @@ pub fn reference(name: &str) -> Vec<u8> {
     load(&target_dir().join("plugins"), name)
 }
 
+/// The folder of the plugins of `plugins/`.
+pub fn references() -> PathBuf {
+    target_dir().join("plugins")
+}
+
 /// A plugin of `tests/guests/examples/`, by its file name without extension.
 pub fn guest(name: &str) -> Vec<u8> {
     load(&target_dir().join("guests"), name)

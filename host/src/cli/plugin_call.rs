@@ -44,6 +44,9 @@ pub(super) struct Asked {
     /// The client's address and port
     #[arg(long, value_name = "ADDRESS")]
     peer: Option<String>,
+    /// The listener's name
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
     /// The ids of the endpoints that affinity is asked about
     #[arg(long = "endpoint", value_name = "ID", default_values = ["a", "b"])]
     endpoints: Vec<String>,
@@ -56,6 +59,7 @@ impl Asked {
             headers: self.headers.clone(),
             body: RawBody::Text(self.body.clone()),
             peer: self.peer.clone(),
+            listener: self.listener.clone(),
             pool: Some(RawPool {
                 name: "web".to_owned(),
                 endpoints: self.endpoints.clone(),

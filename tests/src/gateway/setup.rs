@@ -32,6 +32,7 @@ pub struct Setup {
     launch: Launch,
     default_pool: Option<String>,
     pools: BTreeMap<String, Pool>,
+    verbatim: Option<String>,
 }
 
 impl Default for Setup {
@@ -61,7 +62,14 @@ impl Setup {
             launch: Launch::default(),
             default_pool: None,
             pools: BTreeMap::new(),
+            verbatim: None,
         }
+    }
+
+    /// This text is the configuration, whatever else is said here.
+    pub fn configuration(mut self, text: &str) -> Self {
+        self.verbatim = Some(text.to_owned());
+        self
     }
 
     /// Another number of workers.
@@ -256,6 +264,9 @@ impl Setup {
 
     /// The configuration as it is written.
     pub fn text(&self) -> String {
+        if let Some(text) = &self.verbatim {
+            return text.clone();
+        }
         let mut text = format!("workers = {}\n", self.workers);
         let _ = writeln!(
             text,
