@@ -1,8 +1,11 @@
 //! A request's body, as the client's connection gives it.
 
+mod tap;
+
 use std::{
     fmt,
     pin::Pin,
+    rc::Rc,
     task::{Context, Poll, ready},
 };
 
@@ -11,6 +14,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::h2_body::Received;
+
+pub use tap::Tap;
 
 /// What a client sends behind the head of a request.
 #[derive(Debug)]
@@ -21,6 +26,25 @@ pub enum ClientBody {
     H1(Incoming),
     /// Over HTTP/2; and what a client is told that waits for it.
     H2(Received, Option<Continue>),
+    /// Either, of which somebody beside the request sees the start.
+    Tapped(Box<ClientBody>, Tapped),
+}
+
+/// Who sees the start of a body; told when it goes by no further.
+#[derive(Debug)]
+pub struct Tapped(Rc<Tap>);
+
+impl Drop for Tapped {
+    fn drop(&mut self) {
+        self.0.end(false);
+    }
+}
+
+impl ClientBody {
+    /// The same, of which this sees what is still to come.
+    pub fn tapped(self, tap: Rc<Tap>) -> Self {
+        Self::Tapped(Box::new(self), Tapped(tap))
+    }
 }
 
 /// Tells a client that its body is awaited (RFC 9110 §10.1.1): `100 Continue`.
@@ -72,6 +96,15 @@ impl Body for ClientBody {
                 *awaited = None;
                 frame.map(|frame| frame.map_err(ClientBodyError::H2))
             }
+            Self::Tapped(body, Tapped(tap)) => {
+                let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
+                match &frame {
+                    Some(Ok(frame)) => tap.frame(frame, body.is_end_stream()),
+                    Some(Err(_)) => tap.end(false),
+                    None => tap.end(true),
+                }
+                frame
+            }
         };
         Poll::Ready(frame)
     }
@@ -81,6 +114,7 @@ impl Body for ClientBody {
             Self::Empty => true,
             Self::H1(body) => body.is_end_stream(),
             Self::H2(body, _) => body.is_end_stream(),
+            Self::Tapped(body, _) => body.is_end_stream(),
         }
     }
 
@@ -89,6 +123,7 @@ impl Body for ClientBody {
             Self::Empty => SizeHint::with_exact(0),
             Self::H1(body) => body.size_hint(),
             Self::H2(body, _) => body.size_hint(),
+            Self::Tapped(body, _) => body.size_hint(),
         }
     }
 }

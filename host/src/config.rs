@@ -64,7 +64,7 @@ pub use record::Record;
 pub use redirect::{HttpsRedirect, RedirectPart, RedirectTo};
 pub use requests::{EncodedSlashes, Paths, Requests, Slashes, Trace, Underscores, Upgrades};
 pub use retries::{Retries, RetryOn};
-pub use rollout::{Rollout, StageRules};
+pub use rollout::{Rollout, ShadowCallouts, StageRules};
 pub use sidecar::{Role, Sidecar};
 pub use texts::RawBody;
 pub use tls::{

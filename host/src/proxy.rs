@@ -23,7 +23,7 @@ mod tunnel;
 mod unsent;
 mod upgrade;
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Instant};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 use http::{Method, StatusCode};
 use http_body::Body as _;
@@ -86,12 +86,11 @@ pub async fn serve(client: Client, request: http::Request<ClientBody>) -> Served
                     snapshot: Rc::clone(&snapshot),
                     canaries: snapshot.canaries(client, record.id.0),
                     lap: record.started,
-                    services: RequestServices {
-                        heard: RefCell::default(),
-                        snapshot: Rc::clone(&snapshot),
-                        worker: record.worker(),
-                        body: Unsent::new(body),
-                    },
+                    services: RequestServices::new(
+                        Rc::clone(&snapshot),
+                        record.worker(),
+                        Unsent::new(body),
+                    ),
                     record: &mut record,
                 }
                 .run()

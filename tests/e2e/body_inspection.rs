@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::Request;
 use hyper::body::Frame;
 use witgate_tests::{
-    Http, body,
+    Http, body, eventually,
     gateway::{Gateway, Pool, Setup},
     over_h1_and_h2,
     raw::RawSocket,
@@ -153,4 +153,41 @@ async fn a_client_that_waits_to_be_asked_is_asked() {
     assert!(asked.starts_with("HTTP/1.1 100 "), "{asked}");
     raw.send(b"hello").await;
     raw.read_until(r#"["x-seen","hello|true"]"#).await;
+}
+
+#[tokio::test]
+async fn a_shadow_sees_what_the_version_in_service_has_not_read_and_delays_nothing() {
+    let upstream = Upstream::pinned("web-1").await;
+    let rollout = SIDECAR.replace("[body]", "[rollout.shadow]\nshare = 100\n[body]");
+    let gateway = Setup::new()
+        .table("[control]\nsocket = \"control.sock\"")
+        .default_pool("web", Pool::pinned(&[&upstream]))
+        .plugin("10-waits", &guest("version-a"))
+        .sidecar("10-waits", &rollout)
+        .start()
+        .await;
+    gateway.setup().put_plugin("10-waits", &guest("waits"));
+    gateway.logged(&["plugin is on trial"]).await;
+    // Workers are told of it next.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut whole = raw(&gateway, "content-length: 20\r\n").await;
+    whole.send(b"0123").await;
+    // The request goes on, whatever the shadow waits for.
+    eventually!("it is upstream", (upstream.requests() == 1).then_some(()));
+    whole.send(b"456789abcdefghij").await;
+    whole.read_until("\"bytes\":20").await;
+    differs(&gateway, "[set x-seen: 0123456789abcdef|false]").await;
+    let mut cut = raw(&gateway, "content-length: 20\r\n").await;
+    cut.send(b"0123").await;
+    eventually!("it is upstream", (upstream.requests() == 2).then_some(()));
+    drop(cut);
+    differs(&gateway, "Failure::Gone").await;
+}
+
+/// Waits until a shadow has decided this.
+async fn differs(gateway: &Gateway, decision: &str) {
+    eventually!(decision, {
+        let (_, shown) = gateway.plugin_command(&["status", "waits"]).await;
+        shown.contains(decision).then_some(())
+    });
 }

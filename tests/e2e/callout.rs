@@ -8,7 +8,7 @@ use witgate_tests::{
     certs::Identity,
     client::Client,
     eventually,
-    gateway::{Pool, Setup},
+    gateway::{Gateway, Pool, Setup},
     scripted::{Scripted, Talk},
     upstream::{Upstream, refusing},
     wasm::{guest, reference},
@@ -280,32 +280,72 @@ async fn median(client: &Client) -> Duration {
     times[times.len() / 2]
 }
 
-#[tokio::test]
-async fn a_shadow_asks_as_well_and_a_canary_decides() {
-    let auth = Upstream::pinned("auth-1").await;
-    let web = Upstream::pinned("web-1").await;
-    let gateway = Setup::new()
-        .default_pool("web", Pool::pinned(&[&web]))
-        .pool("auth", Pool::pinned(&[&auth]))
-        .plugin("10-waits", &guest("waits"))
-        .sidecar("10-waits", SIDECAR)
-        .start()
-        .await;
-    let rollout = format!("{SIDECAR}[rollout.shadow]\nshare = 100\nrequests = 1000");
+/// A gateway whose new version is a shadow by this rule.
+async fn with_shadow(auth: &Upstream, web: &Upstream, rule: &str) -> Gateway {
+    let gateway = setup(Pool::pinned(&[auth]), web).start().await;
+    let rollout = format!("{SIDECAR}[rollout.shadow]\nshare = 100\nrequests = 1000\n{rule}");
     gateway.setup().put_sidecar("10-waits", &rollout);
     let next = witgate_tests::wasm::stamped(&guest("waits"), 1);
     gateway.setup().put_plugin("10-waits", &next);
     gateway.logged(&["plugin is on trial"]).await;
     // Workers are told of it next.
     tokio::time::sleep(Duration::from_millis(500)).await;
-    let client = gateway.client(Http::One);
-    let seen = auth.requests();
-    assert_eq!(said(&client, "/ask/status/204").await, "204 ");
-    eventually!("both callouts", (auth.requests() == seen + 2).then_some(()));
-    eventually!("an equal decision", {
+    gateway
+}
+
+async fn compared(gateway: &Gateway, tally: &str) {
+    eventually!(tally, {
         let (_, plugins) = gateway.admin("/plugins").await;
-        plugins.contains("\"alike\":1").then_some(())
+        plugins.contains(tally).then_some(())
     });
+}
+
+#[tokio::test]
+async fn a_shadow_is_answered_what_the_version_in_service_was() {
+    let (auth, web) = (
+        Upstream::pinned("auth-1").await,
+        Upstream::pinned("web-1").await,
+    );
+    let gateway = with_shadow(&auth, &web, "").await;
+    let client = gateway.client(Http::One);
+    assert_eq!(said(&client, "/ask/status/204").await, "204 ");
+    compared(&gateway, "\"alike\":1").await;
+    // As many as it may make, each answered as that of the version in service.
+    assert_eq!(said(&client, "/ask-often").await, "Failure::TooMany");
+    compared(&gateway, "\"alike\":2").await;
+    assert_eq!(auth.requests(), 5, "nobody was asked twice");
+}
+
+#[tokio::test]
+async fn a_shadow_asks_as_well_where_it_may() {
+    let (auth, web) = (
+        Upstream::pinned("auth-1").await,
+        Upstream::pinned("web-1").await,
+    );
+    let gateway = with_shadow(&auth, &web, "callouts = \"make\"").await;
+    let client = gateway.client(Http::One);
+    assert_eq!(said(&client, "/ask/status/204").await, "204 ");
+    compared(&gateway, "\"alike\":1").await;
+    assert_eq!(auth.requests(), 2);
+}
+
+#[tokio::test]
+async fn a_shadow_that_may_not_ask_is_told_so() {
+    let (auth, web) = (
+        Upstream::pinned("auth-1").await,
+        Upstream::pinned("web-1").await,
+    );
+    let gateway = with_shadow(&auth, &web, "callouts = \"refuse\"").await;
+    let client = gateway.client(Http::One);
+    assert_eq!(said(&client, "/ask/status/204").await, "204 ");
+    compared(&gateway, "\"differing\":1").await;
+    gateway
+        .logged(&[
+            "decides otherwise",
+            "a shadow may not ask (`rollout.shadow.callouts`)",
+        ])
+        .await;
+    assert_eq!(auth.requests(), 1);
 }
 
 #[tokio::test]

@@ -164,6 +164,7 @@ tables! {
         time: Option<Duration>,
         max_errors: Option<i64>,
         max_differences: Option<i64>,
+        callouts: Option<String>,
     }
     Stage {
         share: Option<i64>,

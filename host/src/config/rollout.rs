@@ -34,6 +34,28 @@ pub struct StageRules {
     /// Other decisions than the live version's that keep a shadow from passing when there are
     /// more, percent of the decisions compared. 0 to 100; default 0.
     pub max_differences: u8,
+    /// What becomes of the callouts of a shadow.
+    pub callouts: ShadowCallouts,
+}
+
+/// What becomes of the callouts of a shadow.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ShadowCallouts {
+    /// Those that the live version has made as well are answered alike; others are refused.
+    #[default]
+    Reuse,
+    /// They are made.
+    Make,
+    /// They are refused.
+    Refuse,
+}
+
+impl ShadowCallouts {
+    const ALL: [(&'static str, Self); 3] = [
+        ("reuse", Self::Reuse),
+        ("make", Self::Make),
+        ("refuse", Self::Refuse),
+    ];
 }
 
 impl Check<'_> {
@@ -45,9 +67,12 @@ impl Check<'_> {
                 time: raw.time,
                 max_errors: raw.max_errors,
             };
-            let key = "rollout.shadow.max_differences";
+            let key = |name: &str| format!("rollout.shadow.{name}");
+            let (differences, callouts) = (raw.max_differences, raw.callouts.as_deref());
+            let default = ShadowCallouts::default();
             StageRules {
-                max_differences: self.count(key, raw.max_differences, PERCENT, 0),
+                max_differences: self.count(&key("max_differences"), differences, PERCENT, 0),
+                callouts: self.choice(&key("callouts"), callouts, &ShadowCallouts::ALL, default),
                 ..self.stage("rollout.shadow", stage)
             }
         });
@@ -69,6 +94,7 @@ impl Check<'_> {
             time,
             max_errors: self.count(&key("max_errors"), raw.max_errors, PERCENT, 1),
             max_differences: 0,
+            callouts: ShadowCallouts::default(),
         }
     }
 }

@@ -1,15 +1,15 @@
 //! A decision with what it was about, as a line of a record: the form is that of a case, so that
 //! it can be tried on another version.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, rc::Rc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BodyFailure, BodyStart, CalloutAnswer, CalloutFailure, ClientCertificate, Decision, Outcome,
-    PoolFacts, Preference, Request, RequestEdit, Response, ResponseEdit, TlsSession, Version,
-    shown,
+    BodyFailure, BodyStart, Callout, CalloutAnswer, CalloutFailure, ClientCertificate, Decision,
+    Outcome, PoolFacts, Preference, Request, RequestEdit, Response, ResponseEdit, TlsSession,
+    Version, shown,
 };
 use crate::config::{
     self, CaseBodyFailure, CaseClient, CaseFailure, CaseOutcome, CaseRoute, CaseStick, RawBody,
@@ -48,7 +48,7 @@ pub enum RecordedCall<'a> {
 #[derive(Debug, Default)]
 pub struct Heard {
     /// In the order in which it has asked; none of one that it did not wait for.
-    pub callouts: Vec<Option<HeardCallout>>,
+    pub callouts: Vec<Option<Rc<HeardCallout>>>,
     /// The longest start of the body that it has asked for.
     pub body: Option<Result<BodyStart, BodyFailure>>,
 }
@@ -56,12 +56,10 @@ pub struct Heard {
 /// A callout and what became of it.
 #[derive(Debug)]
 pub struct HeardCallout {
-    /// The pool that was asked.
-    pub pool: String,
-    /// Method, path and query.
-    pub request: String,
-    /// What was answered, the body no longer than is kept; and whether it is that whole.
-    pub answer: Result<(CalloutAnswer, bool), CalloutFailure>,
+    /// What was asked.
+    pub callout: Callout,
+    /// What was answered.
+    pub answer: Result<CalloutAnswer, CalloutFailure>,
 }
 
 impl Heard {
@@ -160,29 +158,36 @@ fn client(client: &ClientCertificate) -> RawClient {
     })
 }
 
-fn callouts(heard: Vec<Option<HeardCallout>>, rules: &config::Record) -> Option<Vec<RawCallout>> {
-    let heard = heard.into_iter().flatten();
+fn callouts(
+    heard: Vec<Option<Rc<HeardCallout>>>,
+    rules: &config::Record,
+) -> Option<Vec<RawCallout>> {
+    let heard = heard.iter().flatten();
     heard.map(|heard| callout(heard, rules)).collect()
 }
 
-fn callout(heard: HeardCallout, rules: &config::Record) -> Option<RawCallout> {
+fn callout(heard: &HeardCallout, rules: &config::Record) -> Option<RawCallout> {
     let asked = RawCallout {
-        pool: heard.pool,
-        request: heard.request,
+        pool: heard.callout.pool.clone(),
+        request: heard.callout.request_line(),
         ..RawCallout::default()
     };
-    Some(match heard.answer {
-        Ok((answer, is_whole)) => RawCallout {
-            status: Some(answer.head.status.as_u16()),
-            headers: fields(&answer.head.headers, rules)?,
-            body: RawBody::of(&answer.body),
-            body_cut: !is_whole,
-            ..asked
-        },
+    Some(match &heard.answer {
+        Ok(answer) => {
+            let kept = answer.body.get(..rules.callout_bytes);
+            let kept = kept.unwrap_or(&answer.body);
+            RawCallout {
+                status: Some(answer.head.status.as_u16()),
+                headers: fields(&answer.head.headers, rules)?,
+                body: RawBody::of(kept),
+                body_cut: kept.len() < answer.body.len(),
+                ..asked
+            }
+        }
         Err(failure) => {
             let failure = match failure {
                 CalloutFailure::UndeclaredPool(_) => CaseFailure::UndeclaredPool,
-                CalloutFailure::Unavailable(cause) => CaseFailure::Unavailable(cause),
+                CalloutFailure::Unavailable(cause) => CaseFailure::Unavailable(cause.clone()),
                 CalloutFailure::Timeout(_) => CaseFailure::Timeout,
                 CalloutFailure::TooLarge(_) => CaseFailure::TooLarge,
             };

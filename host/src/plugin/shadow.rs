@@ -9,8 +9,10 @@ use super::{
     local::LocalPlugin,
     shown,
     trial::{Difference, Trial},
+    version::Version,
     waiting::Services,
 };
+use crate::config::ShadowCallouts;
 
 /// A call that is about to be made of the version in service, and will be made of the other one.
 pub struct Shadow {
@@ -30,6 +32,16 @@ impl Shadow {
             trial: Arc::clone(trial),
             request: Lendable::new(request.clone()),
         }
+    }
+
+    /// The version, whose grants say what it may ask.
+    pub fn version(&self) -> &Version {
+        &self.trial.version
+    }
+
+    /// What becomes of its callouts.
+    pub fn callouts(&self) -> ShadowCallouts {
+        self.trial.rules.callouts
     }
 
     /// Compares decisions of routing; what this one asks while it waits, `services` answer.

@@ -34,7 +34,7 @@ pub enum Ask {
 }
 
 /// A request of a plugin's own, checked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Callout {
     /// The pool's name.
     pub pool: String,
@@ -49,7 +49,7 @@ pub struct Callout {
 }
 
 /// What a pool has answered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CalloutAnswer {
     /// Status and fields.
     pub head: http::response::Parts,
@@ -90,6 +90,24 @@ pub enum BodyFailure {
     Timeout,
     /// It broke off, or is on its way upstream.
     Gone,
+}
+
+impl Callout {
+    /// Method, path and query.
+    pub fn request_line(&self) -> String {
+        let path = self.head.uri.path_and_query();
+        let path = path.map_or("/", http::uri::PathAndQuery::as_str);
+        format!("{} {path}", self.head.method)
+    }
+
+    /// Whether it asks the same of the same pool.
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        self.pool == other.pool
+            && self.head.method == other.head.method
+            && self.head.uri == other.head.uri
+            && self.head.headers == other.head.headers
+            && self.body == other.body
+    }
 }
 
 /// Who answers what calls ask, on the worker and for the request that they are about.

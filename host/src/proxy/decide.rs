@@ -7,12 +7,12 @@ use http::HeaderMap;
 
 use super::{Exchange, answer, balance_key::balance_key, body::Content, edits, forward::Answer};
 use crate::{
-    config::{OnError, Role},
+    config::{OnError, Role, ShadowCallouts},
     error::{GatewayError, RefusedDecision},
     headers,
     plugin::{
         CallError, Decision, Forward, Lendable, LocalPlugin, Outcome, Preference, RecordedCall,
-        Respond, Response,
+        Respond, Response, Shadow,
     },
     pool::Wanted,
     record::Recorder,
@@ -36,12 +36,13 @@ impl Exchange<'_> {
                 continue;
             };
             let shadow = slot.shadow(Role::Routing, &self.request);
-            self.listen(plugin);
+            self.listen(plugin, shadow.as_ref());
             let called = plugin
                 .route(&mut self.request, &self.services, self.lap)
                 .await;
             if let Some(shadow) = shadow {
-                shadow.route(&called, self.services.beside());
+                let services = self.services.beside(&shadow);
+                shadow.route(&called, services);
             }
             if let Ok(decision) = &called {
                 self.keep(plugin, None, RecordedCall::Route(decision));
@@ -121,12 +122,13 @@ impl Exchange<'_> {
                 continue;
             };
             let shadow = slot.shadow(Role::Rewriting, &self.request);
-            self.listen(plugin);
+            self.listen(plugin, shadow.as_ref());
             let called = plugin
                 .rewrite_request(&mut self.request, &self.services, self.lap)
                 .await;
             if let Some(shadow) = shadow {
-                shadow.rewrite_request(&called, self.services.beside());
+                let services = self.services.beside(&shadow);
+                shadow.rewrite_request(&called, services);
             }
             if let Ok(edits) = &called {
                 self.keep(plugin, None, RecordedCall::RewriteRequest(edits));
@@ -161,13 +163,14 @@ impl Exchange<'_> {
                 continue;
             };
             let shadow = slot.shadow(Role::Rewriting, &self.request);
+            self.listen(plugin, shadow.as_ref());
             let shadow = shadow.map(|shadow| (shadow, Lendable::new((*response).clone())));
-            self.listen(plugin);
             let called = plugin
                 .rewrite_response(&mut self.request, &mut response, &self.services, self.lap)
                 .await;
             if let Some((shadow, response)) = shadow {
-                shadow.rewrite_response(&called, response, self.services.beside());
+                let services = self.services.beside(&shadow);
+                shadow.rewrite_response(&called, response, services);
             }
             if let Ok(edits) = &called {
                 let call = RecordedCall::RewriteResponse(edits);
@@ -227,18 +230,23 @@ impl Exchange<'_> {
         self.acted(plugin, role, applied).map(drop)
     }
 
-    /// Notes what a plugin is answered while it waits, if its decision is recorded: without that
-    /// it could not be made again.
-    fn listen(&self, plugin: &LocalPlugin) {
-        if plugin.version.waits() {
-            self.services.listen(self.recorder(plugin).is_some());
+    /// Notes what a plugin is answered while it waits, if its decision is recorded, since without
+    /// that it could not be made again, or if a version on trial is to be answered the same.
+    fn listen(&self, plugin: &LocalPlugin, shadow: Option<&Shadow>) {
+        if plugin.version.waits() || shadow.is_some() {
+            let reuses = |shadow: &Shadow| shadow.callouts() == ShadowCallouts::Reuse;
+            let listen = shadow.is_some_and(reuses) || self.recorder(plugin).is_some();
+            self.services.listen(listen);
         }
     }
 
     /// Records a decision, if it is one of those that are kept.
     fn keep(&self, plugin: &LocalPlugin, response: Option<&Response>, call: RecordedCall<'_>) {
         if let Some(recorder) = self.recorder(plugin) {
-            let heard = self.services.heard.take();
+            let heard = match plugin.version.waits() {
+                true => self.services.take_heard(),
+                false => None,
+            };
             recorder.keep(plugin, &self.request, response, heard, call);
         }
     }

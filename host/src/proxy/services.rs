@@ -1,33 +1,54 @@
 //! What a request answers to the plugins that decide it and wait meanwhile: callouts to pools,
 //! and the start of its own body.
 
+mod beside;
+
 use std::{cell::RefCell, rc::Rc};
 
-use http::uri::PathAndQuery;
 use tokio::sync::oneshot;
 
+use self::beside::ShadowServices;
 use super::{callout, unsent::Unsent};
 use crate::{
     local::LocalSnapshot,
-    plugin::{
-        Ask, BodyFailure, BodyStart, Callout, CalloutAnswer, CalloutFailure, Heard, HeardCallout,
-        Services,
-    },
+    plugin::{Ask, Callout, CalloutAnswer, CalloutFailure, Heard, HeardCallout, Services, Shadow},
 };
 
 /// The services of one request.
 pub(super) struct RequestServices {
-    pub(super) snapshot: Rc<LocalSnapshot>,
-    pub(super) worker: usize,
+    snapshot: Rc<LocalSnapshot>,
+    worker: usize,
     pub(super) body: Unsent,
-    /// What the running call is answered, where its decision is recorded.
-    pub(super) heard: RefCell<Option<Heard>>,
+    /// What the running call is answered, where somebody else is to know it.
+    heard: RefCell<Option<Heard>>,
 }
 
 impl RequestServices {
+    pub(super) fn new(snapshot: Rc<LocalSnapshot>, worker: usize, body: Unsent) -> Self {
+        Self {
+            snapshot,
+            worker,
+            body,
+            heard: RefCell::default(),
+        }
+    }
+
     /// Notes from now on what is answered, or no more.
     pub(super) fn listen(&self, listen: bool) {
         *self.heard.borrow_mut() = listen.then(Heard::default);
+    }
+
+    /// What has been answered since it was to be noted.
+    pub(super) fn take_heard(&self) -> Option<Heard> {
+        self.heard.take()
+    }
+
+    /// Those of a version that is called beside the one in service, about what that has just
+    /// decided.
+    pub(super) fn beside(&self, shadow: &Shadow) -> ShadowServices {
+        let heard = self.heard.borrow();
+        let heard = heard.as_ref().map(|heard| heard.callouts.clone());
+        ShadowServices::new(self, shadow, heard.unwrap_or_default())
     }
 
     /// A callout that is noted: its place among the others.
@@ -38,36 +59,31 @@ impl RequestServices {
         Some(callouts.len() - 1)
     }
 
-    fn answered(
-        &self,
-        place: usize,
-        (pool, request): (String, String),
-        answer: &Result<CalloutAnswer, CalloutFailure>,
-    ) {
-        let recorder = self.snapshot.shared.recorder.as_ref();
-        let most = recorder.map_or(0, |recorder| recorder.rules.callout_bytes);
-        let mut heard = self.heard.borrow_mut();
-        let callouts = heard.as_mut().map(|heard| &mut heard.callouts);
-        if let Some(callout) = callouts.and_then(|callouts| callouts.get_mut(place)) {
-            *callout = Some(HeardCallout {
-                pool,
-                request,
-                answer: answer
-                    .as_ref()
-                    .map(|answer| start_of(answer, most))
-                    .map_err(Clone::clone),
-            });
+    fn answered(&self, place: usize, heard: HeardCallout) {
+        let mut all = self.heard.borrow_mut();
+        let all = all.as_mut().map(|heard| &mut heard.callouts);
+        if let Some(noted) = all.and_then(|all| all.get_mut(place)) {
+            *noted = Some(Rc::new(heard));
         }
     }
 
-    /// Those of a version that is called beside the one in service: it sees as much of the body as
-    /// has been read, and has none read.
-    pub(super) fn beside(&self) -> ShadowServices {
-        ShadowServices {
-            snapshot: Rc::clone(&self.snapshot),
-            worker: self.worker,
-            known: self.body.known(usize::MAX),
-        }
+    async fn callout(
+        &self,
+        callout: Callout,
+        answer: oneshot::Sender<Result<CalloutAnswer, CalloutFailure>>,
+    ) {
+        let Some(place) = self.asked() else {
+            return send(&self.snapshot, self.worker, callout, answer, |_| {}).await;
+        };
+        let asked = callout.clone();
+        let note = |answer: &Result<_, _>| {
+            let heard = HeardCallout {
+                callout: asked,
+                answer: answer.clone(),
+            };
+            self.answered(place, heard);
+        };
+        send(&self.snapshot, self.worker, callout, answer, note).await;
     }
 }
 
@@ -75,17 +91,7 @@ impl Services for RequestServices {
     async fn answer(&self, ask: Ask) {
         // Nobody waits for an answer any more when the call has ended.
         match ask {
-            Ask::Callout(callout, answer) => match self.asked() {
-                None => {
-                    let note = |_: &_| {};
-                    answer_callout(&self.snapshot, self.worker, *callout, answer, note).await;
-                }
-                Some(place) => {
-                    let asked = names(&callout);
-                    let note = |sent: &_| self.answered(place, asked, sent);
-                    answer_callout(&self.snapshot, self.worker, *callout, answer, note).await;
-                }
-            },
+            Ask::Callout(callout, answer) => self.callout(*callout, answer).await,
             Ask::Body(most, limit, answer) => {
                 let start = self.body.start(most, limit).await;
                 if let Some(heard) = self.heard.borrow_mut().as_mut() {
@@ -97,26 +103,8 @@ impl Services for RequestServices {
     }
 }
 
-/// Pool and request line of a callout.
-fn names(callout: &Callout) -> (String, String) {
-    let path = callout.head.uri.path_and_query();
-    let path = path.map_or("/", PathAndQuery::as_str);
-    let request = format!("{} {path}", callout.head.method);
-    (callout.pool.clone(), request)
-}
-
-/// An answer with no more than the first bytes of its body; and whether that is all.
-fn start_of(answer: &CalloutAnswer, most: usize) -> (CalloutAnswer, bool) {
-    let start = answer.body.get(..most).unwrap_or(&answer.body);
-    let kept = CalloutAnswer {
-        head: answer.head.clone(),
-        body: start.to_vec(),
-    };
-    (kept, start.len() == answer.body.len())
-}
-
-/// Sends it, for as long as the call waits for it.
-async fn answer_callout(
+/// Sends a callout, for as long as the call waits for it; `note` sees what came of it first.
+async fn send(
     snapshot: &LocalSnapshot,
     worker: usize,
     callout: Callout,
@@ -130,37 +118,4 @@ async fn answer_callout(
     };
     note(&sent);
     drop(answer.send(sent));
-}
-
-/// Those of a version on trial.
-pub(super) struct ShadowServices {
-    snapshot: Rc<LocalSnapshot>,
-    worker: usize,
-    known: BodyStart,
-}
-
-impl ShadowServices {
-    fn start(&self, most: usize) -> Result<BodyStart, BodyFailure> {
-        let known = &self.known;
-        match known.bytes.get(..most) {
-            Some(bytes) => Ok(BodyStart {
-                bytes: bytes.to_vec(),
-                complete: known.complete && bytes.len() == known.bytes.len(),
-            }),
-            None if known.complete => Ok(known.clone()),
-            None => Err(BodyFailure::Gone),
-        }
-    }
-}
-
-impl Services for ShadowServices {
-    async fn answer(&self, ask: Ask) {
-        match ask {
-            Ask::Callout(callout, answer) => {
-                let note = |_: &_| {};
-                answer_callout(&self.snapshot, self.worker, *callout, answer, note).await;
-            }
-            Ask::Body(most, _, answer) => drop(answer.send(self.start(most))),
-        }
-    }
 }

@@ -14,7 +14,7 @@ use http_body::Body as _;
 use tokio::{sync::Mutex, time::timeout};
 
 use crate::{
-    client_body::ClientBody,
+    client_body::{ClientBody, Tap},
     plugin::{BodyFailure, BodyStart},
     upstream::{Ahead, Source},
 };
@@ -27,6 +27,8 @@ pub(super) struct Unsent {
     /// One reads at a time.
     turn: Mutex<()>,
     is_over: Cell<bool>,
+    /// Who sees it go by.
+    tap: RefCell<Option<Rc<Tap>>>,
 }
 
 impl Unsent {
@@ -37,6 +39,7 @@ impl Unsent {
             body: RefCell::new(Some(body)),
             ahead: RefCell::default(),
             turn: Mutex::new(()),
+            tap: RefCell::default(),
         }
     }
 
@@ -58,8 +61,23 @@ impl Unsent {
         self.body.borrow().is_none()
     }
 
+    /// Its first bytes for somebody beside the request: those that have been read and, up to `most`
+    /// or as many as are kept for another already, those that will be or that go upstream. None
+    /// once it is on its way.
+    pub(super) fn tap(&self, most: usize) -> Option<Rc<Tap>> {
+        if let Some(tap) = self.tap.borrow().as_ref().filter(|_| !self.is_sent()) {
+            return Some(Rc::clone(tap));
+        }
+        let body = self.body.take()?;
+        let is_over = self.is_over.get() && !matches!(self.ahead.borrow().end, Some(Err(_)));
+        let tap = Rc::new(Tap::new(&self.ahead.borrow().bytes, is_over, most));
+        self.body.replace(Some(body.tapped(Rc::clone(&tap))));
+        self.tap.replace(Some(Rc::clone(&tap)));
+        Some(tap)
+    }
+
     /// As much of its first `most` bytes as has been read; none once it is on its way.
-    pub(super) fn known(&self, most: usize) -> BodyStart {
+    fn known(&self, most: usize) -> BodyStart {
         let ahead = self.ahead.borrow();
         let bytes = ahead.bytes.get(..most).unwrap_or(&ahead.bytes);
         BodyStart {

@@ -8,8 +8,8 @@ use crate::config::{
     EncodedSlashes, Endpoint, ErrorPage, ErrorPages, Form, Grant, Grants, Hosts, HttpsRedirect,
     Isolation, KvLimits, LogFormat, OnError, OnErrors, PageStatuses, Paths, PinnedCertificate,
     PluginTrust, PoolH2, PoolHttp, PrivateFolder, Protocol, RedirectPart, RedirectTo, Requests,
-    Role, Rollout, SignerKey, Slashes, StageRules, Suspension, Tickets, TlsPolicy, TlsVersion,
-    Trace, Trust, Underscores, UnknownNames, UnknownStatus, Upgrades,
+    Role, Rollout, ShadowCallouts, SignerKey, Slashes, StageRules, Suspension, Tickets, TlsPolicy,
+    TlsVersion, Trace, Trust, Underscores, UnknownNames, UnknownStatus, Upgrades,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -662,7 +662,7 @@ fn what_a_plugin_may_wait_for_has_limits() {
 #[test]
 fn stages_of_a_rollout_have_rules_of_their_own() {
     assert_eq!(sidecar("").unwrap().rollout, Rollout::default());
-    let text = "rollout.shadow = { share = 5, for = \"1m\", max_differences = 2 }\n\
+    let text = "rollout.shadow = { share = 5, for = \"1m\", max_differences = 2, callouts = \"make\" }\n\
                 rollout.canary = { requests = 7, max_errors = 0 }";
     let rollout = sidecar(text).unwrap().rollout;
     let shadow = StageRules {
@@ -671,6 +671,7 @@ fn stages_of_a_rollout_have_rules_of_their_own() {
         time: Some(60 * SECOND),
         max_errors: 1,
         max_differences: 2,
+        callouts: ShadowCallouts::Make,
     };
     let canary = StageRules {
         share: 10,
@@ -678,6 +679,7 @@ fn stages_of_a_rollout_have_rules_of_their_own() {
         time: None,
         max_errors: 0,
         max_differences: 0,
+        callouts: ShadowCallouts::Reuse,
     };
     assert_eq!(
         (rollout.shadow, rollout.canary),
