@@ -12,8 +12,8 @@ use witgate::{
     config::{PluginLimits, Sidecar},
     metrics::PerWorker,
     plugin::{
-        self, CallError, Connection, Digest, Lendable, LocalPlugin, NoServices, PluginEngine,
-        PoolFacts, Request, RequestId, Response, Signatures, Source, TlsSession,
+        self, CallError, Compiler, Connection, Digest, Lendable, LocalPlugin, NoServices,
+        PluginEngine, PoolFacts, Request, RequestId, Response, Signatures, Source, TlsSession,
     },
 };
 
@@ -119,7 +119,7 @@ fn calls(criterion: &mut Criterion) {
         .enable_all()
         .build()
         .expect("a runtime");
-    let engine = PluginEngine::new().expect("an engine");
+    let engine = PluginEngine::new(Compiler::Here).expect("an engine");
     let (router, sticky, rewriter, limiter) = runtime.block_on(async {
         (
             load(&engine, "path-router", ROUTES).await,
@@ -217,7 +217,7 @@ fn authentication(criterion: &mut Criterion) {
         .enable_all()
         .build()
         .expect("a runtime");
-    let engine = PluginEngine::new().expect("an engine");
+    let engine = PluginEngine::new(Compiler::Here).expect("an engine");
     for token in tokens::all() {
         let mut request = request();
         let value = format!("Bearer {}", token.text);

@@ -19,7 +19,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::run;
+use crate::{plugin::compile, run};
 
 /// A TLS gateway whose decisions are hot-reloadable Wasm plugins.
 #[derive(Debug, Parser)]
@@ -62,6 +62,9 @@ enum Command {
     /// Make, build and check plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+    /// What the gateway starts itself as to have a plugin compiled
+    #[command(name = compile::COMMAND, hide = true)]
+    CompilePlugin,
 }
 
 #[derive(Debug, Subcommand)]
@@ -207,6 +210,7 @@ impl Cli {
     /// Does what was asked; errors go to stderr.
     pub fn run(self) -> ExitCode {
         let done = match self.command {
+            Command::CompilePlugin => return compile::serve(),
             Command::Run { file, overlap } => {
                 run::run(&file.config, overlap).map_err(|error| render(&error))
             }

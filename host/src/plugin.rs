@@ -9,6 +9,7 @@ mod body;
 mod callout;
 mod cases;
 mod clock;
+pub mod compile;
 mod component;
 mod decision;
 mod engine;
@@ -50,6 +51,7 @@ pub use bindings::{
     witgate::plugin::types::{Field, RequestEdit, ResponseEdit},
 };
 pub use cases::{CaseDifference, Missing, Replay, Tried};
+pub use compile::Compiler;
 pub use component::{CheckedComponent, encode};
 pub use decision::Decision;
 pub use engine::PluginEngine;

@@ -39,7 +39,7 @@ use self::{
 use crate::{
     config::{Config, ConfigError, PrivateFolder},
     names::{LookupStatus, Names},
-    plugin::{PluginEngine, Trust},
+    plugin::{Compiler, PluginEngine, Trust},
     snapshot::{self, Snapshot},
     sockets::Sockets,
 };
@@ -134,7 +134,7 @@ impl Reloader {
     pub async fn start(path: &Path, config: Config, sockets: Sockets) -> Result<Self, StartError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let config = Arc::new(config);
-        let engine = PluginEngine::new().map_err(StartError::Engine)?;
+        let engine = PluginEngine::new(Compiler::apart()).map_err(StartError::Engine)?;
         let status = Arc::<ReloadStatus>::default();
         let none = PluginSet::default();
         let (mut cache, mut state) = (None, None);

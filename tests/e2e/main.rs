@@ -14,6 +14,7 @@ mod cli;
 mod client_certificates;
 mod compared_with_nginx;
 mod compiled_code;
+mod compiler;
 mod cors;
 mod dns;
 mod early_answers;

@@ -321,6 +321,17 @@ impl Gateway {
         self.exit().await
     }
 
+    /// Processes that it has started and that have not been seen to end.
+    pub fn children(&self) -> Vec<u32> {
+        let pid = self.serving;
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let lists = threads
+            .filter_map(|thread| fs::read_to_string(thread.unwrap().path().join("children")).ok());
+        let all: Vec<_> = lists.collect();
+        let ids = all.iter().flat_map(|list| list.split_whitespace());
+        ids.map(|id| id.parse().unwrap()).collect()
+    }
+
     /// The id of the process that serves.
     pub fn process(&self) -> u32 {
         self.serving

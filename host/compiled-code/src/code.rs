@@ -11,9 +11,13 @@ use crate::seal::Opened;
     reason = "there is no safe way, and `Opened` is why it is sound"
 )]
 pub(crate) fn load(engine: &Engine, code: &Opened<'_>) -> wasmtime::Result<Component> {
-    // SAFETY: `deserialize` asks for bytes that `Component::serialize` has made. `Opened` can only
-    // be made by `Key::opened`, of bytes that are sealed with the key of the folder; only
-    // `CompiledCode::keep` seals, and only what `serialize` has just made. The key is random, is
-    // read once, from a file that only this user can read or write, and is given to nobody.
+    // SAFETY: `deserialize` asks for bytes that `Component::serialize` or
+    // `Engine::precompile_component` has made. `Opened` can only be made by `Key::opened`, of bytes
+    // that are sealed with a key; only `CompiledCode::keep` and `serve` seal, and only what one of
+    // those two has just made. The key of a folder is random, is read once, from a file that only
+    // this user can read or write, and is given to nobody. That of a job is random, is made by
+    // `Compiler::compile` for one child, is written nowhere but into a pipe that this child alone
+    // reads, and the child is this very program. So what the seal fits was made by our own
+    // compiler, and has come here whole.
     unsafe { Component::deserialize(engine, code.bytes()) }
 }

@@ -1,6 +1,9 @@
-//! Compiled plugins on disk. Machine code that is loaded runs without any sandbox, so what is
-//! loaded must be what this gateway's engine has written:
+//! Compiled plugins from elsewhere: from a child process (`compiler` asks for them, `job` makes
+//! them), and from disk. Machine code that is loaded runs without any sandbox, so what is loaded
+//! must be what this gateway's engine has made:
 //!
+//! - a child is this very program, and seals what it has compiled with a key that was made for this
+//!   one job and is known to nobody else;
 //! - the folder is private (`folder`): its owner is who runs the gateway, and nobody else may
 //!   write into it;
 //! - each entry is sealed (`seal`) with a key that is made with the folder and kept in it, over
@@ -8,11 +11,14 @@
 //! - an entry that is damaged, renamed or from another folder does not fit its seal: it is thrown
 //!   away and never loaded.
 //!
-//! What comes in is WebAssembly that the caller has validated; what goes out is components.
+//! What comes in is WebAssembly; what goes out is components. Whether they are fit to be used is the
+//! caller's to check.
 
 mod code;
+mod compiler;
 mod entries;
 mod folder;
+mod job;
 mod seal;
 
 use std::{fmt, io, path::Path};
@@ -24,7 +30,9 @@ use self::{
     seal::Key,
 };
 
+pub use compiler::{CompileError, Compiler, Made};
 pub use folder::{FolderError, is_own, open as open_private};
+pub use job::{JobLimits, serve};
 
 /// SHA-256 of WebAssembly.
 pub type WasmDigest = [u8; 32];

@@ -1,4 +1,4 @@
-//! The key of a folder, and what is sealed with it.
+//! Keys, that of a folder and those of single jobs, and what is sealed with them.
 
 use std::{
     fs::{self, OpenOptions},
@@ -19,8 +19,10 @@ const OTHERS: u32 = 0o077;
 const MAGIC: &[u8; 8] = b"witgate1";
 /// HMAC-SHA-256.
 const TAG: usize = 32;
+/// Random bytes.
+pub(crate) const KEY: usize = 32;
 
-/// Seals entries. Lives in memory from the start on, whatever becomes of its file.
+/// Seals code. That of a folder lives in memory from the start on, whatever becomes of its file.
 pub(crate) struct Key(hmac::Key);
 
 impl std::fmt::Debug for Key {
@@ -39,6 +41,11 @@ impl Opened<'_> {
 }
 
 impl Key {
+    /// The bytes have to be random, and nobody else's.
+    pub(crate) fn of(bytes: &[u8; KEY]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+    }
+
     /// An entry: what it is, its seal, the code.
     pub(crate) fn sealed(&self, name: &str, code: &[u8]) -> Vec<u8> {
         let tag = hmac::sign(&self.0, &message(name, code));
@@ -70,8 +77,8 @@ pub(crate) fn key_of(dir: &Path) -> Result<Key, FolderError> {
         check("its key", &metadata, OTHERS, 0o600)?;
         if metadata.is_file() {
             let bytes = fs::read(&path).map_err(system("its key cannot be read"))?;
-            if bytes.len() == TAG {
-                return Ok(Key(hmac::Key::new(hmac::HMAC_SHA256, &bytes)));
+            if let Ok(bytes) = bytes.as_slice().try_into() {
+                return Ok(Key::of(bytes));
             }
         }
         fs::remove_file(&path).map_err(system("its damaged key cannot be removed"))?;
@@ -88,7 +95,7 @@ fn make(dir: &Path, path: &Path) -> io::Result<()> {
     if path.symlink_metadata().is_ok() {
         return Ok(());
     }
-    let mut bytes = [0; TAG];
+    let mut bytes = [0; KEY];
     rand::fill(&mut bytes).map_err(|_| io::Error::other("no random numbers"))?;
     let beside = dir.join(format!("{FILE}.{}.new", std::process::id()));
     let mut options = OpenOptions::new();

@@ -1,13 +1,16 @@
 //! `witgate plugin check`: the loader's own checks on files, with what it found.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use super::say;
+use super::{plugin_file::block_on, say};
 use crate::{
     config::PluginLimits,
     plugin::{
-        CheckedComponent, Digest, PluginEngine, Proof, SignatureFile, Trust, TrustedKey, folder,
-        folder::RejectReason, grants_line,
+        CheckedComponent, Compiler, Digest, PluginEngine, Proof, SignatureFile, Trust, TrustedKey,
+        folder, folder::RejectReason, grants_line,
     },
 };
 
@@ -20,32 +23,36 @@ pub(super) fn run(files: &[PathBuf], keys: &[PathBuf]) -> Result<(), String> {
         .collect::<Result<_, _>>()
         .map_err(|error| format!("error: {error}"))?;
     let trust = (!keys.is_empty()).then(|| Trust::in_keys(keys));
-    let engine = PluginEngine::new()
+    let engine = PluginEngine::new(Compiler::apart())
         .map_err(|error| format!("error: the Wasm engine cannot start: {error:#}"))?;
-    let refused: Vec<String> = files
-        .iter()
-        .filter_map(|file| {
-            check(&engine, trust.as_ref(), file)
-                .err()
-                .map(|error| refusal(file, &error))
-        })
-        .collect();
-    if refused.is_empty() {
-        Ok(())
-    } else {
-        Err(refused.join("\n"))
-    }
+    block_on(async {
+        let mut refused = Vec::new();
+        for file in files {
+            if let Err(error) = check(&engine, trust.as_ref(), file).await {
+                refused.push(refusal(file, &error));
+            }
+        }
+        match refused.is_empty() {
+            true => Ok(()),
+            false => Err(refused.join("\n")),
+        }
+    })
 }
 
-fn check(engine: &PluginEngine, trust: Option<&Trust>, file: &Path) -> Result<(), RejectReason> {
-    let bytes = folder::read_bounded(file, PluginLimits::DEFAULT.file_size)?;
+async fn check(
+    engine: &PluginEngine,
+    trust: Option<&Trust>,
+    file: &Path,
+) -> Result<(), RejectReason> {
+    let limits = PluginLimits::DEFAULT;
+    let bytes: Arc<[u8]> = folder::read_bounded(file, limits.file_size)?.into();
     let digest = Digest::of(&bytes);
     let prove = |trust: &Trust| trust.prove(digest, &bytes, &SignatureFile::beside(file), file);
     let signed = match trust.map(prove).transpose()? {
         Some(Proof::Signature(key, comment)) => format!("  signed   by the key {key}: {comment}\n"),
         Some(Proof::Digest) | None => String::new(),
     };
-    let component = CheckedComponent::compile(engine, &bytes)?;
+    let component = CheckedComponent::compile(engine, &bytes, &limits).await?;
     let imports = match component.imports.as_slice() {
         [] => "nothing".to_owned(),
         imports => imports.join(", "),

@@ -7,7 +7,7 @@ use super::describe;
 use crate::{
     config::{Cases, PluginLimits},
     metrics::PerWorker,
-    plugin::{self, PluginEngine, Version, folder::Found},
+    plugin::{self, Compiler, PluginEngine, Version, folder::Found},
 };
 
 /// A loaded file.
@@ -24,7 +24,7 @@ impl PluginFile {
     /// Compiles and configures a file. Fails with all that the gateway would refuse, but for
     /// decisions that the cases do not expect.
     pub(super) async fn load(file: &Path) -> Result<Self, String> {
-        let engine = PluginEngine::new()
+        let engine = PluginEngine::new(Compiler::apart())
             .map_err(|error| format!("error: the Wasm engine cannot start: {error:#}"))?;
         let found = Found::at(file.to_owned()).ok_or_else(|| {
             format!(

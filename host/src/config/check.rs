@@ -83,13 +83,13 @@ impl Check<'_> {
         self.problems.take(key, checked).unwrap_or(default)
     }
 
-    pub(super) fn size(
+    pub(super) fn size<N: TryFrom<u64>>(
         &mut self,
         key: &str,
         raw: Option<&raw::Size>,
         range: RangeInclusive<u64>,
-        default: usize,
-    ) -> usize {
+        default: N,
+    ) -> N {
         let (size, found) = match raw {
             None => return default,
             Some(raw::Size::Text(text)) => (units::size(text), format!("{text:?}")),
@@ -102,7 +102,7 @@ impl Check<'_> {
             }
         };
         let (low, high) = (show_size(*range.start()), show_size(*range.end()));
-        let checked = size.and_then(|size| match usize::try_from(size) {
+        let checked = size.and_then(|size| match N::try_from(size) {
             Ok(fits) if range.contains(&size) => Ok(fits),
             _ => Err(format!("found {found}, expected {low} to {high}")),
         });

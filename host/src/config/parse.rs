@@ -93,7 +93,7 @@ impl Check<'_> {
         size: Option<&raw::Size>,
     ) -> Option<PrivateFolder> {
         let (key, size_key) = (format!("plugins.{name}"), format!("plugins.{name}_size"));
-        let checked = self.size(&size_key, size, PRIVATE_FOLDER, 256 << 20);
+        let checked: u64 = self.size(&size_key, size, PRIVATE_FOLDER, 256 << 20);
         let Some(dir) = dir else {
             if size.is_some() {
                 let message = format!("has no meaning without `{key}`, the folder of what is kept");
@@ -103,7 +103,7 @@ impl Check<'_> {
         };
         Some(PrivateFolder {
             dir: self.file(&key, dir),
-            size: u64::try_from(checked).unwrap_or(u64::MAX),
+            size: checked,
         })
     }
 

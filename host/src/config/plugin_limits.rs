@@ -24,6 +24,7 @@ const OUTPUT: RangeInclusive<u64> = (1 << 10)..=(64 << 20);
 const LOG_LINES: RangeInclusive<i64> = 0..=100_000;
 const FILE_SIZE: RangeInclusive<u64> = (1 << 10)..=(256 << 20);
 const COMPILE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_mins(10);
+const COMPILE_MEMORY: RangeInclusive<u64> = (64 << 20)..=(64 << 30);
 const INSTANCES: RangeInclusive<i64> = 1..=1000;
 const CALLS: RangeInclusive<i64> = 0..=1_000_000_000;
 const FAILURES: RangeInclusive<i64> = 0..=1_000_000;
@@ -53,6 +54,8 @@ pub struct PluginLimits {
     pub file_size: u64,
     /// How long the compiler may take. 100 ms to 10 min; default 2 min.
     pub compile_timeout: Duration,
+    /// What the compiler's process may use, bytes. 64 MiB to 64 GiB; default 1 GiB.
+    pub compile_memory: u64,
     /// Calls, and so instances, at a time on one worker. 1 to 1,000; default 64.
     pub instances: u32,
     /// Whether instances serve one call after another.
@@ -151,6 +154,7 @@ impl PluginLimits {
         log_lines: 100,
         file_size: 64 << 20,
         compile_timeout: Duration::from_mins(2),
+        compile_memory: 1 << 30,
         instances: 64,
         isolation: Isolation::Reuse(Some(100_000)),
         suspension: Suspension {
@@ -177,8 +181,8 @@ impl Check<'_> {
         default: &PluginLimits,
     ) -> PluginLimits {
         let key = |name: &str| format!("{prefix}{name}");
-        let size = usize::try_from(default.file_size).unwrap_or(usize::MAX);
-        let file_size = self.size(&key("file_size"), raw.file_size.as_ref(), FILE_SIZE, size);
+        let (file_size, compile_memory) = (raw.file_size.as_ref(), raw.compile_memory.as_ref());
+        let (file_size_key, memory_key) = (key("file_size"), key("compile_memory"));
         let (deadline, slice) = (raw.deadline.as_ref(), raw.slice.as_ref());
         let compiling = raw.compile_timeout.as_ref();
         PluginLimits {
@@ -194,12 +198,18 @@ impl Check<'_> {
                 LOG_LINES,
                 default.log_lines,
             ),
-            file_size: u64::try_from(file_size).unwrap_or(u64::MAX),
+            file_size: self.size(&file_size_key, file_size, FILE_SIZE, default.file_size),
             compile_timeout: self.duration(
                 &key("compile_timeout"),
                 compiling,
                 COMPILE,
                 default.compile_timeout,
+            ),
+            compile_memory: self.size(
+                &memory_key,
+                compile_memory,
+                COMPILE_MEMORY,
+                default.compile_memory,
             ),
             instances: self.count(
                 &key("instances"),

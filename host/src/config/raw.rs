@@ -41,6 +41,7 @@ macro_rules! plugin_tables {
             log_lines: Option<i64>,
             file_size: Option<Size>,
             compile_timeout: Option<Duration>,
+            compile_memory: Option<Size>,
             instances: Option<i64>,
             isolation: Option<String>,
             recycle_after: Option<i64>,

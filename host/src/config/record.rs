@@ -57,7 +57,7 @@ impl Check<'_> {
                 BODY,
                 4 << 10,
             ),
-            max_size: u64::try_from(max_size).unwrap_or(u64::MAX),
+            max_size,
         }
     }
 

@@ -1,5 +1,7 @@
-//! From the bytes of a file to a component that fits the WIT: core modules are encoded,
-//! everything is compiled and checked, and what does not fit is refused in plain words.
+//! What a plugin's file has to be: core modules are encoded, what is compiled is checked against
+//! the WIT, and what does not fit is refused in plain words.
+
+use std::{borrow::Cow, sync::Arc};
 
 use wasmparser::{Parser, Payload};
 use wasmtime::component::{Component, InstancePre, types::ComponentItem};
@@ -9,12 +11,13 @@ use super::{
         exports::witgate::plugin::{affinity, lifecycle, rewriting, routing},
         v0_2::exports::witgate::plugin0_2_0 as v0_2,
     },
+    compile::{self, Compiled},
     engine::{Kind, PluginEngine, Runtime},
     error::LoadError,
     state::State,
     version::Digest,
 };
-use crate::config::{Grant, Role};
+use crate::config::{Grant, PluginLimits, Role};
 
 const PACKAGE: &str = "witgate:plugin/";
 const VERSIONS: &str = "witgate:plugin@0.1.0 and its successor's draft, witgate:plugin@0.2.0";
@@ -50,9 +53,8 @@ pub struct CheckedComponent {
     pub(super) waits: bool,
     /// What it imports, as written in it.
     pub imports: Vec<String>,
-    /// Of the component, which is not the file where that is a core module.
-    digest: Digest,
-    from_cache: bool,
+    /// What its code is to be kept as; none when it is kept already.
+    keep_as: Option<Digest>,
 }
 
 /// The routing role, in the version of the WIT that the component speaks.
@@ -94,22 +96,22 @@ fn has(exports: &[String], name: &str) -> bool {
 }
 
 impl CheckedComponent {
-    /// Compiles and checks the bytes of a plugin file. Blocks for as long as Cranelift needs:
-    /// about a second for each 500 kB.
-    pub fn compile(engine: &PluginEngine, bytes: &[u8]) -> Result<Self, LoadError> {
-        let component = as_component(bytes)?;
-        let digest = Digest::of(&component);
-        let kind = kind(&component);
-        let runtime = engine.runtime(kind).map_err(mismatch)?;
-        let kept = engine.kept_code(&runtime.engine, digest);
-        let from_cache = kept.is_some();
-        let component = match kept {
-            Some(component) => component,
-            None => Component::new(&runtime.engine, component).map_err(|error| {
-                let message = format!("{error:#}");
-                LoadError::Compile { message }
-            })?,
-        };
+    /// Compiles and checks the bytes of a plugin file, which takes about a second for each 500 kB.
+    pub async fn compile(
+        engine: &PluginEngine,
+        bytes: &Arc<[u8]>,
+        limits: &PluginLimits,
+    ) -> Result<Self, LoadError> {
+        Self::check(compile::compile(engine, bytes, limits).await?)
+    }
+
+    fn check(compiled: Compiled) -> Result<Self, LoadError> {
+        let Compiled {
+            runtime,
+            component,
+            waits,
+            keep_as,
+        } = compiled;
         let (imports, exports) = interface_names(&runtime, &component);
         check_imports(&imports)?;
         check_exports(&exports)?;
@@ -127,17 +129,16 @@ impl CheckedComponent {
             rewriting: RewritingIndices::new(&pre, &exports).map_err(mismatch)?,
             runtime,
             pre,
-            waits: kind == Kind::Waiting,
+            waits,
             imports,
-            digest,
-            from_cache,
+            keep_as,
         })
     }
 
     /// Keeps the compiled code for the next time, unless it comes from there. Blocks.
     pub(super) fn keep(&self, engine: &PluginEngine) {
-        if !self.from_cache {
-            engine.keep_code(self.pre.component(), self.digest);
+        if let Some(name) = self.keep_as {
+            engine.keep_code(self.pre.component(), name);
         }
     }
 
@@ -172,41 +173,56 @@ const ROUTING_0_2: &str = "witgate:plugin/routing@0.2.0";
 const REWRITING_0_2: &str = "witgate:plugin/rewriting@0.2.0";
 const ROLES: [&str; 5] = [ROUTING, AFFINITY, REWRITING, ROUTING_0_2, REWRITING_0_2];
 
-/// Which engine a component needs: what is of 0.2 waits.
-fn kind(component: &[u8]) -> Kind {
-    let waits = |name: &str| name.starts_with(PACKAGE) && name.ends_with("@0.2.0");
-    let waiting = Parser::new(0)
-        .parse_all(component)
-        .any(|payload| match payload {
-            Ok(Payload::ComponentImportSection(imports)) => imports
-                .into_iter()
-                .flatten()
-                .any(|import| waits(import.name.name)),
-            Ok(Payload::ComponentExportSection(exports)) => exports
-                .into_iter()
-                .flatten()
-                .any(|export| waits(export.name.name)),
-            _ => false,
-        });
+/// Which engine a file needs: what is of 0.2 waits. Of a core module the names of imports and
+/// exports count, which hold those of the interfaces.
+pub(super) fn kind(file: &[u8]) -> Kind {
+    let waits = |name: &str| {
+        let version = name.split(PACKAGE).nth(1);
+        version.is_some_and(|name| name.contains("@0.2"))
+    };
+    let waiting = Parser::new(0).parse_all(file).any(|payload| match payload {
+        Ok(Payload::ComponentImportSection(imports)) => imports
+            .into_iter()
+            .flatten()
+            .any(|import| waits(import.name.name)),
+        Ok(Payload::ComponentExportSection(exports)) => exports
+            .into_iter()
+            .flatten()
+            .any(|export| waits(export.name.name)),
+        Ok(Payload::ImportSection(imports)) => imports
+            .into_imports()
+            .flatten()
+            .any(|import| waits(import.module)),
+        Ok(Payload::ExportSection(exports)) => exports
+            .into_iter()
+            .flatten()
+            .any(|export| waits(export.name)),
+        _ => false,
+    });
     match waiting {
         true => Kind::Waiting,
         false => Kind::Plain,
     }
 }
 
-/// The bytes as a component, encoding a core module by its `component-type` section.
-fn as_component(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>, LoadError> {
+/// Refuses what is no WebAssembly at first sight.
+pub(super) fn look_at(bytes: &[u8]) -> Result<(), LoadError> {
     if bytes.is_empty() {
         return Err(LoadError::Empty);
     }
     if bytes.starts_with(b"\x7fELF") {
         return Err(LoadError::Compiled);
     }
-    if !bytes.starts_with(b"\0asm") {
-        return Err(LoadError::NotWasm {
+    match bytes.starts_with(b"\0asm") {
+        true => Ok(()),
+        false => Err(LoadError::NotWasm {
             found: start_of(bytes),
-        });
+        }),
     }
+}
+
+/// The bytes as a component, encoding a core module by its `component-type` section.
+pub(super) fn as_component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
     validate(bytes)?;
     if Parser::is_component(bytes) {
         return Ok(bytes.into());
@@ -312,7 +328,7 @@ fn is_other_version(name: &str) -> bool {
     name.starts_with(PACKAGE) && !of("@0.1.0") && !of("@0.2.0")
 }
 
-fn mismatch(error: wasmtime::Error) -> LoadError {
+pub(super) fn mismatch(error: wasmtime::Error) -> LoadError {
     LoadError::Mismatch {
         message: format!("{error:#}"),
     }

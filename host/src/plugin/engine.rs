@@ -15,6 +15,7 @@ use witgate_compiled_code::{CompiledCode, Found};
 use super::{
     bindings::{Plugin, v0_2},
     clock,
+    compile::Compiler,
     memory::TotalMemory,
     shared::Registry,
     state::State,
@@ -39,6 +40,7 @@ pub struct PluginEngine {
     pub(super) memory: Arc<TotalMemory>,
     /// What each plugin's versions share.
     pub(super) shared: Arc<Registry>,
+    compiler: Compiler,
     /// Where compiled code is kept. Nothing of a request looks at it.
     kept: Arc<Mutex<Option<Arc<CompiledCode>>>>,
 }
@@ -85,18 +87,29 @@ pub(super) enum Kind {
     Waiting,
 }
 
+impl Kind {
+    /// The settings of an engine that compiles for those of this kind and runs nothing. Where
+    /// instances come from is no part of what code depends on.
+    pub(super) fn compiling(self) -> Config {
+        let mut config = config(self, false);
+        config.parallel_compilation(true);
+        config
+    }
+}
+
 impl PluginEngine {
     /// Starts the engine and its ticker, which ends when the last engine is dropped.
     ///
     /// Fails when the machine does not give the address space for the instances' memories or
     /// refuses a thread.
-    pub fn new() -> wasmtime::Result<Self> {
+    pub fn new(compiler: Compiler) -> wasmtime::Result<Self> {
         clock::start();
         Ok(Self {
             plain: Runtime::new(Kind::Plain)?,
             waiting: Arc::default(),
             memory: Arc::new(TotalMemory::new(usize::MAX)),
             shared: Arc::default(),
+            compiler,
             kept: Arc::default(),
         })
     }
@@ -117,6 +130,10 @@ impl PluginEngine {
 }
 
 impl PluginEngine {
+    pub(super) fn compiler(&self) -> &Compiler {
+        &self.compiler
+    }
+
     /// How much linear memory all instances together may have, bytes; without end until it is
     /// set.
     pub fn limit_memory(&self, bytes: usize) {
@@ -167,6 +184,8 @@ fn config(kind: Kind, pooled: bool) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
+        // Where this process has to compile itself, the system is short of threads.
+        .parallel_compilation(false)
         .concurrency_support(kind == Kind::Waiting);
     if pooled {
         let instances = match kind {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use witgate_compiled_code::CompileError;
+
 use crate::config::ConfigError;
 
 /// A call did not come back with a decision. What the client sees is `error`'s to say; the
@@ -183,6 +185,9 @@ pub enum LoadError {
         /// What the engine says.
         message: String,
     },
+    /// The compiler's process has not made anything of it.
+    #[error(transparent)]
+    Compiler(CompileError),
     /// The engine cannot compile it.
     #[error("cannot be compiled: {message}")]
     Compile {

@@ -1,6 +1,6 @@
 //! From a file of the folder to a version that may take part in decisions.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
     cases,
@@ -50,9 +50,8 @@ pub async fn load(
         Some(version) => Arc::clone(&version.component),
         None => {
             step(LoadStep::Compiling);
-            let limit = source.sidecar.limits.compile_timeout;
-            let bytes = Arc::clone(&source.bytes);
-            Arc::new(compile(engine, bytes, limit).await?)
+            let limits = &source.sidecar.limits;
+            Arc::new(CheckedComponent::compile(engine, &source.bytes, limits).await?)
         }
     };
     let version = Arc::new(Version::new(engine, component, source, counters)?);
@@ -74,23 +73,5 @@ async fn keep(engine: &PluginEngine, version: &Version) {
     let keeping = tokio::task::spawn_blocking(move || component.keep(&engine));
     if let Err(panic) = keeping.await {
         tracing::warn!("compiled code cannot be kept: {panic}");
-    }
-}
-
-/// A compiler that takes too long cannot be stopped: it is left alone, and what it makes is
-/// thrown away.
-async fn compile(
-    engine: &PluginEngine,
-    bytes: Arc<[u8]>,
-    limit: Duration,
-) -> Result<CheckedComponent, LoadError> {
-    let engine = engine.clone();
-    let compiling = tokio::task::spawn_blocking(move || CheckedComponent::compile(&engine, &bytes));
-    match tokio::time::timeout(limit, compiling).await {
-        Ok(Ok(compiled)) => compiled,
-        Ok(Err(panic)) => Err(LoadError::Compile {
-            message: panic.to_string(),
-        }),
-        Err(_) => Err(LoadError::CompileTimeout { limit }),
     }
 }

@@ -110,6 +110,12 @@ pub fn executing(instructions: &str) -> Vec<u8> {
     routing("", &format!("{instructions} (i32.const 16)"))
 }
 
+/// A router that passes, with one function of so many instructions: what they are compiled from
+/// is small, what the compiler makes of them is not.
+pub fn laborious(instructions: usize) -> Vec<u8> {
+    executing(&"(drop (i32.load (i32.const 0)))".repeat(instructions / 3))
+}
+
 /// A router with these items and this body of `route`.
 pub fn routing(items: &str, body: &str) -> Vec<u8> {
     core(

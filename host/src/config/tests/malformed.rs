@@ -181,6 +181,7 @@ const CASES: &[Case] = &[
     (START, "[plugins]\n", 10, "plugins", &["the key `dir` is missing"]),
     (START, "[plugins]\ndir = \"p\"\ncache = \"\"\n", 12, "plugins.cache", &["found an empty path"]),
     (START, "[plugins]\ndir = \"p\"\ncache_size = \"1GiB\"\n", 12, "plugins.cache_size", &["without `plugins.cache`"]),
+    (START, "[plugins]\ndir = \"p\"\ncompile_memory = \"1MiB\"\n", 12, "plugins.compile_memory", &["expected 64MiB to 64GiB"]),
     (START, "[plugins]\ndir = \"p\"\ncache = \"c\"\ncache_size = \"1KiB\"\n", 13, "plugins.cache_size", &["expected 1MiB to"]),
     (START, "[plugins]\ndir = \"p\"\nstate = \"p\"\n", 12, "plugins.state", &["is the folder of `plugins.dir`"]),
     (START, "[plugins]\ndir = \"p\"\ncache = \"c\"\nstate = \"c\"\n", 13, "plugins.state", &["is the folder of `plugins.cache`"]),

@@ -550,6 +550,7 @@ output = "2KiB"
 log_lines = 0
 file_size = "1MiB"
 compile_timeout = "1s"
+compile_memory = "100MiB"
 instances = 3
 isolation = "reuse"
 recycle_after = 0
@@ -568,6 +569,7 @@ on_error = { affinity = "fail-open" }
         log_lines: 0,
         file_size: 1 << 20,
         compile_timeout: SECOND,
+        compile_memory: 100 << 20,
         instances: 3,
         isolation: Isolation::Reuse(None),
         suspension: Suspension {
