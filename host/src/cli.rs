@@ -1,10 +1,12 @@
 //! The command line: what can be asked of `witgate`, and what it prints.
 
+mod doctor;
 mod import;
 mod plugin_build;
 mod plugin_call;
 mod plugin_check;
 mod plugin_control;
+mod plugin_dev;
 mod plugin_file;
 mod plugin_new;
 mod plugin_replay;
@@ -56,6 +58,14 @@ enum Command {
     /// Reads configuration, certificates and plugins, serves nothing and leaves the listening
     /// addresses alone. Exits with 0 when all of it is good.
     Check(ConfigFile),
+    /// Say what this machine lacks, and the command that mends it
+    ///
+    /// Looks for what making plugins needs and, with a configuration file, for what running the
+    /// gateway on it needs. Changes nothing. Exits with 0 when nothing that is needed is lacking.
+    Doctor {
+        #[command(flatten)]
+        looked: doctor::Looked,
+    },
     /// Translate the configuration of another gateway
     #[command(subcommand)]
     Import(ImportCommand),
@@ -129,6 +139,17 @@ enum PluginCommand {
         /// The plugins' files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+        /// Write what is decided otherwise into the files of cases; all else in them stays
+        #[arg(long)]
+        bless: bool,
+    },
+    /// Build a plugin whenever its sources change, and put it into a gateway's folder
+    ///
+    /// It is copied, whole, only when it loads and its cases hold: `NAME.cases.toml` of the project, or
+    /// those of the folder. The sidecar is the folder's own, else `NAME.toml` of the project.
+    Dev {
+        #[command(flatten)]
+        developed: plugin_dev::Developed,
     },
     /// Show what a plugin decides about one request
     ///
@@ -215,6 +236,7 @@ impl Cli {
                 run::run(&file.config, overlap).map_err(|error| render(&error))
             }
             Command::Check(file) => check(&file.config),
+            Command::Doctor { looked } => doctor::run(&looked),
             Command::Import(ImportCommand::Azure { asked }) => match import::azure(&asked) {
                 Ok(code) => return code,
                 Err(message) => Err(message),
@@ -232,7 +254,10 @@ impl Cli {
             Command::Plugin(PluginCommand::Check { files, keys }) => {
                 plugin_check::run(&files, &keys)
             }
-            Command::Plugin(PluginCommand::Test { files }) => plugin_test::run(&files),
+            Command::Plugin(PluginCommand::Test { files, bless }) => {
+                plugin_test::run(&files, bless)
+            }
+            Command::Plugin(PluginCommand::Dev { developed }) => plugin_dev::run(&developed),
             Command::Plugin(PluginCommand::Call { asked }) => plugin_call::call(&asked),
             Command::Plugin(PluginCommand::Bench { asked }) => plugin_call::bench(&asked),
             Command::Plugin(PluginCommand::Replay {

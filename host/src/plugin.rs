@@ -50,7 +50,7 @@ pub use bindings::{
     },
     witgate::plugin::types::{Field, RequestEdit, ResponseEdit},
 };
-pub use cases::{CaseDifference, Missing, Replay, Tried};
+pub use cases::{CaseDecision, CaseDifference, Missing, Replay, Tried};
 pub use compile::Compiler;
 pub use component::{CheckedComponent, encode};
 pub use decision::Decision;

@@ -71,6 +71,41 @@ async fn cases_are_tried_one_by_one_and_a_wrong_decision_is_shown() {
 }
 
 #[tokio::test]
+async fn what_is_decided_is_blessed_and_all_else_stays() {
+    let cases = "# Why there are cases.\n\n[[cases]]\nname = \"a\" # of mine\nrequest = \"https://shop.example/api/x\"\n\
+                 route = \"pass\" # not yet\n\n[[cases]]\nroute = { forward = \"web\", edits = [] }\n\
+                 request = \"https://shop.example/api/y\"\n\n[[cases]]\nrequest = \"https://shop.example/\"\nroute = 'pass'\n";
+    let files = Files::new(cases);
+    let (ok, text, errors) = files.run("test", &["--bless"]).await;
+    assert!(ok, "{errors}");
+    assert!(
+        text.contains("BLESS  a: GET https://shop.example/api/x"),
+        "{text}"
+    );
+    assert!(text.contains("2 of 3 cases written as decided"), "{text}");
+    let file = files.0.path().join("10-path-router.cases.toml");
+    let expected = cases
+        .replace(
+            "route = \"pass\" # not yet",
+            "route = { forward = \"api\" } # not yet",
+        )
+        .replace(
+            "{ forward = \"web\", edits = [] }",
+            "{ edits = [], forward = \"api\" }",
+        );
+    assert_eq!(fs::read_to_string(file).unwrap(), expected);
+    let (ok, _, errors) = files.run("test", &[]).await;
+    assert!(ok, "{errors}");
+    let own_table =
+        "[[cases]]\nrequest = \"https://shop.example/api/x\"\n[cases.route]\nforward = \"web\"\n";
+    let (ok, _, errors) = Files::new(own_table).run("test", &["--bless"]).await;
+    assert!(
+        !ok && errors.contains("`cases[0].route`: write it as a value of one line"),
+        "{errors}"
+    );
+}
+
+#[tokio::test]
 async fn a_call_shows_the_decision_and_its_time() {
     let files = Files::new("");
     let request = [

@@ -7,6 +7,8 @@
 mod component;
 mod output;
 
+pub(super) use output::replace;
+
 use std::{
     fs,
     io::{self, BufRead, BufReader},
@@ -112,7 +114,7 @@ pub(crate) fn run(dir: &Path, out: &Path, cargo_args: &[String]) -> Result<(), B
             module: module.path.clone(),
             source,
         })?;
-        output::replace(&file, &bytes).map_err(failed("write", &file))?;
+        replace(&file, &bytes).map_err(failed("write", &file))?;
         component::describe(&file, &bytes);
     }
     Ok(())

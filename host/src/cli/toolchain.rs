@@ -194,7 +194,7 @@ fn build_std(bin: &Path) -> Result<Toolchain, String> {
 }
 
 /// Whether `rustc 1.96.0 (…)` is at least the version that this package asks for.
-fn is_recent(version: &str) -> bool {
+pub(crate) fn is_recent(version: &str) -> bool {
     let number = version.split_whitespace().nth(1).unwrap_or_default();
     major_minor(number) >= major_minor(env!("CARGO_PKG_RUST_VERSION"))
 }

@@ -118,6 +118,29 @@ pub struct CaseRoute {
     pub pass: Option<bool>,
 }
 
+impl CaseRoute {
+    /// Without what `wanted` does not ask for; of another kind than it wants, all that is not
+    /// empty.
+    #[must_use]
+    pub fn narrowed(self, wanted: &Self) -> Self {
+        let kind = |it: &Self| (it.forward.is_some(), it.respond.is_some());
+        let is_other = kind(&self) != kind(wanted);
+        let keeps = |asked: bool, is_empty: bool| if is_other { !is_empty } else { asked };
+        let list = |found: Option<Vec<String>>, asked: bool| {
+            found.filter(|list| keeps(asked, list.is_empty()))
+        };
+        let text =
+            |found: Option<String>, asked: bool| found.filter(|text| keeps(asked, text.is_empty()));
+        Self {
+            rule: text(self.rule, wanted.rule.is_some()),
+            edits: list(self.edits, wanted.edits.is_some()),
+            headers: list(self.headers, wanted.headers.is_some()),
+            body: text(self.body, wanted.body.is_some()),
+            ..self
+        }
+    }
+}
+
 /// Expected edits that make a session stick.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -14,10 +14,10 @@ use super::{
         TlsSession,
     },
     instance::Instance,
-    shown,
+    recorded, shown,
     version::Version,
 };
-use crate::config::{Case, CaseOutcome, CaseRoute, CaseTls, Cases, RawCase};
+use crate::config::{Case, CaseOutcome, CaseRoute, CaseStick, CaseTls, Cases, RawCase};
 
 pub(super) use services::CaseServices;
 
@@ -51,6 +51,21 @@ pub struct CaseDifference {
     pub expected: String,
     /// As text; why there is none.
     pub found: String,
+    /// As it would stand in the file; none when the call has failed.
+    pub decided: Option<CaseDecision>,
+}
+
+/// A decision as a case has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CaseDecision {
+    /// Of routing, with what the case has asked for.
+    Route(CaseRoute),
+    /// Of affinity, before.
+    Prefer(String),
+    /// Of affinity, afterwards.
+    Stick(CaseStick),
+    /// Of rewriting.
+    Edits(Vec<String>),
 }
 
 /// What trying a case came to.
@@ -113,13 +128,17 @@ pub(super) async fn tried(instance: &mut Instance, case: &Case) -> Tried {
     });
     let expected = &case.expected;
     let mut all = Vec::new();
-    let mut compare = |key, expected: String, found: Result<String, CallError>| {
-        let found = found.unwrap_or_else(|error| format!("nothing: {error}"));
+    let mut compare = |key, expected: String, found: Result<(String, CaseDecision), CallError>| {
+        let (found, decided) = match found {
+            Ok((text, decided)) => (text, Some(decided)),
+            Err(error) => (format!("nothing: {error}"), None),
+        };
         if found != expected {
             all.push(CaseDifference {
                 key,
                 expected,
                 found,
+                decided,
             });
         }
     };
@@ -128,12 +147,18 @@ pub(super) async fn tried(instance: &mut Instance, case: &Case) -> Tried {
             .route(&mut request, &services, Instant::now())
             .await;
         services.again();
-        let found = decided.map(|decision| as_far_as(wanted, &decision));
+        let found = decided.map(|decision| {
+            let narrowed = recorded::route(&decision).narrowed(wanted);
+            (as_far_as(wanted, &decision), CaseDecision::Route(narrowed))
+        });
         compare("route", wanted_route(wanted), found);
     }
     if let Some(wanted) = &expected.prefer {
         let preferred = instance.prefer(&mut request, &pool, Instant::now()).await;
-        let found = preferred.map(|preference| shown::preference(&preference));
+        let found = preferred.map(|preference| {
+            let text = shown::preference(&preference);
+            (text.clone(), CaseDecision::Prefer(text))
+        });
         compare("prefer", wanted.clone(), found);
     }
     if let Some(wanted) = &expected.rewrite_request {
@@ -141,7 +166,7 @@ pub(super) async fn tried(instance: &mut Instance, case: &Case) -> Tried {
             .rewrite_request(&mut request, &services, Instant::now())
             .await;
         services.again();
-        let found = edits.map(|edits| texts(&edits, shown::request_edit));
+        let found = edits.map(|edits| written(&edits, shown::request_edit));
         compare("rewrite_request", shown::list(wanted), found);
     }
     if let Some(wanted) = &expected.rewrite_response {
@@ -149,7 +174,7 @@ pub(super) async fn tried(instance: &mut Instance, case: &Case) -> Tried {
         let edits = instance
             .rewrite_response(&mut request, &mut response, &services, Instant::now())
             .await;
-        let found = edits.map(|edits| texts(&edits, shown::response_edit));
+        let found = edits.map(|edits| written(&edits, shown::response_edit));
         compare("rewrite_response", shown::list(wanted), found);
     }
     if let Some(wanted) = &expected.stick {
@@ -167,13 +192,26 @@ pub(super) async fn tried(instance: &mut Instance, case: &Case) -> Tried {
                 Instant::now(),
             )
             .await;
-        let found = edits.map(|edits| texts(&edits, shown::response_edit));
+        let found = edits.map(|edits| {
+            let edits: Vec<_> = edits.iter().map(shown::response_edit).collect();
+            let stick = CaseStick {
+                edits: edits.clone(),
+                ..wanted.clone()
+            };
+            (shown::list(&edits), CaseDecision::Stick(stick))
+        });
         compare("stick", shown::list(&wanted.edits), found);
     }
     Tried {
         differences: all,
         missing: services.missing(),
     }
+}
+
+/// A list of edits as text and as a case has it.
+fn written<E>(edits: &[E], text: impl Fn(&E) -> String) -> (String, CaseDecision) {
+    let edits: Vec<_> = edits.iter().map(text).collect();
+    (shown::list(&edits), CaseDecision::Edits(edits))
 }
 
 /// A list of edits as text.

@@ -246,7 +246,8 @@ fn decided(case: &mut RawCase, call: RecordedCall<'_>) {
     }
 }
 
-fn route(decision: &Decision) -> CaseRoute {
+/// All that a decision of routing says.
+pub(super) fn route(decision: &Decision) -> CaseRoute {
     let rule = |rule: &Option<String>| Some(rule.clone().unwrap_or_default());
     match decision {
         Decision::Pass(_) => CaseRoute {

@@ -32,7 +32,7 @@ fn is_folder(out: &Path) -> bool {
 }
 
 /// Writes `file` under another name beside it, then renames; makes its folder if needed.
-pub(super) fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(in crate::cli) fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = file.parent().filter(|path| !path.as_os_str().is_empty());
     if let Some(folder) = folder {
         fs::create_dir_all(folder)?;

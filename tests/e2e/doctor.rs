@@ -1,0 +1,162 @@
+//! `witgate doctor`: what is lacking is named, with the command that mends it.
+
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _, path::Path, process::Output};
+
+use witgate_tests::{
+    TempDir,
+    gateway::{Pool, Setup, binary, command},
+};
+
+/// Runs it with nothing in the environment but this PATH.
+async fn doctor(path: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = command(&[&["doctor"], arguments].concat());
+    let output = command
+        .env_clear()
+        .env("PATH", path)
+        .output()
+        .await
+        .unwrap();
+    (output.status.code(), text(&output))
+}
+
+fn text(output: &Output) -> String {
+    let all = [&output.stdout[..], &output.stderr[..]].concat();
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+/// A program that prints this.
+fn program(dir: &Path, name: &str, script: &str) {
+    let file = dir.join(name);
+    fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A PATH with a Rust of this version that has the target.
+fn rust(version: &str) -> TempDir {
+    let dir = TempDir::new().unwrap();
+    let libraries = dir.path().join("lib");
+    fs::create_dir(&libraries).unwrap();
+    fs::write(libraries.join("libstd-1.rlib"), "").unwrap();
+    let script = format!(
+        "case \"$1\" in --print) echo {} ;; *) echo 'rustc {version} (x 2030-01-01)' ;; esac",
+        libraries.display()
+    );
+    program(dir.path(), "rustc", &script);
+    program(dir.path(), "cargo", &format!("echo 'cargo {version}'"));
+    dir
+}
+
+#[tokio::test]
+async fn a_machine_with_what_is_needed_is_well() {
+    let path = rust("1.999.0");
+    let (code, said) = doctor(path.path(), &[]).await;
+    assert_eq!(code, Some(0), "{said}");
+    for part in [
+        "ok        cargo: cargo 1.999.0",
+        "ok        a compiler for plugins in Rust: rustc with the target wasm32-unknown-unknown",
+        "optional  node, for plugins in JavaScript: no node in the PATH\n              apt-get install nodejs npm",
+        "optional  openssl",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_lacking_is_named_with_what_mends_it() {
+    let old = rust("1.60.0");
+    let (code, said) = doctor(old.path(), &[]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("is older than 1.") && said.contains("rustup update stable"),
+        "{said}"
+    );
+    assert!(said.contains("error: 1 thing lacking"), "{said}");
+
+    let empty = TempDir::new().unwrap();
+    let wanted = ["--lang", "js", "--lang", "python", "--lang", "c"];
+    let (code, said) = doctor(empty.path(), &wanted).await;
+    assert_eq!(code, Some(1), "{said}");
+    for part in [
+        "LACKING   node, for plugins in JavaScript: no node in the PATH\n              apt-get install nodejs npm",
+        "LACKING   Python, for plugins in Python: no python3 or python in the PATH\n              apt-get install python3",
+        "LACKING   clang, for plugins in C: no clang in the PATH\n              apt-get install clang lld",
+        "error: 5 things lacking",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    if !Path::new("/usr/bin/rustc").exists() {
+        let (code, said) = doctor(empty.path(), &[]).await;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(
+            said.contains("rustup target add wasm32-unknown-unknown"),
+            "{said}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_gateway_lacks_is_named_with_what_mends_it() {
+    let path = rust("1.999.0");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let setup = Setup::new()
+        .address(address)
+        .plugin_defaults("cache = \"cache\"")
+        .default_pool(
+            "web",
+            Pool::of("endpoints = [\"10.0.0.4:443\"]\ntrust.public = true"),
+        );
+    setup.write();
+    let cache = setup.dir().join("cache");
+    fs::create_dir(&cache).unwrap();
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o777)).unwrap();
+    let file = setup.file().display().to_string();
+    let (code, said) = doctor(path.path(), &["--config", &file]).await;
+    assert_eq!(code, Some(1), "{said}");
+    let busy = format!("LACKING   listener public: {address}: Address already in use");
+    let port = format!("ss -ltnp 'sport = :{}'", address.port());
+    for part in [
+        "ok        the plugin folder: ",
+        "LACKING   plugins.cache: ",
+        "chmod 0700 ",
+        &busy,
+        &port,
+        "error: 2 things lacking",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    drop(taken);
+    fs::set_permissions(&cache, fs::Permissions::from_mode(0o700)).unwrap();
+    let (code, said) = doctor(path.path(), &["--config", &file]).await;
+    assert_eq!(code, Some(0), "{said}");
+
+    let few = format!(
+        "ulimit -n 600; exec \"{}\" doctor --config \"{file}\"",
+        binary().display()
+    );
+    let few = tokio::process::Command::new("/bin/sh")
+        .args(["-c", &few])
+        .env_clear()
+        .env("PATH", path.path())
+        .output()
+        .await
+        .unwrap();
+    assert!(
+        text(&few).contains("LACKING   open files: the process may open 600"),
+        "{few:?}"
+    );
+
+    fs::remove_dir_all(setup.plugins()).unwrap();
+    let (_, said) = doctor(path.path(), &["--config", &file]).await;
+    assert!(
+        said.contains("mkdir -p ") || said.contains("plugins.dir"),
+        "{said}"
+    );
+    fs::write(setup.file(), "workers = 0\n").unwrap();
+    let (code, said) = doctor(path.path(), &["--config", &file]).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("LACKING   the configuration: ") && said.contains("witgate check"),
+        "{said}"
+    );
+}
