@@ -10,7 +10,6 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::uri::Authority;
 use witgate::{
     config::{PluginLimits, Sidecar},
-    metrics::PerWorker,
     plugin::{
         self, CallError, Compiler, Connection, Digest, Lendable, LocalPlugin, NoServices,
         PluginEngine, PoolFacts, Request, RequestId, Response, Signatures, Source, TlsSession,
@@ -56,7 +55,7 @@ async fn load(engine: &PluginEngine, name: &str, sidecar: &str) -> LocalPlugin {
         sidecar: Sidecar::parse(sidecar, "bench.toml".as_ref(), &PluginLimits::DEFAULT)
             .expect("a good sidecar"),
     };
-    let version = plugin::load(engine, source, None, Arc::new(PerWorker::new(1)), |_| {})
+    let version = plugin::load(engine, source, None, 1, |_| {})
         .await
         .expect("a good plugin");
     LocalPlugin::new(version, 0, None)

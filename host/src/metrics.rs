@@ -100,7 +100,7 @@ impl<T: Default> PerWorker<T> {
     }
 }
 
-/// What one plugin did, all its versions together.
+/// What one version of a plugin did.
 #[derive(Debug, Default)]
 pub struct PluginCounters {
     /// Calls of any role, by how long they took.
@@ -121,7 +121,7 @@ pub struct PluginCounters {
     pub memory: Counter,
     /// Times that it was suspended.
     pub suspensions: Counter,
-    /// Whether it is suspended now: 0 or 1, or 2 while two of its versions are.
+    /// Whether it is suspended now: 0 or 1, or 2 while it is so in service and on trial.
     pub suspended: Counter,
     /// Failed calls, by [`PLUGIN_FAILURES`].
     failures: [Counter; PLUGIN_FAILURES.len()],
@@ -135,8 +135,8 @@ pub struct CallTimes {
 }
 
 impl CallTimes {
-    /// The last but one ends at 65.5 ms; the last holds everything.
-    pub const BUCKETS: usize = 18;
+    /// The last but one ends at 67 s, more than the longest deadline; the last holds everything.
+    pub const BUCKETS: usize = 28;
 
     /// Counts a call.
     pub fn observe(&self, took: Duration) {
@@ -150,7 +150,7 @@ impl CallTimes {
     /// The upper bound of the bucket at this place, seconds.
     pub fn bound(index: usize) -> f64 {
         match index {
-            0..17 => (1_u64 << index) as f64 / 1e6,
+            index if index < Self::BUCKETS - 1 => (1_u64 << index) as f64 / 1e6,
             _ => f64::MAX,
         }
     }
@@ -350,7 +350,9 @@ mod tests {
             (2_001, 2),
             (65_536_000, 16),
             (65_536_001, 17),
-            (u64::MAX, 17),
+            (67_108_864_000, 26),
+            (67_108_864_001, 27),
+            (u64::MAX, 27),
         ] {
             let before = times.bucket(bucket);
             times.observe(Duration::from_nanos(nanoseconds));
@@ -358,7 +360,7 @@ mod tests {
             let seconds = nanoseconds as f64 / 1e9;
             assert!(seconds <= CallTimes::bound(bucket), "{nanoseconds} ns");
         }
-        assert_eq!(times.count(), 8);
+        assert_eq!(times.count(), 10);
     }
 
     #[test]

@@ -214,6 +214,60 @@ async fn a_shadow_is_compared_and_never_used() {
 }
 
 #[tokio::test]
+async fn each_version_that_serves_has_numbers_of_its_own() {
+    let (_upstream, gateway) = with("rollout.canary = { share = 50 }").await;
+    let [a, b] = ["version-a", "version-b"].map(|name| wasm::version(&guest(name)));
+    for client in 1..=10 {
+        assert_eq!(version(&gateway, client).await, "A");
+    }
+    on_trial(&gateway, &guest("version-b")).await;
+    let mut of_canary = 0.0;
+    for client in 1..=40 {
+        let decided = version(&gateway, client).await;
+        of_canary += f64::from(u8::from(decided == "B"));
+    }
+    let calls = |version: &str, stage: &str| {
+        format!(
+            "witgate_plugin_calls_total{{plugin=\"versioned\",version=\"{version}\",stage=\"{stage}\"}}"
+        )
+    };
+    // Each request: route, and edits of it and of its answer.
+    assert_eq!(gateway.metric(&calls(&b, "canary")).await, 3.0 * of_canary);
+    let rest = 10.0 + 40.0 - of_canary;
+    assert_eq!(gateway.metric(&calls(&a, "live")).await, 3.0 * rest);
+    let made = gateway.metric("witgate_plugin_instances_made_total{plugin=\"versioned\"}");
+    assert!(made.await >= 2.0);
+    // A canary that goes live goes on counting; what is retired counts no more.
+    let (ok, shown) = gateway.plugin_command(&["promote", "versioned"]).await;
+    assert!(ok, "{shown}");
+    assert_eq!(gateway.metric(&calls(&b, "live")).await, 3.0 * of_canary);
+    let page = gateway.metrics().await;
+    let series = page.lines().filter(|line| line.contains("versioned"));
+    let series: Vec<_> = series.collect();
+    assert!(!series.iter().any(|line| line.contains(&a)), "{series:?}");
+    assert!(
+        !series.iter().any(|line| line.contains("canary")),
+        "{series:?}"
+    );
+    let bucket = "witgate_plugin_call_duration_seconds_bucket";
+    let slowest = series.iter().filter(|line| line.starts_with(bucket));
+    assert!(
+        slowest
+            .clone()
+            .any(|line| line.contains("le=\"33.554432\"")),
+        "{slowest:?}"
+    );
+    // What is refused counts for the plugin.
+    let entries = gateway.log().len();
+    gateway
+        .setup()
+        .put_plugin("10-versioned", b"no WebAssembly");
+    gateway.logged_after(entries, &["plugin refused"]).await;
+    let rejections = "witgate_plugin_rejections_total{plugin=\"versioned\"}";
+    assert_eq!(gateway.metric(rejections).await, 1.0);
+}
+
+#[tokio::test]
 async fn a_shadow_that_loops_holds_up_no_request() {
     let (_upstream, gateway) = with("deadline = \"5s\"\nrollout.shadow = { share = 100 }").await;
     on_trial(&gateway, &guest("loops-in-route")).await;

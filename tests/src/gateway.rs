@@ -255,13 +255,15 @@ impl Gateway {
         text
     }
 
-    /// The value of one series, such as `witgate_reloads_total{result="applied"}`.
+    /// The value of a series, such as `witgate_reloads_total{result="applied"}`; the sum of those
+    /// with these labels and others.
     pub async fn metric(&self, series: &str) -> f64 {
         let page = self.metrics().await;
         let values = page.lines().filter_map(|line| line.rsplit_once(' '));
-        let found = values.into_iter().find(|(name, _)| *name == series);
-        let (_, value) = found.unwrap_or_else(|| panic!("no {series} in\n{page}"));
-        value.parse().unwrap()
+        let found = values.filter(|(name, _)| is_among(series, name));
+        let found: Vec<f64> = found.map(|(_, value)| value.parse().unwrap()).collect();
+        assert!(!found.is_empty(), "no {series} in\n{page}");
+        found.into_iter().sum()
     }
 
     /// Resident memory, bytes.
@@ -368,6 +370,21 @@ impl Gateway {
             .unwrap();
         assert!(sent.success());
     }
+}
+
+/// Whether a series has the same name as the wanted one, and all of its labels.
+fn is_among(wanted: &str, series: &str) -> bool {
+    let parts = |series: &str| {
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let labels = labels.trim_end_matches('}').split("\",");
+        let labels = labels.map(|label| label.trim_end_matches('"').to_owned());
+        (name.to_owned(), labels.collect::<Vec<_>>())
+    };
+    let ((wanted, labels), (name, all)) = (parts(wanted), parts(series));
+    wanted == name
+        && labels
+            .iter()
+            .all(|label| label.is_empty() || all.contains(label))
 }
 
 /// Whether a process is gone, or waits for its parent to see it.

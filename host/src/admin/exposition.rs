@@ -3,6 +3,7 @@
 
 mod certificates;
 mod plugin_uses;
+mod plugins;
 
 use std::{
     fmt,
@@ -20,10 +21,8 @@ use prometheus_client::{
 use super::State;
 use crate::{
     error::{Cause, ConnectionFault},
-    metrics::{
-        BUCKETS, CallTimes, Counter, ListenerCounters, PLUGIN_FAILURES, PerWorker, PluginCounters,
-    },
-    plugin::{Tally, Trial, Version},
+    metrics::{BUCKETS, Counter, ListenerCounters, PerWorker},
+    plugin::Version,
     pool::{Endpoint, EndpointState},
     snapshot::Snapshot,
     tls::downstream::HandshakeCause,
@@ -59,96 +58,11 @@ impl Collector for Scrape {
         self.certificates(&mut encoder)?;
         self.endpoints(&mut encoder)?;
         self.plugins(&mut encoder)?;
-        self.plugin_uses(&mut encoder)?;
-        self.trials(&mut encoder)
+        self.plugin_uses(&mut encoder)
     }
 }
 
 type Labels<'a, const N: usize> = [(&'a str, &'a str); N];
-/// Name, help, and a number of one worker's, to be added up.
-type PluginCounter = (&'static str, &'static str, fn(&PluginCounters) -> u64);
-/// Name, help, and a number of all workers'.
-type PluginGauge = (
-    &'static str,
-    &'static str,
-    fn(&PerWorker<PluginCounters>) -> u64,
-);
-
-const PLUGIN_COUNTERS: [PluginCounter; 6] = [
-    (
-        "plugin_calls",
-        "Calls of a plugin, all roles together",
-        |each| each.calls.count(),
-    ),
-    (
-        "plugin_yields",
-        "Times that a call was not done within its slice and others got their turn",
-        |each| each.yields.get(),
-    ),
-    (
-        "plugin_callouts",
-        "Requests of a plugin's own to pools",
-        |each| each.callouts.get(),
-    ),
-    (
-        "plugin_callouts_failed",
-        "Requests of a plugin's own that had no answer in time",
-        |each| each.callouts_failed.get(),
-    ),
-    (
-        "plugin_instances_made",
-        "Instances of a plugin that were started for calls",
-        |each| each.instances_made.get(),
-    ),
-    (
-        "plugin_suspensions",
-        "Times that a worker suspended a plugin as its calls kept failing",
-        |each| each.suspensions.get(),
-    ),
-];
-
-/// Name, help, and a number of a trial's.
-type TrialCounter = (&'static str, &'static str, fn(&Tally) -> u64);
-
-const TRIAL_COUNTERS: [TrialCounter; 4] = [
-    (
-        "plugin_trial_requests",
-        "Requests that a version on trial was asked about",
-        |tally| tally.requests,
-    ),
-    (
-        "plugin_trial_errors",
-        "Failed calls and refused decisions of a version on trial",
-        |tally| tally.failures,
-    ),
-    (
-        "plugin_trial_alike",
-        "Decisions of a shadow that were those of the version in service",
-        |tally| tally.alike,
-    ),
-    (
-        "plugin_trial_differing",
-        "Decisions of a shadow that were not",
-        |tally| tally.differing,
-    ),
-];
-
-const PLUGIN_GAUGES: [PluginGauge; 3] = [
-    ("plugin_instances", "Instances of a plugin now", |all| {
-        all.sum(|each| each.instances.get())
-    }),
-    (
-        "plugin_suspended",
-        "Workers on which a plugin is suspended now",
-        |all| all.sum(|each| each.suspended.get()),
-    ),
-    (
-        "plugin_instance_memory_bytes",
-        "Most linear memory that one instance of a plugin has had",
-        |all| all.most(|each| each.memory.get()),
-    ),
-];
-
 impl Scrape {
     fn process(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let reloads = &self.state.reloads;
@@ -454,104 +368,6 @@ impl Scrape {
         }
         Ok(())
     }
-
-    fn trials(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let plugins = self.snapshot.plugins.iter();
-        let trials: Vec<_> = plugins
-            .filter_map(|plugin| plugin.trial.as_deref())
-            .collect();
-        let labels = |trial: &Trial| {
-            let (name, version) = (
-                trial.version.name.to_string(),
-                trial.version.label.to_string(),
-            );
-            let stage = trial.stage.as_str().to_owned();
-            [("plugin", name), ("version", version), ("stage", stage)]
-        };
-        let statuses = self.state.reloads.plugins.all();
-        let mut swaps = counter(
-            encoder,
-            "plugin_swaps",
-            "Times that a version of a plugin took another's place",
-        )?;
-        for plugin in &statuses {
-            count(&mut swaps, [("plugin", &plugin.name)], plugin.swaps)?;
-        }
-        let help = "1 while what a plugin's files say is not in service for its faults";
-        let mut rejected = gauge(encoder, "plugin_rejected", help)?;
-        for plugin in &statuses {
-            rejected
-                .encode_family(&[("plugin", &*plugin.name)])?
-                .encode_gauge(&u64::from(plugin.refused.is_some()))?;
-        }
-        for (name, help, value) in TRIAL_COUNTERS {
-            let mut counters = counter(encoder, name, help)?;
-            for trial in &trials {
-                counters
-                    .encode_family(&labels(trial))?
-                    .encode_counter::<NoLabelSet, _, u64>(&value(&trial.tally()), None)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn plugins(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let plugins = self.snapshot.plugins.iter().map(|plugin| &plugin.live);
-        let plugins: Vec<_> = plugins.collect();
-        let mut versions = gauge(
-            encoder,
-            "plugin_live",
-            "The version of each plugin in service",
-        )?;
-        for plugin in &plugins {
-            versions
-                .encode_family(&[("plugin", &*plugin.name), ("version", &*plugin.label)])?
-                .encode_gauge(&1_u64)?;
-        }
-        let help = "Time of a call of a plugin, with acting on the decision before it";
-        let name = "plugin_call_duration_seconds";
-        let mut times = family(encoder, name, help, MetricType::Histogram)?;
-        for plugin in &plugins {
-            call_times(&mut times, &plugin.name, &plugin.counters)?;
-        }
-        for (name, help, value) in PLUGIN_COUNTERS {
-            let mut counters = counter(encoder, name, help)?;
-            for plugin in &plugins {
-                let value = plugin.counters.sum(value);
-                count(&mut counters, [("plugin", &plugin.name)], value)?;
-            }
-        }
-        for (name, help, value) in PLUGIN_GAUGES {
-            let mut gauges = gauge(encoder, name, help)?;
-            for plugin in &plugins {
-                gauges
-                    .encode_family(&[("plugin", &*plugin.name)])?
-                    .encode_gauge(&value(&plugin.counters))?;
-            }
-        }
-        let mut errors = counter(
-            encoder,
-            "plugin_errors",
-            "Calls that failed, and decisions that were refused",
-        )?;
-        for plugin in &plugins {
-            for (kind, label) in PLUGIN_FAILURES.into_iter().enumerate() {
-                let value = plugin.counters.sum(|each| each.failures(kind));
-                count(
-                    &mut errors,
-                    [("plugin", &plugin.name), ("kind", label)],
-                    value,
-                )?;
-            }
-            let refused = plugin.counters.sum(|each| each.refused.get());
-            count(
-                &mut errors,
-                [("plugin", &plugin.name), ("kind", "decision-refused")],
-                refused,
-            )?;
-        }
-        Ok(())
-    }
 }
 
 fn labels(endpoint: &Endpoint) -> Labels<'_, 2> {
@@ -591,23 +407,6 @@ fn count<const N: usize>(
     family
         .encode_family(&labels)?
         .encode_counter::<NoLabelSet, _, u64>(&value, None)
-}
-
-fn call_times(
-    family: &mut MetricEncoder<'_>,
-    plugin: &str,
-    counters: &PerWorker<PluginCounters>,
-) -> fmt::Result {
-    let buckets = (0..CallTimes::BUCKETS).map(|index| {
-        let count = counters.sum(|each| each.calls.bucket(index));
-        (CallTimes::bound(index), count)
-    });
-    let buckets: Vec<_> = buckets.collect();
-    let total = buckets.iter().map(|(_, count)| count).sum();
-    let seconds = counters.sum(|each| each.calls.nanoseconds()) as f64 / 1e9;
-    family
-        .encode_family(&[("plugin", plugin)])?
-        .encode_histogram::<NoLabelSet>(seconds, total, &buckets, None)
 }
 
 fn histogram(

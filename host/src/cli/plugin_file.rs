@@ -6,7 +6,6 @@ use std::{path::Path, sync::Arc};
 use super::describe;
 use crate::{
     config::{Cases, PluginLimits},
-    metrics::PerWorker,
     plugin::{self, Compiler, PluginEngine, Version, folder::Found},
 };
 
@@ -39,8 +38,7 @@ impl PluginFile {
             .read(&PluginLimits::DEFAULT, None)
             .map_err(|error| refused(&error))?;
         let cases = source.cases.take();
-        let counters = Arc::new(PerWorker::new(1));
-        let version = plugin::load(&engine, source, None, counters, |_| {})
+        let version = plugin::load(&engine, source, None, 1, |_| {})
             .await
             .map_err(|error| refused(&error))?;
         Ok(Self {

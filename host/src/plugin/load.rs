@@ -10,7 +10,6 @@ use super::{
     instance::Instance,
     version::{Source, Version},
 };
-use crate::metrics::{PerWorker, PluginCounters};
 
 /// How far a file is on its way into service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,12 +36,12 @@ impl LoadStep {
 /// Compiles, checks, instantiates and configures a plugin, off the workers.
 ///
 /// `unchanged` is the version in service: its compiled code is used again when only the
-/// sidecar is another. `step` is told how far it is.
+/// sidecar is another. So many `workers` count its calls; `step` is told how far it is.
 pub async fn load(
     engine: &PluginEngine,
     source: Source,
     unchanged: Option<&Arc<Version>>,
-    counters: Arc<PerWorker<PluginCounters>>,
+    workers: usize,
     step: impl Fn(LoadStep),
 ) -> Result<Arc<Version>, LoadError> {
     let unchanged = unchanged.filter(|version| version.source.digest == source.digest);
@@ -54,7 +53,7 @@ pub async fn load(
             Arc::new(CheckedComponent::compile(engine, &source.bytes, limits).await?)
         }
     };
-    let version = Arc::new(Version::new(engine, component, source, counters)?);
+    let version = Arc::new(Version::new(engine, component, source, workers)?);
     step(LoadStep::Testing);
     Instance::try_out(&version).await?;
     if let Some(cases) = &version.source.cases {

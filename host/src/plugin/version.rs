@@ -150,18 +150,18 @@ impl Version {
         engine: &PluginEngine,
         component: Arc<CheckedComponent>,
         source: Source,
-        counters: Arc<PerWorker<PluginCounters>>,
+        workers: usize,
     ) -> Result<Self, LoadError> {
         check_grants(&component, &source.sidecar.grants)?;
         Ok(Self {
             shared: engine
                 .shared
-                .of(&source.name, &source.sidecar.grants, counters.workers()),
+                .of(&source.name, &source.sidecar.grants, workers),
             roles: roles(&component, source.sidecar.roles.as_deref())?,
             name: Arc::clone(&source.name),
             label: source.digest.to_string().into(),
             limits: source.sidecar.limits.clone(),
-            counters,
+            counters: Arc::new(PerWorker::new(workers)),
             engine: engine.clone(),
             component,
             source,
@@ -169,26 +169,25 @@ impl Version {
         })
     }
 
-    /// The same in service, or about to be: it counts here, and shares what it is granted with the
-    /// plugin's other versions.
-    pub fn in_company(&self, counters: Arc<PerWorker<PluginCounters>>) -> Self {
-        let workers = counters.workers();
+    /// The same in service, or about to be: it begins to count, and shares what it is granted with
+    /// the plugin's other versions.
+    pub fn in_company(&self) -> Self {
+        let workers = self.counters.workers();
         let shared = self
             .engine
             .shared
             .of(&self.name, &self.source.sidecar.grants, workers);
-        self.with(counters, shared)
+        self.with(shared)
     }
 
     /// The same as a shadow: what it stores and counts is seen by no other.
     pub fn apart(&self) -> Self {
-        let counters = Arc::new(PerWorker::new(self.counters.workers()));
-        let workers = counters.workers();
+        let workers = self.counters.workers();
         let shared = self.shared.as_ref().map(|_| Arc::new(Shared::new(workers)));
-        self.with(counters, shared)
+        self.with(shared)
     }
 
-    fn with(&self, counters: Arc<PerWorker<PluginCounters>>, shared: Option<Arc<Shared>>) -> Self {
+    fn with(&self, shared: Option<Arc<Shared>>) -> Self {
         Self {
             name: Arc::clone(&self.name),
             source: self.source.clone(),
@@ -196,7 +195,7 @@ impl Version {
             roles: self.roles.clone(),
             limits: self.limits.clone(),
             shared,
-            counters,
+            counters: Arc::new(PerWorker::new(self.counters.workers())),
             engine: self.engine.clone(),
             component: Arc::clone(&self.component),
             _alive: Alive::new(),

@@ -35,6 +35,8 @@ pub struct PluginStatus {
     pub refused: Option<String>,
     /// How often a version took another's place.
     pub swaps: u64,
+    /// How often what its files say was refused.
+    pub rejections: u64,
 }
 
 /// A version in service.
@@ -71,6 +73,7 @@ impl Board {
             kept: Vec::new(),
             refused: None,
             swaps: 0,
+            rejections: 0,
         };
         self.lock().entry(Arc::clone(name)).or_insert(status).step = Some(LoadStep::Seen);
     }

@@ -145,7 +145,7 @@ impl PluginSet {
         let entry = promoted.entry(name)?;
         let trial = entry.trial.take();
         let trial = trial.ok_or_else(|| CommandError::NoTrial(name.to_owned()))?;
-        entry.go_live(&trial.version, "by command");
+        entry.pass(&trial, "by command");
         Ok(promoted)
     }
 
@@ -227,6 +227,7 @@ impl PluginSet {
                     kept: entry.live.clone(),
                 };
                 entry.refused = Some(Chain(&rejection.reason).to_string());
+                entry.rejections += 1;
                 rejected.push(rejection);
             }
             entries.push(entry);

@@ -17,7 +17,6 @@ use super::{
 };
 use crate::{
     config::{PluginLimits, Rollout, Sidecar, StageRules},
-    metrics::{PerWorker, PluginCounters},
     plugin::{
         self, LoadError, PluginEngine, Signatures, Source, Stage, Trial, Trust, Verdict, Version,
         folder,
@@ -45,11 +44,13 @@ pub(super) struct Entry {
     pub(super) kept: Vec<Source>,
     /// What was rolled back, and why: it is not tried again while it is what the files say.
     pub(super) rolled_back: Option<(Source, String)>,
-    pub(super) counters: Arc<PerWorker<PluginCounters>>,
     /// Why the file, as it is now, is not in service.
     pub(super) refused: Option<String>,
     /// How often a version took another's place.
     pub(super) swaps: u64,
+    /// How often what its files say was refused.
+    pub(super) rejections: u64,
+    pub(super) workers: usize,
 }
 
 impl Entry {
@@ -72,10 +73,8 @@ impl Entry {
             rolled_back: before.and_then(|before| before.rolled_back.clone()),
             refused: None,
             swaps: before.map_or(0, |before| before.swaps),
-            counters: before.map_or_else(
-                || Arc::new(PerWorker::new(context.workers)),
-                |before| Arc::clone(&before.counters),
-            ),
+            rejections: before.map_or(0, |before| before.rejections),
+            workers: context.workers,
         }
     }
 
@@ -113,8 +112,7 @@ impl Entry {
         let loaded = match vetted {
             Ok(()) => {
                 let step = |step| context.board.step(&self.name, step);
-                let counters = Arc::clone(&self.counters);
-                plugin::load(context.engine, source, None, counters, step)
+                plugin::load(context.engine, source, None, self.workers, step)
                     .await
                     .map_err(folder::RejectReason::from)
             }
@@ -169,15 +167,18 @@ impl Entry {
         let same_code = |version: &&Arc<Version>| version.source.digest == source.digest;
         let unchanged = self.live.iter().chain(on_trial).find(same_code).cloned();
         let first = first_stage(&sidecar.rollout).filter(|_| self.live.is_some());
-        let counters = match first {
-            Some(_) => Arc::new(PerWorker::new(context.workers)),
-            None => Arc::clone(&self.counters),
-        };
         let step = |step| context.board.step(&self.name, step);
-        let loaded = plugin::load(context.engine, source, unchanged.as_ref(), counters, step).await;
+        let loaded = plugin::load(
+            context.engine,
+            source,
+            unchanged.as_ref(),
+            self.workers,
+            step,
+        )
+        .await;
         let version = loaded.map_err(|error| in_sidecar(&sidecar, error))?;
         match first {
-            None => self.go_live(&version, "nothing is to be tried first"),
+            None => self.go_live(version, "nothing is to be tried first"),
             Some((stage, rules)) => {
                 let version = match stage {
                     Stage::Shadow => Arc::new(version.apart()),
@@ -191,14 +192,18 @@ impl Entry {
         Ok(())
     }
 
-    pub(super) fn go_live(&mut self, version: &Arc<Version>, why: &str) {
-        self.trial = None;
-        let counters = Arc::clone(&self.counters);
-        let live = match Arc::ptr_eq(&version.counters, &counters) {
-            true => Arc::clone(version),
-            false => Arc::new(version.in_company(counters)),
+    /// Takes a version on trial into service. What a shadow has counted and stored stays behind.
+    pub(super) fn pass(&mut self, trial: &Trial, why: &str) {
+        let version = match trial.stage {
+            Stage::Shadow => Arc::new(trial.version.in_company()),
+            Stage::Canary => Arc::clone(&trial.version),
         };
-        if let Some(before) = self.live.replace(live) {
+        self.go_live(version, why);
+    }
+
+    fn go_live(&mut self, version: Arc<Version>, why: &str) {
+        self.trial = None;
+        if let Some(before) = self.live.replace(version) {
             self.swaps += 1;
             tracing::debug!(plugin = %before.name, version = %before.label, why, "plugin is retired");
             let source = with_signatures(&before.source, self.signed_anew.take());
@@ -250,8 +255,8 @@ impl Entry {
                 .map_err(|reason| CommandError::Untrusted(label, Box::new(reason)))?;
         }
         let source = self.kept.remove(index);
-        let counters = Arc::clone(&self.counters);
-        let loaded = plugin::load(engine, source, self.live.as_ref(), counters, |_| {}).await;
+        let (live, workers) = (self.live.as_ref(), self.workers);
+        let loaded = plugin::load(engine, source, live, workers, |_| {}).await;
         let version = loaded.map_err(|error| CommandError::Load(Chain(&error).to_string()))?;
         if let Some(live) = &self.live {
             let (from, to) = (live.source.label(), version.source.label());
@@ -265,7 +270,7 @@ impl Entry {
                 self.refuse(live.source.clone(), format!("{from} by command"));
             }
         }
-        self.go_live(&version, "rolled back");
+        self.go_live(version, "rolled back");
         Ok(())
     }
 
@@ -282,7 +287,7 @@ impl Entry {
                 let next = canary.filter(|_| trial.stage == Stage::Shadow);
                 match next {
                     Some(rules) => self.begin_canary(&trial, rules, workers),
-                    None => self.go_live(&trial.version, "its trial is passed"),
+                    None => self.pass(&trial, "its trial is passed"),
                 }
             }
         }
@@ -290,8 +295,7 @@ impl Entry {
     }
 
     fn begin_canary(&mut self, passed: &Trial, rules: StageRules, workers: usize) {
-        let counters = Arc::new(PerWorker::new(workers));
-        let version = Arc::new(passed.version.in_company(counters));
+        let version = Arc::new(passed.version.in_company());
         tracing::info!(plugin = %version.name, version = %version.label, stage = Stage::Canary.as_str(), share = rules.share, "plugin is on trial");
         let canary = Trial::new(version, Stage::Canary, rules, workers);
         self.trial = Some(Arc::new(canary));
@@ -310,6 +314,7 @@ impl Entry {
             kept: self.kept.iter().rev().map(Source::label).collect(),
             refused: self.refused.clone(),
             swaps: self.swaps,
+            rejections: self.rejections,
         }
     }
 }
