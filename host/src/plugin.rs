@@ -32,6 +32,7 @@ mod recorded;
 mod rehearsal;
 mod shadow;
 mod shared;
+mod shares;
 mod shown;
 mod state;
 mod store;
@@ -67,6 +68,7 @@ pub use recorded::{Heard, HeardCallout, RecordedCall, RecordedLine};
 pub use rehearsal::{Rehearsal, Rehearsed};
 pub use shadow::Shadow;
 pub use shared::Shared;
+pub use shares::{Share, shares};
 pub use trial::{Difference, Stage, Tally, Trial, Verdict};
 pub use trust::{
     NoSidecar, Proof, SignatureFile, Signatures, Trust, TrustedKey, Untrusted, signature_of,

@@ -29,7 +29,7 @@ pub use command::{Command, CommandSender, Commands};
 pub use plugins::{CommandError, PluginSet, Rejected};
 
 use self::{
-    announce::{announce, warn_of_undeclared_pools},
+    announce::{announce, warn_of_shares, warn_of_undeclared_pools},
     expiry::ExpiryWatch,
     plugins::LoadContext,
     stamp::Signature,
@@ -162,6 +162,7 @@ impl Reloader {
         let mut expiry = ExpiryWatch::default();
         expiry.look(&live);
         warn_of_undeclared_pools(None, &live);
+        warn_of_shares(None, &live);
         let mut started = Self {
             path,
             engine,

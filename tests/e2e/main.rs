@@ -51,6 +51,7 @@ mod lifecycle;
 mod listeners;
 mod other_languages;
 mod plugin_dev;
+mod plugin_engines;
 mod plugin_faults;
 mod plugin_faults_together;
 mod plugin_state;

@@ -12,8 +12,8 @@ use crate::certs::{hex, sha256};
 
 pub use handmade::{
     another_version, answering, asking_for_a_response, counting, executing, exiting, forwarding,
-    laborious, nested, on_wasi, responding_with, routing, types, unknown_import, with_pages,
-    wrong_world,
+    laborious, nested, on_wasi, recursing, responding_with, routing, types, unknown_import,
+    with_pages, wrong_world,
 };
 
 /// A plugin of `plugins/`, such as `path-router`.

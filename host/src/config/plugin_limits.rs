@@ -20,6 +20,9 @@ const MEMORY: RangeInclusive<u64> = (64 << 10)..=(1 << 30);
 /// Most elements that the pooling allocator has room for.
 pub const MAX_TABLE: u32 = 100_000;
 const TABLE: RangeInclusive<i64> = 1..=MAX_TABLE as i64;
+const STACK: RangeInclusive<u64> = (64 << 10)..=(8 << 20);
+/// Stacks are whole numbers of this, as each size needs an engine of its own.
+const STACK_STEP: usize = 64 << 10;
 const OUTPUT: RangeInclusive<u64> = (1 << 10)..=(64 << 20);
 const LOG_LINES: RangeInclusive<i64> = 0..=100_000;
 const FILE_SIZE: RangeInclusive<u64> = (1 << 10)..=(256 << 20);
@@ -45,6 +48,8 @@ pub struct PluginLimits {
     pub memory: usize,
     /// Elements of each of an instance's tables. 1 to 100,000; default 10,000.
     pub table: u32,
+    /// Stack of one call, bytes. 64 KiB to 8 MiB, in steps of 64 KiB; default 512 KiB.
+    pub stack: usize,
     /// What one call may hand over in lists and strings, bytes as laid out in the gateway's
     /// memory. 1 KiB to 64 MiB; default 1 MiB.
     pub output: usize,
@@ -150,6 +155,7 @@ impl PluginLimits {
         overtime: 2,
         memory: 32 << 20,
         table: 10_000,
+        stack: 512 << 10,
         output: 1 << 20,
         log_lines: 100,
         file_size: 64 << 20,
@@ -191,6 +197,9 @@ impl Check<'_> {
             overtime: self.count(&key("overtime"), raw.overtime, PERCENT, default.overtime),
             memory: self.size(&key("memory"), raw.memory.as_ref(), MEMORY, default.memory),
             table: self.count(&key("table"), raw.table, TABLE, default.table),
+            stack: self
+                .size(&key("stack"), raw.stack.as_ref(), STACK, default.stack)
+                .next_multiple_of(STACK_STEP),
             output: self.size(&key("output"), raw.output.as_ref(), OUTPUT, default.output),
             log_lines: self.count(
                 &key("log_lines"),

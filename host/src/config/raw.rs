@@ -37,6 +37,7 @@ macro_rules! plugin_tables {
             overtime: Option<i64>,
             memory: Option<Size>,
             table: Option<i64>,
+            stack: Option<Size>,
             output: Option<Size>,
             log_lines: Option<i64>,
             file_size: Option<Size>,

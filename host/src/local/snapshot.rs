@@ -8,7 +8,7 @@ use super::slot::{Canaries, Slot};
 
 use crate::{
     config::Role,
-    plugin::{InService, LocalPlugin, PoolFacts, Trial},
+    plugin::{self, InService, LocalPlugin, PoolFacts, Trial},
     pool::{Balancer, RetryBudget},
     snapshot::{RunningPool, Snapshot},
     upstream::Connections,
@@ -48,13 +48,17 @@ pub struct LocalPool {
 impl LocalSnapshot {
     /// This snapshot on the worker of this number.
     pub fn new(shared: Arc<Snapshot>, worker: usize, before: Option<&LocalSnapshot>) -> Self {
+        let shares = plugin::shares(&shared.plugins, shared.config.workers.get());
         let plugins: Vec<_> = shared
             .plugins
             .iter()
+            .zip(shares)
             .enumerate()
-            .map(|(index, plugin)| {
+            .map(|(index, (plugin, share))| {
                 let local = |plugin: &InService, trial: Option<&Arc<Trial>>| {
-                    local_plugin(plugin, trial, worker, before)
+                    let local = local_plugin(plugin, trial, worker, before);
+                    local.allow(trial.map_or(share.live, |_| share.trial));
+                    local
                 };
                 Rc::new(Slot::new(plugin, index, local))
             })

@@ -37,7 +37,7 @@ impl Compiler {
 
 /// A component for one engine.
 pub(super) struct Compiled {
-    pub(super) runtime: Runtime,
+    pub(super) runtime: Arc<Runtime>,
     pub(super) component: Component,
     pub(super) waits: bool,
     /// None when that is where it comes from.
@@ -66,10 +66,10 @@ pub(super) async fn compile(
         limit: limits.compile_timeout,
         end: Instant::now() + limits.compile_timeout,
     };
-    let (looking, file) = (engine.clone(), Arc::clone(bytes));
+    let (looking, file, stack) = (engine.clone(), Arc::clone(bytes), limits.stack);
     let looked = clock.blocking(move || {
         let kind = component::kind(&file);
-        let runtime = looking.runtime(kind).map_err(component::mismatch)?;
+        let runtime = looking.runtime(kind, stack)?;
         let name = name(&file);
         let kept = looking.kept_code(&runtime.engine, name);
         Ok((kind, runtime, name, kept))

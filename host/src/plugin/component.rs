@@ -43,7 +43,7 @@ const WASI: [&str; 6] = [
 
 /// A compiled component whose imports are linked and whose roles are known.
 pub struct CheckedComponent {
-    pub(super) runtime: Runtime,
+    pub(super) runtime: Arc<Runtime>,
     pub(super) pre: InstancePre<State>,
     pub(super) lifecycle: lifecycle::GuestIndices,
     pub(super) routing: Option<RoutingIndices>,
@@ -328,7 +328,7 @@ fn is_other_version(name: &str) -> bool {
     name.starts_with(PACKAGE) && !of("@0.1.0") && !of("@0.2.0")
 }
 
-pub(super) fn mismatch(error: wasmtime::Error) -> LoadError {
+fn mismatch(error: wasmtime::Error) -> LoadError {
     LoadError::Mismatch {
         message: format!("{error:#}"),
     }

@@ -1,9 +1,10 @@
-//! The Wasm engine, made at start. It bounds what all plugins together may use, and its ticker
-//! makes sure that no call runs on unasked. Plugins that wait run on an engine of their own,
-//! made for the first of them: what it takes to have several calls under way in one instance
-//! makes each call of Wasm dearer, and plain plugins would pay for it.
+//! The Wasm engines. They bound what all plugins together may use, and their ticker makes sure
+//! that no call runs on unasked. One is made at start, others for the first plugin that needs them:
+//! for plugins that wait, since what it takes to have several calls under way in one instance
+//! makes each call of Wasm dearer, and plain plugins would pay for it; and for each other size of
+//! stack, which is an engine's to know.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig,
@@ -16,27 +17,35 @@ use super::{
     bindings::{Plugin, v0_2},
     clock,
     compile::Compiler,
+    error::LoadError,
     memory::TotalMemory,
     shared::Registry,
     state::State,
     ticker::Ticker,
     version::Digest,
 };
-use crate::config::MAX_TABLE;
+use crate::config::{MAX_TABLE, PluginLimits};
 
 /// Instances alive in the whole process, all plain plugins and workers together.
 const MAX_INSTANCES: u32 = 2_000;
 /// The same of plugins that wait.
 const MAX_WAITING_INSTANCES: u32 = 1_000;
+/// The same of each engine for another size of stack.
+const MAX_OTHER_INSTANCES: u32 = 500;
+/// Engines for other sizes of stack at a time: each takes 2 TiB of the 128 TiB of addresses that a
+/// process has.
+const MAX_OTHERS: usize = 4;
+/// What a call has for the host's functions, below its own stack: bytes.
+const HOST_STACK: usize = 3 << 19;
 /// Most memory that any plugin can be given, bytes; the range of `memory` ends here.
 pub(super) const MAX_MEMORY: usize = 1 << 30;
 
 /// Compiles components and links them to what plugins may import.
 #[derive(Clone)]
 pub struct PluginEngine {
-    plain: Runtime,
-    /// None until a plugin needs it.
-    waiting: Arc<Mutex<Option<Runtime>>>,
+    plain: Arc<Runtime>,
+    ticker: Ticker,
+    more: Arc<Mutex<More>>,
     pub(super) memory: Arc<TotalMemory>,
     /// What each plugin's versions share.
     pub(super) shared: Arc<Registry>,
@@ -45,19 +54,29 @@ pub struct PluginEngine {
     kept: Arc<Mutex<Option<Arc<CompiledCode>>>>,
 }
 
+/// What was made for plugins that need it.
+#[derive(Default)]
+struct More {
+    waiting: Option<Arc<Runtime>>,
+    /// Those for other sizes of stack, gone with the last version that uses them.
+    others: Vec<Weak<Runtime>>,
+}
+
 /// One engine with what goes with it.
-#[derive(Clone)]
 pub(super) struct Runtime {
+    kind: Kind,
+    stack: usize,
     pub(super) engine: Engine,
     pub(super) linker: Linker<State>,
     pub(super) ticker: Ticker,
 }
 
 impl Runtime {
-    fn new(kind: Kind) -> wasmtime::Result<Self> {
-        let engine = Engine::new(&config(kind, true)).or_else(|error| {
+    fn new(kind: Kind, stack: usize, ticker: &Ticker) -> wasmtime::Result<Arc<Self>> {
+        let config = |pooled| config(kind, stack, pooled);
+        let engine = Engine::new(&config(true)).or_else(|error| {
             tracing::warn!(%error, "no address space for pooled plugin memories; they are mapped one by one");
-            Engine::new(&config(kind, false))
+            Engine::new(&config(false))
         })?;
         let mut linker = Linker::new(&engine);
         match kind {
@@ -69,12 +88,31 @@ impl Runtime {
             }
         }?;
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        let ticker = Ticker::start(&engine)?;
-        Ok(Self {
+        ticker.add(&engine);
+        Ok(Arc::new(Self {
+            kind,
+            stack,
             engine,
             linker,
-            ticker,
-        })
+            ticker: ticker.clone(),
+        }))
+    }
+
+    fn is(&self, kind: Kind, stack: usize) -> bool {
+        (self.kind, self.stack) == (kind, stack)
+    }
+
+    /// How many instances it has room for.
+    pub(super) fn capacity(&self) -> u32 {
+        capacity(self.kind, self.stack)
+    }
+}
+
+fn capacity(kind: Kind, stack: usize) -> u32 {
+    match (stack == PluginLimits::DEFAULT.stack, kind) {
+        (true, Kind::Plain) => MAX_INSTANCES,
+        (true, Kind::Waiting) => MAX_WAITING_INSTANCES,
+        (false, _) => MAX_OTHER_INSTANCES,
     }
 }
 
@@ -91,7 +129,7 @@ impl Kind {
     /// The settings of an engine that compiles for those of this kind and runs nothing. Where
     /// instances come from is no part of what code depends on.
     pub(super) fn compiling(self) -> Config {
-        let mut config = config(self, false);
+        let mut config = config(self, PluginLimits::DEFAULT.stack, false);
         config.parallel_compilation(true);
         config
     }
@@ -104,9 +142,11 @@ impl PluginEngine {
     /// refuses a thread.
     pub fn new(compiler: Compiler) -> wasmtime::Result<Self> {
         clock::start();
+        let ticker = Ticker::start()?;
         Ok(Self {
-            plain: Runtime::new(Kind::Plain)?,
-            waiting: Arc::default(),
+            plain: Runtime::new(Kind::Plain, PluginLimits::DEFAULT.stack, &ticker)?,
+            ticker,
+            more: Arc::default(),
             memory: Arc::new(TotalMemory::new(usize::MAX)),
             shared: Arc::default(),
             compiler,
@@ -114,18 +154,40 @@ impl PluginEngine {
         })
     }
 
-    /// The engine for plugins of a kind; made when it is asked for first, which can fail as
-    /// [`new`](Self::new) does.
-    pub(super) fn runtime(&self, kind: Kind) -> wasmtime::Result<Runtime> {
-        if kind == Kind::Plain {
-            return Ok(self.plain.clone());
+    /// The engine for plugins of a kind with this much stack; made when it is asked for first,
+    /// which can fail as [`new`](Self::new) does, or since there are too many sizes by then.
+    pub(super) fn runtime(&self, kind: Kind, stack: usize) -> Result<Arc<Runtime>, LoadError> {
+        let is_usual = stack == PluginLimits::DEFAULT.stack;
+        if kind == Kind::Plain && is_usual {
+            return Ok(Arc::clone(&self.plain));
         }
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(runtime) = &*waiting {
-            return Ok(runtime.clone());
+        let mut more = self.more.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = match is_usual {
+            true => more.waiting.clone(),
+            false => more.others().find(|other| other.is(kind, stack)),
+        };
+        if let Some(runtime) = there {
+            return Ok(runtime);
         }
-        let runtime = Runtime::new(kind)?;
-        Ok(waiting.insert(runtime).clone())
+        if !is_usual && more.others().count() >= MAX_OTHERS {
+            let sizes = more.others().map(|other| other.stack).collect();
+            return Err(LoadError::Stacks { stack, sizes });
+        }
+        let runtime = Runtime::new(kind, stack, &self.ticker).map_err(LoadError::Engine)?;
+        match is_usual {
+            true => more.waiting = Some(Arc::clone(&runtime)),
+            false => {
+                more.others.retain(|other| other.strong_count() > 0);
+                more.others.push(Arc::downgrade(&runtime));
+            }
+        }
+        Ok(runtime)
+    }
+}
+
+impl More {
+    fn others(&self) -> impl Iterator<Item = Arc<Runtime>> {
+        self.others.iter().filter_map(Weak::upgrade)
     }
 }
 
@@ -180,18 +242,17 @@ impl PluginEngine {
     }
 }
 
-fn config(kind: Kind, pooled: bool) -> Config {
+fn config(kind: Kind, stack: usize, pooled: bool) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
         // Where this process has to compile itself, the system is short of threads.
         .parallel_compilation(false)
+        .max_wasm_stack(stack)
+        .async_stack_size(stack + HOST_STACK)
         .concurrency_support(kind == Kind::Waiting);
     if pooled {
-        let instances = match kind {
-            Kind::Plain => MAX_INSTANCES,
-            Kind::Waiting => MAX_WAITING_INSTANCES,
-        };
+        let instances = capacity(kind, stack);
         let mut pool = PoolingAllocationConfig::new();
         pool.total_component_instances(instances)
             .total_core_instances(instances * 4)

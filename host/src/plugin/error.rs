@@ -200,6 +200,20 @@ pub enum LoadError {
         /// How long it had.
         limit: Duration,
     },
+    /// There is an engine for each size of stack, and there are enough of them.
+    #[error(
+        "has a `stack` of {stack} bytes; beside the default plugins in service have {} already, and no more sizes are \
+         possible: use one of these", numbers(.sizes)
+    )]
+    Stacks {
+        /// As configured, rounded up.
+        stack: usize,
+        /// What others have.
+        sizes: Vec<usize>,
+    },
+    /// An engine of its kind cannot be made.
+    #[error("cannot be run: its Wasm engine cannot start: {0:#}")]
+    Engine(wasmtime::Error),
     /// The sidecar allows only roles that the plugin does not have.
     #[error("has the roles {found}, but its sidecar's `roles` allows only {allowed}")]
     RolesExcluded {
@@ -230,6 +244,11 @@ pub enum LoadError {
         /// The plugin's own words.
         message: String,
     },
+}
+
+fn numbers(sizes: &[usize]) -> String {
+    let sizes: Vec<_> = sizes.iter().map(usize::to_string).collect();
+    sizes.join(", ")
 }
 
 fn list(names: &[String]) -> String {

@@ -36,7 +36,8 @@ impl LoadStep {
 /// Compiles, checks, instantiates and configures a plugin, off the workers.
 ///
 /// `unchanged` is the version in service: its compiled code is used again when only the
-/// sidecar is another. So many `workers` count its calls; `step` is told how far it is.
+/// sidecar is another, unless that has another size of stack. So many `workers` count its calls;
+/// `step` is told how far it is.
 pub async fn load(
     engine: &PluginEngine,
     source: Source,
@@ -44,7 +45,11 @@ pub async fn load(
     workers: usize,
     step: impl Fn(LoadStep),
 ) -> Result<Arc<Version>, LoadError> {
-    let unchanged = unchanged.filter(|version| version.source.digest == source.digest);
+    let is_usable = |version: &&Arc<Version>| {
+        let stacks = [version.limits.stack, source.sidecar.limits.stack];
+        version.source.digest == source.digest && stacks[0] == stacks[1]
+    };
+    let unchanged = unchanged.filter(is_usable);
     let component = match unchanged {
         Some(version) => Arc::clone(&version.component),
         None => {

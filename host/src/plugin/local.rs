@@ -47,6 +47,8 @@ pub struct LocalPlugin {
     )]
     idle: RefCell<Vec<Box<Instance>>>,
     busy: Cell<u32>,
+    /// Instances that it may have.
+    most: Cell<u32>,
     overtime: Arc<Overtime>,
     failures: Failures,
     reported: Cell<Option<(Instant, usize)>>,
@@ -67,6 +69,7 @@ impl LocalPlugin {
                 Some(version.component.runtime.ticker.clone()),
             )),
             failures: Failures::default(),
+            most: Cell::new(version.limits.instances),
             version,
             names: Rc::new(names),
             worker,
@@ -163,6 +166,11 @@ impl LocalPlugin {
     pub fn is_of(&self, version: &Arc<Version>, trial: Option<&Arc<Trial>>) -> bool {
         Arc::ptr_eq(&self.version, version)
             && self.trial.as_ref().map(Arc::as_ptr) == trial.map(Arc::as_ptr)
+    }
+
+    /// How many instances it may have from now on.
+    pub fn allow(&self, most: u32) {
+        self.most.set(most);
     }
 
     /// A call of this version, beside that of the one in service.
@@ -285,7 +293,7 @@ impl LocalPlugin {
 
     fn busy(&self) -> Result<Busy<'_>, CallError> {
         let running = self.busy.get();
-        if running >= self.version.limits.instances {
+        if running >= self.most.get() {
             return Err(CallError::Busy {
                 plugin: self.version.name.to_string(),
                 instances: running,

@@ -1,16 +1,17 @@
-//! The clock of the Wasm engine: a thread that moves its epoch on, so that no call runs on
+//! The clock of the Wasm engines: a thread that moves their epochs on, so that no call runs on
 //! unasked. Whoever must know soon whether a call goes on can have it tick early.
 
 use std::{
+    fmt,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, Thread},
     time::Duration,
 };
 
-use wasmtime::Engine;
+use wasmtime::{Engine, EngineWeak};
 
 use crate::config::TICK;
 
@@ -18,41 +19,73 @@ use crate::config::TICK;
 const SOON: Duration = Duration::from_micros(250);
 
 /// A handle to the clock.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Ticker {
     thread: Thread,
-    hurry: Arc<AtomicBool>,
+    clock: Arc<Clock>,
+}
+
+#[derive(Default)]
+struct Clock {
+    hurry: AtomicBool,
+    engines: Mutex<Vec<EngineWeak>>,
+}
+
+impl fmt::Debug for Ticker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Ticker")
+    }
 }
 
 impl Ticker {
-    /// Starts the clock, which ends when the last engine is dropped. Fails when the machine
+    /// Starts the clock, which ends when the last handle to it is dropped. Fails when the machine
     /// refuses a thread.
-    pub(super) fn start(engine: &Engine) -> std::io::Result<Self> {
-        let engine = engine.weak();
-        let hurry = Arc::<AtomicBool>::default();
-        let asked = Arc::clone(&hurry);
+    pub(super) fn start() -> std::io::Result<Self> {
+        let clock = Arc::<Clock>::default();
+        let running = Arc::downgrade(&clock);
         let thread = thread::Builder::new()
             .name("plugin-ticker".to_owned())
             .spawn(move || {
-                while let Some(engine) = engine.upgrade() {
-                    engine.increment_epoch();
-                    drop(engine);
+                while let Some(clock) = running.upgrade() {
+                    clock.tick();
+                    drop(clock);
                     thread::park_timeout(TICK);
-                    if asked.swap(false, Ordering::Relaxed) {
+                    let Some(clock) = running.upgrade() else {
+                        return;
+                    };
+                    if clock.hurry.swap(false, Ordering::Relaxed) {
                         thread::sleep(SOON);
                     }
                 }
             })?;
         Ok(Self {
             thread: thread.thread().clone(),
-            hurry,
+            clock,
         })
+    }
+
+    /// Moves this engine's epoch on as well, for as long as there is the engine.
+    pub(super) fn add(&self, engine: &Engine) {
+        self.clock.engines().push(engine.weak());
     }
 
     /// Has it tick early, once.
     pub(super) fn soon(&self) {
-        if !self.hurry.swap(true, Ordering::Relaxed) {
+        if !self.clock.hurry.swap(true, Ordering::Relaxed) {
             self.thread.unpark();
         }
+    }
+}
+
+impl Clock {
+    fn tick(&self) {
+        self.engines().retain(|engine| {
+            let engine = engine.upgrade();
+            engine.inspect(Engine::increment_epoch).is_some()
+        });
+    }
+
+    fn engines(&self) -> std::sync::MutexGuard<'_, Vec<EngineWeak>> {
+        self.engines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -246,6 +246,12 @@ pub struct InService {
 }
 
 impl InService {
+    /// Both versions, where there are two.
+    pub(super) fn versions(&self) -> impl Iterator<Item = &Arc<Version>> {
+        let on_trial = self.trial.as_ref().map(|trial| &trial.version);
+        std::iter::once(&self.live).chain(on_trial)
+    }
+
     /// Whether either version is used for a role.
     pub fn has(&self, role: Role) -> bool {
         let on_trial = self.trial.as_ref().map(|trial| &trial.version);

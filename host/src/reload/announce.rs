@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::snapshot::Snapshot;
+use crate::{plugin, snapshot::Snapshot};
 
 /// Says what a change comes to.
 pub(super) fn announce(before: &Snapshot, after: &Snapshot) {
@@ -25,6 +25,7 @@ pub(super) fn announce(before: &Snapshot, after: &Snapshot) {
         }
     }
     warn_of_undeclared_pools(Some(before), after);
+    warn_of_shares(Some(before), after);
     for old in before.plugins.iter().map(|plugin| &plugin.live) {
         if find(after, &old.name).is_none() {
             tracing::info!(plugin = %old.name, version = %old.label, "plugin is gone");
@@ -58,5 +59,29 @@ pub(super) fn warn_of_undeclared_pools(before: Option<&Snapshot>, after: &Snapsh
         if !known.contains(&(Arc::clone(&plugin), pool.clone())) {
             tracing::warn!(%plugin, pool, "`callout.pools` of the plugin's sidecar names a pool that the configuration does not declare; it cannot be asked");
         }
+    }
+}
+
+/// Tells of plugins that may not have as many instances as they are configured with, since others
+/// need theirs; once for each that it has become so of, or more so.
+pub(super) fn warn_of_shares(before: Option<&Snapshot>, after: &Snapshot) {
+    let short = |snapshot: &Snapshot| -> Vec<(Arc<str>, u32, u32)> {
+        let shares = plugin::shares(&snapshot.plugins, snapshot.config.workers.get());
+        let live = snapshot
+            .plugins
+            .iter()
+            .map(|plugin| &plugin.live)
+            .zip(shares);
+        live.map(|(live, share)| (Arc::clone(&live.name), share.live, live.limits.instances))
+            .filter(|(_, share, wanted)| share < wanted)
+            .collect()
+    };
+    let known = before.map(short).unwrap_or_default();
+    for found in short(after)
+        .into_iter()
+        .filter(|found| !known.contains(found))
+    {
+        let (plugin, share, wanted) = found;
+        tracing::warn!(%plugin, "a worker has room for {share} of the {wanted} instances of the plugin, as others need theirs");
     }
 }

@@ -110,6 +110,16 @@ pub fn executing(instructions: &str) -> Vec<u8> {
     routing("", &format!("{instructions} (i32.const 16)"))
 }
 
+/// A router that decides nothing once a function has called itself so often.
+pub fn recursing(depth: usize) -> Vec<u8> {
+    let down = "(func $down (param $left i32) (result i32)
+      (if (result i32) (local.get $left)
+        (then (i32.add (i32.const 1) (call $down (i32.sub (local.get $left) (i32.const 1)))))
+        (else (i32.const 0))))";
+    let body = format!("(drop (call $down (i32.const {depth}))) (i32.const 16)");
+    routing(down, &body)
+}
+
 /// A router that passes, with one function of so many instructions: what they are compiled from
 /// is small, what the compiler makes of them is not.
 pub fn laborious(instructions: usize) -> Vec<u8> {

@@ -546,6 +546,7 @@ slice = "3ms"
 overtime = 20
 memory = "1MiB"
 table = 500
+stack = 100_000
 output = "2KiB"
 log_lines = 0
 file_size = "1MiB"
@@ -565,6 +566,7 @@ on_error = { affinity = "fail-open" }
         overtime: 20,
         memory: 1 << 20,
         table: 500,
+        stack: 128 << 10,
         output: 2048,
         log_lines: 0,
         file_size: 1 << 20,
