@@ -104,7 +104,8 @@ enum Manner {
 }
 
 async fn serve_tls(mut open: OpenConnection, stream: TcpStream, ends: Ends, tls: &Context) {
-    let stream = match handshake(&open, stream, tls).await {
+    // Boxed: a connection that has it behind it needs no room for it.
+    let stream = match Box::pin(handshake(&open, stream, tls)).await {
         Some(Opened::Tls(stream)) => stream,
         Some(Opened::Plain(stream)) => {
             return serve_plain(open, stream, ends, Manner::RefusePlain).await;
@@ -122,7 +123,7 @@ async fn serve_tls(mut open: OpenConnection, stream: TcpStream, ends: Ends, tls:
     open.session = Some(session);
     let connection = connection(&open, ends, Some(facts));
     let http2 = alpn == Some(Alpn::H2);
-    serve_http(open, *stream, connection, http2, Manner::Serve).await;
+    serve_http(open, stream, connection, http2, Manner::Serve).await;
 }
 
 async fn serve_plain(open: OpenConnection, stream: TcpStream, ends: Ends, manner: Manner) {
@@ -191,6 +192,7 @@ async fn serve_http<S>(
 
 /// A connection, once it is known what is spoken on it.
 enum Opened {
+    /// Boxed, as it moves through all that a connection comes by.
     Tls(Box<TlsStream<TcpStream>>),
     /// Nothing of it has been read.
     Plain(TcpStream),
@@ -266,7 +268,8 @@ where
         }
     }
     let parts = served.into_parts();
-    switch.finish(parts.io.into_inner(), parts.read_buf).await;
+    // Boxed as well.
+    Box::pin(switch.finish(parts.io.into_inner(), parts.read_buf)).await;
     Ok(())
 }
 

@@ -115,7 +115,7 @@ pub async fn serve(client: Client, request: http::Request<ClientBody>) -> Served
 fn settle(
     upgrade: &Upgrade,
     answered: Result<hyper::Response<Content>, GatewayError>,
-    mut record: Record,
+    mut record: Box<Record>,
     to_head: bool,
     timeouts: &Timeouts,
 ) -> Served {
@@ -151,7 +151,7 @@ pub struct Served {
     /// The answer.
     pub response: hyper::Response<Body>,
     /// What the connection, or the stream, becomes behind it.
-    pub tunnel: Option<Tunnel>,
+    pub tunnel: Option<Box<Tunnel>>,
 }
 
 /// Answers a request with this error, whatever it asks for.
@@ -167,7 +167,7 @@ pub fn refuse(client: Client, request: http::Request<ClientBody>, error: Gateway
 
 fn answer_with(
     answered: Result<hyper::Response<Content>, GatewayError>,
-    mut record: Record,
+    mut record: Box<Record>,
     to_head: bool,
 ) -> hyper::Response<Body> {
     let mut response = answered.unwrap_or_else(|error| {

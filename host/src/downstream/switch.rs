@@ -11,11 +11,11 @@ use crate::proxy::Tunnel;
 
 /// What comes behind HTTP on a connection of HTTP/1.1, if anything does.
 #[derive(Default)]
-pub(super) struct Switch(RefCell<Option<Tunnel>>);
+pub(super) struct Switch(RefCell<Option<Box<Tunnel>>>);
 
 impl Switch {
     /// What comes behind the answer that is given now.
-    pub(super) fn note(&self, tunnel: Option<Tunnel>) {
+    pub(super) fn note(&self, tunnel: Option<Box<Tunnel>>) {
         self.0.replace(tunnel);
     }
 

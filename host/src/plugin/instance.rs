@@ -355,7 +355,7 @@ async fn call<R>(
     begin(store, since, deadline);
     let result = match plugin.component.imports_wasi() {
         // Only WASI lets a call wait outside Wasm, where epochs do not reach it.
-        true => within(deadline, run(store)).await,
+        true => Box::pin(within(deadline, run(store))).await,
         false => run(store).await,
     };
     result.map_err(|error| call_error(store, plugin, &error))
@@ -373,7 +373,8 @@ async fn waiting_call<R>(
     begin(store, since, deadline);
     let asked = store.data_mut().asking.get_or_insert_default().begin();
     let running = async { store.run_concurrent(run).await.flatten() };
-    let result = attended(running, asked, services, deadline).await;
+    // Boxed: requests whose plugins never wait need no room for it.
+    let result = Box::pin(attended(running, asked, services, deadline)).await;
     if let Some(asking) = &mut store.data_mut().asking {
         asking.end();
     }

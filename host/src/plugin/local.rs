@@ -256,7 +256,8 @@ impl LocalPlugin {
         if let Some(instance) = idle {
             return Ok(instance);
         }
-        let started = Instance::start(&self.version).await;
+        // Boxed, as few calls come by here and each would have room for it.
+        let started = Box::pin(Instance::start(&self.version)).await;
         let mut instance = Box::new(started.map_err(|error| self.not_started(error))?);
         instance.serve_on(self.worker, &self.overtime);
         Ok(instance)

@@ -55,11 +55,11 @@ impl Content {
 pub struct Body {
     content: Content,
     /// None when a tunnel has it.
-    record: Option<Record>,
+    record: Option<Box<Record>>,
 }
 
 impl Body {
-    pub(super) fn new(content: Content, mut record: Record) -> Self {
+    pub(super) fn new(content: Content, mut record: Box<Record>) -> Self {
         // A body that is empty from the start is never read.
         if content.is_empty() {
             record.complete();

@@ -142,9 +142,10 @@ impl Exchange<'_> {
                 done => return done,
             }
         }
+        // Boxed, as few requests open one and each would have room for it.
         let connection = match self.upgrade {
-            Some(_) => self.connect_tunnel(local, choice.index, name).await?,
-            None => connect(local, choice.index, name, self.record.worker()).await?,
+            Some(_) => Box::pin(self.connect_tunnel(local, choice.index, name)).await?,
+            None => Box::pin(connect(local, choice.index, name, self.record.worker())).await?,
         };
         self.attempt(local, choice.index, connection, sending).await
     }

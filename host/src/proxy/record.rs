@@ -86,7 +86,8 @@ struct PluginCall {
 }
 
 impl Record {
-    pub(super) fn new(client: Client, snapshot: Rc<LocalSnapshot>, head: &Parts) -> Self {
+    /// In a box, in which it moves on from the request to its answer's body.
+    pub(super) fn new(client: Client, snapshot: Rc<LocalSnapshot>, head: &Parts) -> Box<Self> {
         let Client {
             open,
             connection,
@@ -95,7 +96,7 @@ impl Record {
         } = client;
         open.requests.begin();
         watch.begin();
-        Self {
+        Box::new(Self {
             id: open.local.next_id(),
             open,
             served: Served::All(snapshot),
@@ -128,7 +129,7 @@ impl Record {
             interim,
             cause: None,
             detail: None,
-        }
+        })
     }
 
     /// Whether its connection carries one request after the other.

@@ -26,7 +26,7 @@ use crate::{config::Timeouts, error::Cause, upstream::Switched};
 /// A tunnel whose client has yet to be told that it is open.
 pub struct Tunnel {
     endpoint: Switched,
-    record: Record,
+    record: Box<Record>,
     limits: Limits,
 }
 
@@ -84,16 +84,16 @@ enum End {
 }
 
 impl Tunnel {
-    pub(super) fn new(endpoint: Switched, record: Record, timeouts: &Timeouts) -> Self {
+    pub(super) fn new(endpoint: Switched, record: Box<Record>, timeouts: &Timeouts) -> Box<Self> {
         let limits = Limits {
             idle: timeouts.tunnel_idle,
             half_closed: timeouts.body_idle.min(timeouts.tunnel_idle),
         };
-        Self {
+        Box::new(Self {
             endpoint,
             record,
             limits,
-        }
+        })
     }
 
     /// Moves bytes to the tunnel's end. `first` are those that the client sent before it knew

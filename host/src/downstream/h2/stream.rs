@@ -75,9 +75,8 @@ pub(super) async fn serve(
     match (tunnel, tunnel_input) {
         (Some(tunnel), Some(input)) => {
             let stream = TunnelStream::new(input, output);
-            tunnel
-                .run(stream, Bytes::new(), TunnelStream::poll_reset)
-                .await;
+            // Boxed: streams that stay HTTP need no room for it.
+            Box::pin(tunnel.run(stream, Bytes::new(), TunnelStream::poll_reset)).await;
         }
         _ if ends => {}
         _ => {
