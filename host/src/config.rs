@@ -57,7 +57,9 @@ pub use error_pages::{ErrorPage, ErrorPages, Form, PageStatuses};
 pub use grants::{BodyLimits, CalloutLimits, Grant, Grants, KvLimits};
 pub use health::{Ejection, Fitness, Probe, Statuses};
 pub use opening::ProxyProtocol;
-pub use plugin_limits::{Isolation, MAX_TABLE, OnError, OnErrors, PluginLimits, Suspension, TICK};
+pub use plugin_limits::{
+    Isolation, LONGEST_SLICE, MAX_TABLE, OnError, OnErrors, PluginLimits, Suspension, TICK,
+};
 pub use plugin_trust::{PluginTrust, SignerKey};
 pub use pool_http::{Keeping, PoolH2, PoolHttp};
 pub use record::Record;

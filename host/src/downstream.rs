@@ -4,30 +4,13 @@
 mod client_stream;
 mod ending;
 mod facts;
+mod h1;
 mod h2;
 mod interim;
 mod opening;
-mod place;
-mod switch;
 
-use std::{
-    convert::Infallible,
-    future::poll_fn,
-    io,
-    pin::{Pin, pin},
-    rc::Rc,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{future::poll_fn, io, rc::Rc, sync::Arc, task::Poll, time::Duration};
 
-use http::{HeaderValue, StatusCode, Version, header::CONNECTION};
-use hyper::{
-    body::Incoming,
-    server::conn::http1,
-    service::{Service as _, service_fn},
-};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -35,24 +18,18 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use self::{
-    client_stream::ClientStream, ending::Broken, interim::Interim, opening::Ends, place::Place,
-    switch::Switch,
-};
+use self::{client_stream::ClientStream, interim::Interim, opening::Ends};
 use crate::{
-    client_body::ClientBody,
-    error::{ConnectionFault, GatewayError},
+    error::ConnectionFault,
     local::{OpenConnection, StreamWatch},
     plugin::{Connection, TlsSession},
-    proxy::{self, Client},
+    proxy::Client,
     tls::{
         Alpn,
         downstream::{Context, HandshakeCause},
     },
 };
 
-/// The number of fields that hyper reads without being told; it keeps them on the stack then.
-const DEFAULT_FIELDS: usize = 100;
 /// How long a new client may take to send its first request once the gateway leaves.
 const FIRST_REQUEST: Duration = Duration::from_secs(5);
 
@@ -173,7 +150,7 @@ async fn serve_http<S>(
                 watch,
                 interim: None,
             };
-            serve_h1(client, stream, interim, manner).await
+            h1::serve(client, stream, interim, manner).await
         }
     };
     match served {
@@ -229,50 +206,6 @@ fn failed(open: &OpenConnection, cause: HandshakeCause) {
     counters.failed_handshake(cause);
 }
 
-async fn serve_h1<S>(
-    client: Client,
-    stream: ClientStream<S>,
-    interim: Arc<Interim>,
-    manner: Manner,
-) -> Result<(), Broken>
-where
-    S: AsyncRead + AsyncWrite + Unpin + 'static,
-{
-    let open = Rc::clone(&client.open);
-    let config = Arc::clone(&open.local.snapshot().shared.config);
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(config.timeouts.request_head)
-        .max_buf_size(config.limits.head_bytes);
-    if config.limits.head_fields != DEFAULT_FIELDS {
-        builder.max_headers(config.limits.head_fields);
-    }
-    let switch = Rc::new(Switch::default());
-    let service = service(client, manner, Arc::clone(&interim), Rc::clone(&switch));
-    let place = Place::default();
-    let service = service_fn(move |request| place.put(service.call(request)));
-    let mut served = builder.serve_connection(TokioIo::new(stream), service);
-    let mut serving = Pin::new(&mut served);
-    let (mut leave, mut leaving) = (pin!(leave(&open)), false);
-    loop {
-        tokio::select! {
-            biased;
-            result = poll_fn(|cx| serving.poll_without_shutdown(cx)) => break result?,
-            () = leave.as_mut(), if !leaving => {
-                leaving = true;
-                serving.as_mut().graceful_shutdown();
-            }
-            // The stream writes it when it is polled again.
-            () = interim.queued() => {}
-        }
-    }
-    let parts = served.into_parts();
-    // Boxed as well.
-    Box::pin(switch.finish(parts.io.into_inner(), parts.read_buf)).await;
-    Ok(())
-}
-
 /// Completes when a connection should end with what runs on it. One that is new gets
 /// its first request answered: its client could not tell that it was not read.
 async fn leave(open: &OpenConnection) {
@@ -283,44 +216,4 @@ async fn leave(open: &OpenConnection) {
         false => Poll::Pending,
     });
     drop(timeout(FIRST_REQUEST, begun).await);
-}
-
-/// Answers the requests of an HTTP/1.1 connection, one after the other.
-fn service(
-    client: Client,
-    manner: Manner,
-    interim: Arc<Interim>,
-    switch: Rc<Switch>,
-) -> impl hyper::service::Service<
-    hyper::Request<Incoming>,
-    Response = hyper::Response<proxy::Body>,
-    Error = Infallible,
-    Future = impl Future<Output = Result<hyper::Response<proxy::Body>, Infallible>>,
-> + use<> {
-    service_fn(move |request: hyper::Request<Incoming>| {
-        let (interim, switch) = (Arc::clone(&interim), Rc::clone(&switch));
-        let client = Client {
-            open: Rc::clone(&client.open),
-            connection: Arc::clone(&client.connection),
-            watch: Rc::clone(&client.watch),
-            interim: (request.version() == Version::HTTP_11).then(|| Arc::clone(&interim) as _),
-        };
-        async move {
-            let local = Rc::clone(&client.open.local);
-            let request = request.map(ClientBody::H1);
-            let mut served = match manner {
-                Manner::Serve => proxy::serve(client, request).await,
-                Manner::RefusePlain => proxy::refuse(client, request, GatewayError::PlainHttp),
-            };
-            interim.all_written().await;
-            let answer = &mut served.response;
-            let stays_http = answer.status() != StatusCode::SWITCHING_PROTOCOLS;
-            if stays_http && local.drain.announced() {
-                let close = HeaderValue::from_static("close");
-                answer.headers_mut().insert(CONNECTION, close);
-            }
-            switch.note(served.tunnel);
-            Ok(served.response)
-        }
-    })
 }

@@ -47,6 +47,7 @@ pub use access_fields::AccessField;
 pub use bindings::{
     exports::witgate::plugin::{
         affinity::{Outcome, Preference},
+        interest::Calls,
         routing::{Forward, Respond},
     },
     witgate::plugin::types::{Field, RequestEdit, ResponseEdit},

@@ -65,6 +65,7 @@ impl Drain {
         Waiting {
             drain: Rc::clone(self),
             id,
+            waker: None,
         }
     }
 }
@@ -74,19 +75,25 @@ impl Drain {
 pub struct Waiting {
     drain: Rc<Drain>,
     id: u64,
+    /// The one that waits.
+    waker: Option<Waker>,
 }
 
 impl Future for Waiting {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.drain.started() {
             return Poll::Ready(());
         }
-        let mut waiting = self.drain.waiting.borrow_mut();
-        match waiting.get(&self.id) {
-            Some(waker) if waker.will_wake(cx.waker()) => {}
-            _ => drop(waiting.insert(self.id, cx.waker().clone())),
+        // Polled several times for each request, always by the same task.
+        let waits = self.waker.as_ref();
+        if !waits.is_some_and(|waker| waker.will_wake(cx.waker())) {
+            let waker = cx.waker().clone();
+            let mut waiting = self.drain.waiting.borrow_mut();
+            drop(waiting.insert(self.id, waker.clone()));
+            drop(waiting);
+            self.waker = Some(waker);
         }
         Poll::Pending
     }

@@ -46,8 +46,8 @@ pub mod check {
 mod guest {
     use super::{Export, Exported, configure};
     use crate::{
-        Affinity, AsyncRewriting, AsyncRouting, Decision, Outcome, Pool, Preference, Request,
-        RequestEdit, Response, ResponseEdit, Rewriting, Route, Routing,
+        Affinity, AsyncRewriting, AsyncRouting, Calls, Decision, Outcome, Pool, Preference,
+        Request, RequestEdit, Response, ResponseEdit, Rewriting, Route, Routing,
         bindings::{
             affinity, async_rewriting::exports::witgate::plugin0_2_0 as async_rewriting,
             async_routing::exports::witgate::plugin0_2_0 as async_routing, base, rewriting,
@@ -78,6 +78,12 @@ mod guest {
         fn configure(config: String) -> Result<(), String> {
             log::report_panics();
             configure::<P>(&config)
+        }
+    }
+
+    impl<P: Exported> base::exports::witgate::plugin::interest::Guest for Export<P> {
+        fn unneeded() -> Calls {
+            instance::<P>().unneeded()
         }
     }
 

@@ -135,6 +135,7 @@ pub use response::Response;
 pub use bindings::{
     affinity::exports::witgate::plugin::affinity::{Outcome, Preference},
     async_routing::exports::witgate::plugin0_2_0::routing::Decision,
+    base::exports::witgate::plugin::interest::Calls,
     body::{Failure as BodyFailure, Start as BodyStart},
     routing::exports::witgate::plugin::routing::{Decision as Route, Forward, Respond},
     types::{ClientCertificate, Field, HttpVersion, RequestEdit, ResponseEdit, Scheme, TlsSession},
@@ -143,9 +144,10 @@ pub use bindings::{
 /// Everything that a plugin usually needs.
 pub mod prelude {
     pub use crate::{
-        Affinity, AsyncRewriting, AsyncRouting, ClientCertificate, ConfigError, Decision, Field,
-        Forward, HttpVersion, NoConfig, Outcome, Plugin, Pool, Preference, Request, RequestEdit,
-        Respond, Response, ResponseEdit, Rewriting, Route, Routing, Scheme, TlsSession, log,
+        Affinity, AsyncRewriting, AsyncRouting, Calls, ClientCertificate, ConfigError, Decision,
+        Field, Forward, HttpVersion, NoConfig, Outcome, Plugin, Pool, Preference, Request,
+        RequestEdit, Respond, Response, ResponseEdit, Rewriting, Route, Routing, Scheme,
+        TlsSession, log,
     };
 }
 

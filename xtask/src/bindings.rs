@@ -34,7 +34,7 @@ struct World {
 const WORLDS: [World; 7] = [
     World {
         name: "base",
-        items: "include witgate:plugin/imports@0.1.0; export witgate:plugin/lifecycle@0.1.0;",
+        items: "include witgate:plugin/imports@0.1.0; export witgate:plugin/lifecycle@0.1.0; export witgate:plugin/interest@0.1.0;",
         packages: 1,
     },
     World {

@@ -14,7 +14,9 @@ use super::{
 pub const TICK: Duration = Duration::from_millis(2);
 
 const DEADLINES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(60);
-const SLICES: RangeInclusive<Duration> = TICK..=Duration::from_secs(1);
+/// The most that a slice can be.
+pub const LONGEST_SLICE: Duration = Duration::from_secs(1);
+const SLICES: RangeInclusive<Duration> = TICK..=LONGEST_SLICE;
 const PERCENT: RangeInclusive<i64> = 0..=100;
 const MEMORY: RangeInclusive<u64> = (64 << 10)..=(1 << 30);
 /// Most elements that the pooling allocator has room for.

@@ -4,6 +4,7 @@
 //! Interim answers go out where HTTP has nothing of its own to write.
 
 use std::{
+    cell::Cell,
     io,
     pin::Pin,
     rc::Rc,
@@ -12,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::{Instant, Sleep},
@@ -38,6 +40,9 @@ pub(super) struct ClientStream<S> {
     interim: Arc<Interim>,
     /// What is being written of it.
     writing: Vec<u8>,
+    /// What was read already, and is to be read once more.
+    unread: Bytes,
+    unsent: Rc<Cell<bool>>,
 }
 
 impl<S> ClientStream<S> {
@@ -56,7 +61,19 @@ impl<S> ClientStream<S> {
             lingering: false,
             interim,
             writing: Vec::new(),
+            unread: Bytes::new(),
+            unsent: Rc::default(),
         }
+    }
+
+    /// Says at any time whether HTTP may have something to write that is not on its way.
+    pub(super) fn unsent(&self) -> Rc<Cell<bool>> {
+        Rc::clone(&self.unsent)
+    }
+
+    /// Has this read next, which was read already. What was put back before has been read by then.
+    pub(super) fn put_back(&mut self, bytes: Bytes) {
+        self.unread = bytes;
     }
 
     /// Without any of that.
@@ -145,6 +162,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let count = self.unread.len().min(buffer.remaining());
+            buffer.put_slice(&self.unread.split_to(count));
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buffer)
     }
 }
@@ -155,6 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.unsent.set(true);
         let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.bounded(cx, result)
     }
@@ -164,6 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.unsent.set(true);
         let result = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.bounded(cx, result)
     }
@@ -179,6 +203,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
             Poll::Ready(Ok(())) => Pin::new(&mut self.stream).poll_flush(cx),
             other => other,
         };
+        if let Poll::Ready(Ok(())) = result {
+            self.unsent.set(false);
+        }
         self.bounded(cx, result)
     }
 

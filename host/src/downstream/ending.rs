@@ -1,6 +1,6 @@
 //! How a client's connection ended: whose fault that was, told in the counters and the log.
 
-use std::{fmt::Display, net::SocketAddr};
+use std::{fmt::Display, net::SocketAddr, time::Duration};
 
 use crate::{error::ConnectionFault, local::OpenConnection};
 
@@ -19,6 +19,9 @@ pub(super) enum Broken {
     /// As HTTP/1.1.
     #[error("{0}")]
     H1(#[from] hyper::Error),
+    /// No request came on a connection of HTTP/1.1 that was parked.
+    #[error("no request within {0:?}")]
+    NoRequest(Duration),
     /// As HTTP/2.
     #[error("{0}")]
     H2(#[from] h2::Error),
@@ -40,7 +43,7 @@ impl Broken {
                 h2::Reason::NO_ERROR => None,
                 _ => Some(ConnectionFault::H2Invalid),
             },
-            Self::Silent => Some(ConnectionFault::HeadTimeout),
+            Self::Silent | Self::NoRequest(_) => Some(ConnectionFault::HeadTimeout),
         }
     }
 }

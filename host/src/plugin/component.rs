@@ -8,7 +8,7 @@ use wasmtime::component::{Component, InstancePre, types::ComponentItem};
 
 use super::{
     bindings::{
-        exports::witgate::plugin::{affinity, lifecycle, rewriting, routing},
+        exports::witgate::plugin::{affinity, interest, lifecycle, rewriting, routing},
         v0_2::exports::witgate::plugin0_2_0 as v0_2,
     },
     compile::{self, Compiled},
@@ -49,6 +49,7 @@ pub struct CheckedComponent {
     pub(super) routing: Option<RoutingIndices>,
     pub(super) affinity: Option<affinity::GuestIndices>,
     pub(super) rewriting: Option<RewritingIndices>,
+    pub(super) interest: Option<interest::GuestIndices>,
     /// Whether its calls may wait.
     pub(super) waits: bool,
     /// What it imports, as written in it.
@@ -127,6 +128,10 @@ impl CheckedComponent {
                 .transpose()
                 .map_err(mismatch)?,
             rewriting: RewritingIndices::new(&pre, &exports).map_err(mismatch)?,
+            interest: has(&exports, INTEREST)
+                .then(|| interest::GuestIndices::new(&pre))
+                .transpose()
+                .map_err(mismatch)?,
             runtime,
             pre,
             waits,
@@ -166,6 +171,7 @@ impl CheckedComponent {
 }
 
 const LIFECYCLE: &str = "witgate:plugin/lifecycle@0.1.0";
+const INTEREST: &str = "witgate:plugin/interest@0.1.0";
 const ROUTING: &str = "witgate:plugin/routing@0.1.0";
 const AFFINITY: &str = "witgate:plugin/affinity@0.1.0";
 const REWRITING: &str = "witgate:plugin/rewriting@0.1.0";

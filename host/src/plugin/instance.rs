@@ -2,6 +2,8 @@
 //! one call at a time, on one worker.
 
 use std::{
+    future::poll_fn,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,7 +12,7 @@ use wasmtime::{Store, component::Accessor};
 
 use super::{
     bindings::{
-        exports::witgate::plugin::{affinity, lifecycle, rewriting, routing},
+        exports::witgate::plugin::{affinity, interest::Calls, lifecycle, rewriting, routing},
         v0_2::exports::witgate::plugin0_2_0 as v0_2,
         witgate::plugin::types::{RequestEdit, ResponseEdit},
     },
@@ -23,6 +25,7 @@ use super::{
     overtime::Overtime,
     shared::Uses,
     state::State,
+    ticker::Ticker,
     version::Version,
     waiting::{Asking, Services, attended},
 };
@@ -198,6 +201,10 @@ impl Instance {
         let Some(role) = &self.exports.affinity else {
             return Ok(Vec::new());
         };
+        if outcome == affinity::Outcome::Honoured && self.plugin.does_without(Calls::STICK_HONOURED)
+        {
+            return Ok(Vec::new());
+        }
         self.store.data_mut().request = request.lend();
         self.store.data_mut().pool = Some(Arc::clone(pool));
         self.calls = self.calls.saturating_add(1);
@@ -221,6 +228,9 @@ impl Instance {
         let Some(role) = &self.exports.rewriting else {
             return Ok(Vec::new());
         };
+        if self.plugin.does_without(Calls::REWRITE_REQUEST) {
+            return Ok(Vec::new());
+        }
         self.store.data_mut().request = request.lend();
         self.calls = self.calls.saturating_add(1);
         let (store, plugin) = (&mut self.store, &self.plugin);
@@ -253,6 +263,9 @@ impl Instance {
         let Some(role) = &self.exports.rewriting else {
             return Ok(Vec::new());
         };
+        if self.plugin.does_without(Calls::REWRITE_RESPONSE) {
+            return Ok(Vec::new());
+        }
         self.store.data_mut().request = request.lend();
         self.store.data_mut().response = response.lend();
         self.calls = self.calls.saturating_add(1);
@@ -290,6 +303,7 @@ fn new_store(plugin: &Arc<Version>, uses: Option<Uses>) -> Store<State> {
         Arc::clone(&plugin.name),
         &plugin.limits,
         Arc::clone(&plugin.engine.memory),
+        plugin.component.runtime.ticker.clone(),
         plugin.component.imports_wasi(),
     );
     state.shared = uses.map(Box::new);
@@ -341,6 +355,13 @@ async fn start_in(
         .lifecycle
         .call_configure(&mut *store, &plugin.source.sidecar.config_json)
         .await?;
+    if let (Ok(()), None, Some(interest)) =
+        (&configured, plugin.unneeded.get(), &component.interest)
+    {
+        let interest = interest.load(&mut *store, &instance)?;
+        let unneeded = interest.call_unneeded(&mut *store).await?;
+        let _ = plugin.unneeded.set(unneeded);
+    }
     Ok((exports, configured))
 }
 
@@ -355,7 +376,10 @@ async fn call<R>(
     begin(store, since, deadline);
     let result = match plugin.component.imports_wasi() {
         // Only WASI lets a call wait outside Wasm, where epochs do not reach it.
-        true => Box::pin(within(deadline, run(store))).await,
+        true => {
+            let ticker = plugin.component.runtime.ticker.clone();
+            Box::pin(within(deadline, ticking(ticker, run(store)))).await
+        }
         false => run(store).await,
     };
     result.map_err(|error| call_error(store, plugin, &error))
@@ -372,7 +396,8 @@ async fn waiting_call<R>(
     let deadline = plugin.limits.deadline;
     begin(store, since, deadline);
     let asked = store.data_mut().asking.get_or_insert_default().begin();
-    let running = async { store.run_concurrent(run).await.flatten() };
+    let ticker = plugin.component.runtime.ticker.clone();
+    let running = ticking(ticker, async { store.run_concurrent(run).await.flatten() });
     // Boxed: requests whose plugins never wait need no room for it.
     let result = Box::pin(attended(running, asked, services, deadline)).await;
     if let Some(asking) = &mut store.data_mut().asking {
@@ -384,6 +409,16 @@ async fn waiting_call<R>(
 fn begin(store: &mut Store<State>, since: Instant, deadline: Duration) {
     let slice = store.data_mut().start(since, deadline);
     store.set_epoch_deadline(slice);
+}
+
+/// A call that may wait for longer than the engine's clock goes on without calls.
+async fn ticking<R>(ticker: Ticker, run: impl Future<Output = R>) -> R {
+    let mut run = pin!(run);
+    poll_fn(|cx| {
+        ticker.run();
+        run.as_mut().poll(cx)
+    })
+    .await
 }
 
 async fn within<R>(

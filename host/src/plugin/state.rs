@@ -18,6 +18,7 @@ use super::{
     memory::{MemoryLimit, TotalMemory},
     overtime::Overtime,
     shared::Uses,
+    ticker::Ticker,
     waiting::Asking,
 };
 use crate::config::PluginLimits;
@@ -63,6 +64,7 @@ struct Clock {
     overtime: Option<Arc<Overtime>>,
     /// Since when a call runs on without overtime, by the time that its worker has run for.
     on_probation: Option<Duration>,
+    ticker: Ticker,
 }
 
 struct Wasi {
@@ -75,6 +77,7 @@ impl State {
         plugin: Arc<str>,
         limits: &PluginLimits,
         total: Arc<TotalMemory>,
+        ticker: Ticker,
         with_wasi: bool,
     ) -> Self {
         let wasi = with_wasi.then(|| Box::new(Wasi::empty(&plugin, limits.log_lines)));
@@ -94,6 +97,7 @@ impl State {
                 slice: (limits.slice_ticks(), limits.slice),
                 overtime: None,
                 on_probation: None,
+                ticker,
             },
             wasi,
         }
@@ -105,6 +109,7 @@ impl State {
         self.clock.deadline = deadline;
         self.clock.slices = 0;
         self.clock.on_probation = None;
+        self.clock.ticker.run();
         self.clock.slice.0
     }
 
@@ -133,6 +138,7 @@ impl Clock {
     fn slice_over(&mut self, waited: Duration) -> wasmtime::Result<UpdateDeadline> {
         let (ticks, slice) = self.slice;
         let now = Instant::now();
+        self.ticker.run();
         let ran = now.saturating_duration_since(self.started);
         if self.slices == 0 && ran < HARDLY_BEGUN {
             return Ok(UpdateDeadline::Continue(ticks));

@@ -1,5 +1,6 @@
 //! The clock of the Wasm engines: a thread that moves their epochs on, so that no call runs on
-//! unasked. Whoever must know soon whether a call goes on can have it tick early.
+//! unasked. It rests while there are no calls. Whoever must know soon whether a call goes on can
+//! have it tick early.
 
 use std::{
     fmt,
@@ -13,10 +14,15 @@ use std::{
 
 use wasmtime::{Engine, EngineWeak};
 
-use crate::config::TICK;
+use crate::config::{LONGEST_SLICE, TICK};
 
 /// How soon it ticks when it is asked to.
 const SOON: Duration = Duration::from_micros(250);
+/// Ticks without a call that begins or goes on after which it rests. A call that runs is heard of
+/// at the end of each of its slices.
+const AWAKE: u128 = 2 * LONGEST_SLICE.as_millis() / TICK.as_millis();
+/// How often it looks, while it rests, whether anybody is left who could call.
+const REST: Duration = Duration::from_secs(1);
 
 /// A handle to the clock.
 #[derive(Clone)]
@@ -27,7 +33,11 @@ pub(super) struct Ticker {
 
 #[derive(Default)]
 struct Clock {
+    /// Somebody waits for the next tick.
     hurry: AtomicBool,
+    /// A call has begun, or gone on, since the last tick.
+    busy: AtomicBool,
+    resting: AtomicBool,
     engines: Mutex<Vec<EngineWeak>>,
 }
 
@@ -46,13 +56,17 @@ impl Ticker {
         let thread = thread::Builder::new()
             .name("plugin-ticker".to_owned())
             .spawn(move || {
+                let mut quiet = 0;
                 while let Some(clock) = running.upgrade() {
                     clock.tick();
+                    quiet = clock.quiet_for(quiet);
+                    let may_rest = quiet >= AWAKE && clock.may_rest();
                     drop(clock);
-                    thread::park_timeout(TICK);
+                    thread::park_timeout(if may_rest { REST } else { TICK });
                     let Some(clock) = running.upgrade() else {
                         return;
                     };
+                    clock.resting.store(false, Ordering::SeqCst);
                     if clock.hurry.swap(false, Ordering::Relaxed) {
                         thread::sleep(SOON);
                     }
@@ -67,6 +81,17 @@ impl Ticker {
     /// Moves this engine's epoch on as well, for as long as there is the engine.
     pub(super) fn add(&self, engine: &Engine) {
         self.clock.engines().push(engine.weak());
+    }
+
+    /// A call begins, or goes on after a slice: the clock has to run for its next one.
+    pub(super) fn run(&self) {
+        // The one write of a tick; all other calls only read.
+        if !self.clock.busy.load(Ordering::Relaxed) {
+            self.clock.busy.store(true, Ordering::SeqCst);
+            if self.clock.resting.load(Ordering::SeqCst) {
+                self.thread.unpark();
+            }
+        }
     }
 
     /// Has it tick early, once.
@@ -85,7 +110,50 @@ impl Clock {
         });
     }
 
+    /// Ticks without a call; so many were there before this one.
+    fn quiet_for(&self, before: u128) -> u128 {
+        match self.busy.swap(false, Ordering::SeqCst) {
+            true => 0,
+            false => before + 1,
+        }
+    }
+
+    /// Whether there is still no call, now that the next one sees that nobody ticks.
+    fn may_rest(&self) -> bool {
+        self.resting.store(true, Ordering::SeqCst);
+        !self.busy.load(Ordering::SeqCst)
+    }
+
     fn engines(&self) -> std::sync::MutexGuard<'_, Vec<EngineWeak>> {
         self.engines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn wait_until(what: &str, is_so: impl Fn() -> bool) {
+        let begin = Instant::now();
+        while !is_so() {
+            assert!(begin.elapsed() < Duration::from_secs(20), "{what}");
+            thread::sleep(TICK);
+        }
+    }
+
+    #[test]
+    fn it_rests_without_calls_and_runs_with_them() {
+        let ticker = Ticker::start().expect("a thread");
+        let clock = &ticker.clock;
+        let is_resting = || clock.resting.load(Ordering::SeqCst);
+        wait_until("it should rest", is_resting);
+        ticker.run();
+        let has_ticked = || !is_resting() && !clock.busy.load(Ordering::SeqCst);
+        wait_until("it should run", has_ticked);
+        // It runs for long enough to end the longest slice.
+        thread::sleep(LONGEST_SLICE);
+        assert!(!is_resting());
     }
 }

@@ -3,10 +3,11 @@
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Arc, atomic::AtomicUsize, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::AtomicUsize, atomic::Ordering},
 };
 
 use super::{
+    bindings::exports::witgate::plugin::interest::Calls,
     component::CheckedComponent,
     engine::PluginEngine,
     error::LoadError,
@@ -140,6 +141,8 @@ pub struct Version {
     pub shared: Option<Arc<Shared>>,
     pub(super) engine: PluginEngine,
     pub(super) component: Arc<CheckedComponent>,
+    /// What its first instance has said that it need not be asked.
+    pub(super) unneeded: OnceLock<Calls>,
     _alive: Alive,
 }
 
@@ -164,6 +167,7 @@ impl Version {
             counters: Arc::new(PerWorker::new(workers)),
             engine: engine.clone(),
             component,
+            unneeded: OnceLock::new(),
             source,
             _alive: Alive::new(),
         })
@@ -198,6 +202,7 @@ impl Version {
             counters: Arc::new(PerWorker::new(self.counters.workers())),
             engine: self.engine.clone(),
             component: Arc::clone(&self.component),
+            unneeded: self.unneeded.clone(),
             _alive: Alive::new(),
         }
     }
@@ -205,6 +210,12 @@ impl Version {
     /// Whether this version is used for a role.
     pub fn has(&self, role: Role) -> bool {
         self.roles.contains(&role)
+    }
+
+    /// Whether it has said that it does nothing in these calls.
+    pub fn does_without(&self, calls: Calls) -> bool {
+        let unneeded = self.unneeded.get();
+        unneeded.is_some_and(|unneeded| unneeded.contains(calls))
     }
 
     /// Whether its calls may wait: it speaks the draft of WIT 0.2.

@@ -11,8 +11,8 @@ use crate::{
     error::{GatewayError, RefusedDecision},
     headers,
     plugin::{
-        CallError, Decision, Forward, Lendable, LocalPlugin, Outcome, Preference, RecordedCall,
-        Respond, Response, Shadow,
+        CallError, Calls, Decision, Forward, Lendable, LocalPlugin, Outcome, Preference,
+        RecordedCall, Respond, Response, Shadow,
     },
     pool::Wanted,
     record::Recorder,
@@ -122,6 +122,9 @@ impl Exchange<'_> {
                 continue;
             };
             let shadow = slot.shadow(Role::Rewriting, &self.request);
+            if shadow.is_none() && plugin.version.does_without(Calls::REWRITE_REQUEST) {
+                continue;
+            }
             self.listen(plugin, shadow.as_ref());
             let called = plugin
                 .rewrite_request(&mut self.request, &self.services, self.lap)
@@ -163,6 +166,9 @@ impl Exchange<'_> {
                 continue;
             };
             let shadow = slot.shadow(Role::Rewriting, &self.request);
+            if shadow.is_none() && plugin.version.does_without(Calls::REWRITE_RESPONSE) {
+                continue;
+            }
             self.listen(plugin, shadow.as_ref());
             let shadow = shadow.map(|shadow| (shadow, Lendable::new((*response).clone())));
             let called = plugin
@@ -205,6 +211,10 @@ impl Exchange<'_> {
         };
         let (id, facts) = (&endpoint.key.id, &local.facts);
         let shadow = slot.shadow(Role::Affinity, &self.request);
+        let is_honoured = outcome == Outcome::Honoured;
+        if is_honoured && shadow.is_none() && plugin.version.does_without(Calls::STICK_HONOURED) {
+            return Ok(());
+        }
         let called = plugin
             .stick(&mut self.request, facts, id, outcome, self.lap)
             .await;

@@ -2522,6 +2522,53 @@ pub mod exports {
                         * ::core::mem::size_of::<*const u8>()],
                 );
             }
+            /// What a plugin has nothing to say in, so that the gateway does not ask. A plugin need not
+            /// export this; it is asked everything then.
+            #[allow(dead_code, async_fn_in_trait, unused_imports, clippy::all)]
+            pub mod interest {
+                #[used]
+                #[doc(hidden)]
+                static __FORCE_SECTION_REF: fn() = super::super::super::super::__link_custom_section_describing_imports;
+                use super::super::super::super::_rt;
+                wit_bindgen::rt::bitflags::bitflags! {
+                    #[doc = " Calls that a plugin can do without."] #[derive(PartialEq,
+                    Eq, PartialOrd, Ord, Hash, Debug, Clone, Copy)] pub struct Calls : u8
+                    { #[doc = " `rewriting.rewrite-request`."] const REWRITE_REQUEST = 1
+                    << 0; #[doc = " `rewriting.rewrite-response`."] const
+                    REWRITE_RESPONSE = 1 << 1; #[doc =
+                    " `affinity.stick` with the outcome `honoured`."] const
+                    STICK_HONOURED = 1 << 2; }
+                }
+                #[doc(hidden)]
+                #[allow(non_snake_case, unused_unsafe)]
+                pub unsafe fn _export_unneeded_cabi<T_: Guest>() -> i32 {
+                    unsafe {
+                        #[cfg(target_arch = "wasm32")] _rt::run_ctors_once();
+                        let result0 = { T_::unneeded() };
+                        let flags1 = result0;
+                        (flags1.bits() >> 0) as i32
+                    }
+                }
+                pub trait Guest {
+                    /// Called once for each version of a plugin, on an instance that is configured. What it
+                    /// returns holds for all instances: these calls are not made, and count as calls that
+                    /// returned no edits.
+                    #[allow(async_fn_in_trait)]
+                    fn unneeded() -> Calls;
+                }
+                #[doc(hidden)]
+                #[macro_export]
+                macro_rules! __export_witgate_plugin_interest_0_1_0_cabi {
+                    ($ty:ident with_types_in $($path_to_types:tt)*) => {
+                        const _ : () = { #[unsafe (export_name =
+                        "witgate:plugin/interest@0.1.0#unneeded")] unsafe extern "C" fn
+                        export_unneeded() -> i32 { unsafe { $($path_to_types)*::
+                        _export_unneeded_cabi::<$ty > () } } };
+                    };
+                }
+                #[doc(hidden)]
+                pub use __export_witgate_plugin_interest_0_1_0_cabi;
+            }
         }
     }
 }
@@ -2698,14 +2745,17 @@ macro_rules! __export_base_impl {
         $($path_to_types_root)*::
         exports::witgate::plugin::lifecycle::__export_witgate_plugin_lifecycle_0_1_0_cabi!($ty
         with_types_in $($path_to_types_root)*:: exports::witgate::plugin::lifecycle);
+        $($path_to_types_root)*::
+        exports::witgate::plugin::interest::__export_witgate_plugin_interest_0_1_0_cabi!($ty
+        with_types_in $($path_to_types_root)*:: exports::witgate::plugin::interest);
         const _ : () = { #[rustfmt::skip] #[cfg(target_arch = "wasm32")] #[unsafe
         (link_section =
         "component-type:wit-bindgen:0.63.0:witgate:sdk@0.1.0:base:imports and exports:base")]
         #[doc(hidden)] #[allow(clippy::octal_escapes)] pub static
-        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2292] = *
+        __WIT_BINDGEN_COMPONENT_TYPE : [u8; 2409] = *
         b"\
-\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xf9\x10\x01A\x02\x01\
-A\x1c\x01B\x19\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
+\0asm\x0d\0\x01\0\0\x19\x16wit-component-encoding\x04\0\x07\xee\x11\x01A\x02\x01\
+A\x1e\x01B\x19\x01p}\x01r\x02\x04names\x05value\0\x04\0\x05field\x03\0\x01\x01m\x02\
 \x04http\x05https\x04\0\x06scheme\x03\0\x03\x01m\x03\x06http10\x06http11\x05http\
 2\x04\0\x0chttp-version\x03\0\x05\x01o\x04}}}}\x01o\x08{{{{{{{{\x01q\x02\x04ipv4\
 \x01\x07\0\x04ipv6\x01\x08\0\x04\0\x0aip-address\x03\0\x09\x01r\x02\x02ip\x0a\x04\
@@ -2755,9 +2805,11 @@ ttl\x02\0\x0b\x04\0\x09increment\x01\x0c\x03\0\x17witgate:plugin/kv@0.1.0\x05\x0
 \x01B\x04\x01@\x02\x04names\x02byw\x01\0\x04\0\x05count\x01\0\x01@\x02\x04names\x05\
 valueu\x01\0\x04\0\x07observe\x01\x01\x03\0\x1cwitgate:plugin/metrics@0.1.0\x05\x0f\
 \x01B\x03\x01j\0\x01s\x01@\x01\x06configs\0\0\x04\0\x09configure\x01\x01\x04\0\x1e\
-witgate:plugin/lifecycle@0.1.0\x05\x10\x04\0\x16witgate:sdk/base@0.1.0\x04\0\x0b\
-\x0a\x01\0\x04base\x03\0\0\0G\x09producers\x01\x0cprocessed-by\x02\x0dwit-compon\
-ent\x070.262.0\x10wit-bindgen-rust\x060.63.0";
+witgate:plugin/lifecycle@0.1.0\x05\x10\x01B\x04\x01n\x03\x0frewrite-request\x10r\
+ewrite-response\x0estick-honoured\x04\0\x05calls\x03\0\0\x01@\0\0\x01\x04\0\x08u\
+nneeded\x01\x02\x04\0\x1dwitgate:plugin/interest@0.1.0\x05\x11\x04\0\x16witgate:\
+sdk/base@0.1.0\x04\0\x0b\x0a\x01\0\x04base\x03\0\0\0G\x09producers\x01\x0cproces\
+sed-by\x02\x0dwit-component\x070.262.0\x10wit-bindgen-rust\x060.63.0";
         };
     };
 }

@@ -69,6 +69,10 @@ impl Plugin for BasicCors {
         }
         Ok(Self { config, for_all })
     }
+
+    fn unneeded(&self) -> Calls {
+        Calls::REWRITE_REQUEST
+    }
 }
 
 impl Routing for BasicCors {

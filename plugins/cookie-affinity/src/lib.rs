@@ -37,6 +37,10 @@ impl Plugin for CookieAffinity {
             members: Members::default(),
         })
     }
+
+    fn unneeded(&self) -> Calls {
+        Calls::STICK_HONOURED
+    }
 }
 
 impl Affinity for CookieAffinity {

@@ -68,6 +68,10 @@ impl Plugin for ForwardedHeaders {
     fn configure(config: Config) -> Result<Self, ConfigError> {
         Ok(Self { config })
     }
+
+    fn unneeded(&self) -> Calls {
+        Calls::REWRITE_RESPONSE
+    }
 }
 
 impl Rewriting for ForwardedHeaders {

@@ -58,6 +58,13 @@ impl Plugin for HeaderRewriter {
                 .map_err(|error| error.within("response"))?,
         })
     }
+
+    fn unneeded(&self) -> Calls {
+        let mut unneeded = Calls::empty();
+        unneeded.set(Calls::REWRITE_REQUEST, self.request.is_empty());
+        unneeded.set(Calls::REWRITE_RESPONSE, self.response.is_empty());
+        unneeded
+    }
 }
 
 fn rules(configs: Vec<RuleConfig>, side: Side) -> Result<Vec<Rule>, ConfigError> {

@@ -6,8 +6,7 @@ use std::{cell::RefCell, task::Poll};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-use super::client_stream::ClientStream;
-use crate::proxy::Tunnel;
+use crate::{downstream::client_stream::ClientStream, proxy::Tunnel};
 
 /// What comes behind HTTP on a connection of HTTP/1.1, if anything does.
 #[derive(Default)]
