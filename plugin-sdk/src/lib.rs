@@ -98,6 +98,7 @@ mod export;
 #[cfg(target_arch = "wasm32")]
 mod guest;
 mod host_pattern;
+mod host_table;
 #[cfg(not(target_arch = "wasm32"))]
 mod native;
 mod network;
@@ -122,6 +123,7 @@ pub mod testing;
 
 pub use config::{ConfigError, NoConfig};
 pub use host_pattern::{HostPattern, HostPatternError};
+pub use host_table::HostTable;
 #[cfg(not(target_arch = "wasm32"))]
 pub use native::{PoolBuilder, RequestBuilder, ResponseBuilder};
 pub use network::{Network, NetworkError};

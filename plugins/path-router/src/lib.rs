@@ -1,16 +1,19 @@
 //! Routes by URL path, as Azure Application Gateway's path rules do: list order, first match,
 //! case-insensitive, `*` only at the end. A rule sends to a pool, if need be with another
-//! path, or redirects. `rule` is one rule, `redirect` what it may answer.
+//! path, or redirects. `rule` is one rule, `redirect` what it may answer,
+//! `table` finds rules by path.
 
 #![forbid(unsafe_code)]
 
 mod redirect;
 mod rule;
+mod table;
 
 use serde::Deserialize;
 use witgate_sdk::prelude::*;
 
 use rule::{Rule, RuleConfig};
+use table::PathTable;
 
 /// The sidecar's `[config]`.
 #[derive(Debug, Deserialize)]
@@ -24,6 +27,7 @@ pub struct Config {
 #[derive(Debug)]
 pub struct PathRouter {
     rules: Vec<Rule>,
+    table: PathTable,
     /// The request's field that tells upstreams and rewriters which rule it was, lower-case.
     rule_field: Option<String>,
 }
@@ -40,7 +44,11 @@ impl Plugin for PathRouter {
             .rule_field
             .map(|field| field_name(&field, &rules).map_err(|e| e.within("rule_field")))
             .transpose()?;
-        Ok(Self { rules, rule_field })
+        Ok(Self {
+            table: PathTable::new(&rules),
+            rules,
+            rule_field,
+        })
     }
 }
 
@@ -48,7 +56,8 @@ impl Routing for PathRouter {
     fn route(&self, request: &Request) -> Route {
         let path = request.path();
         let lower = path.to_ascii_lowercase();
-        for rule in &self.rules {
+        let numbers = self.table.matching(&lower);
+        for rule in numbers.iter().filter_map(|i| self.rules.get(*i)) {
             if let Some(matched) = rule.matched(&lower)
                 && rule.serves(request)
             {

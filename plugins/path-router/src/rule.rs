@@ -75,6 +75,10 @@ impl Rule {
         self.paths.iter().find_map(|pattern| pattern.matched(lower))
     }
 
+    pub(crate) fn paths(&self) -> &[PathPattern] {
+        &self.paths
+    }
+
     /// Whether it is for the request's host and listener.
     pub(crate) fn serves(&self, request: &Request) -> bool {
         let host = request.host();
@@ -177,7 +181,7 @@ fn overridden(new: &str, path: &str, matched: Matched) -> String {
 
 /// A path that is matched whole, or up to the final `*`. Lower-case.
 #[derive(Debug)]
-enum PathPattern {
+pub(crate) enum PathPattern {
     Exact(String),
     Prefix(String),
 }

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use serde::Deserialize;
-use witgate_sdk::{HostPattern, prelude::*};
+use witgate_sdk::{HostPattern, HostTable, prelude::*};
 
 /// The sidecar's `[config]`.
 #[derive(Debug, Deserialize)]
@@ -28,9 +28,8 @@ struct Site {
 }
 
 impl Site {
-    fn serves(&self, host: &str, request: &Request) -> bool {
-        self.hosts.iter().any(|pattern| pattern.matches(host))
-            && (self.listeners.is_empty() || self.listeners.contains(&request.listener()))
+    fn serves(&self, request: &Request) -> bool {
+        self.listeners.is_empty() || self.listeners.contains(&request.listener())
     }
 }
 
@@ -38,6 +37,8 @@ impl Site {
 #[derive(Debug)]
 pub struct SiteRouter {
     sites: Vec<Site>,
+    /// Which of them a host is of.
+    hosts: HostTable,
 }
 
 impl Plugin for SiteRouter {
@@ -49,15 +50,25 @@ impl Plugin for SiteRouter {
                 format!("sites[{i}].hosts"),
                 "expected at least one host, found none",
             )),
-            None => Ok(Self { sites }),
+            None => Ok(Self {
+                hosts: hosts(&sites),
+                sites,
+            }),
         }
     }
 }
 
+fn hosts(sites: &[Site]) -> HostTable {
+    let numbered = sites.iter().enumerate();
+    let hosts = numbered.flat_map(|(i, site)| site.hosts.iter().map(move |host| (host, i)));
+    hosts.map(|(host, i)| (host.clone(), i)).collect()
+}
+
 impl Routing for SiteRouter {
     fn route(&self, request: &Request) -> Route {
-        let host = request.host();
-        match self.sites.iter().find(|site| site.serves(host, request)) {
+        let numbers = self.hosts.matching(request.host());
+        let mut sites = numbers.iter().filter_map(|i| self.sites.get(*i));
+        match sites.find(|site| site.serves(request)) {
             Some(site) => Forward {
                 rule: site.name.clone(),
                 ..Route::forward(&site.pool)
