@@ -152,6 +152,9 @@ pub struct Plugins {
     pub limits: PluginLimits,
     /// Memory of all instances of all plugins together, bytes. 1 MiB to 1 TiB; default 4 GiB.
     pub total_memory: usize,
+    /// What is kept of requests' bodies for plugins, all together, bytes. 1 MiB to 1 TiB; default
+    /// 256 MiB.
+    pub total_bodies: usize,
     /// Where compiled code is kept; nowhere when none.
     pub cache: Option<PrivateFolder>,
     /// Where versions that were in service outlive the process; nowhere when none.

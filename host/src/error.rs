@@ -281,7 +281,9 @@ impl CallError {
             Self::Trap { .. } => Cause::PluginTrap,
             Self::Deadline { .. } => Cause::PluginDeadline,
             Self::Overtime { .. } => Cause::PluginOvertime,
-            Self::Memory { .. } | Self::TotalMemory { .. } => Cause::PluginMemory,
+            Self::Memory { .. } | Self::TotalMemory { .. } | Self::TotalBodies { .. } => {
+                Cause::PluginMemory
+            }
             Self::Suspended { .. } => Cause::PluginSuspended,
             Self::Busy { .. } | Self::Instantiate { .. } => Cause::PluginUnavailable,
         }

@@ -6,7 +6,7 @@
 //! [`pool`] by affinity or balance, edits by rewriting plugins, an [`upstream`] connection whose
 //! certificate the pool trusts, and the answer back the same way. [`headers`] says which fields
 //! may cross, [`error`] what a client gets instead of an answer, and [`access_log`],
-//! [`metrics`] and [`record`] keep the books.
+//! [`metrics`] and [`record`] keep the books, [`total`] what many share.
 //!
 //! What a request is served with is one immutable [`snapshot`], made from a [`config`] and the
 //! plugin folder, and replaced by [`reload`] when they change; what its worker adds to that is
@@ -58,4 +58,5 @@ pub mod metrics;
 pub mod record;
 pub mod shutdown;
 pub mod supervisor;
+pub mod total;
 pub mod upgrade;

@@ -172,7 +172,7 @@ impl CallTimes {
 }
 
 /// The kinds of failed calls, as metric labels.
-pub const PLUGIN_FAILURES: [&str; 8] = [
+pub const PLUGIN_FAILURES: [&str; 9] = [
     "trap",
     "deadline",
     "memory",
@@ -181,6 +181,7 @@ pub const PLUGIN_FAILURES: [&str; 8] = [
     "overtime",
     "suspended",
     "total-memory",
+    "total-bodies",
 ];
 
 impl PluginCounters {
@@ -195,6 +196,7 @@ impl PluginCounters {
             CallError::Overtime { .. } => 5,
             CallError::Suspended { .. } => 6,
             CallError::TotalMemory { .. } => 7,
+            CallError::TotalBodies { .. } => 8,
         };
         self.failures[kind].add(1);
     }

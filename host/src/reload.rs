@@ -444,7 +444,7 @@ impl Reloader {
 
 fn limit_memory(engine: &PluginEngine, config: &Config) {
     if let Some(folder) = &config.plugins {
-        engine.limit_memory(folder.total_memory);
+        engine.limit_memory(folder.total_memory, folder.total_bodies);
     }
 }
 

@@ -129,6 +129,60 @@ async fn a_client_that_does_not_send_costs_the_request_alone() {
 }
 
 #[tokio::test]
+async fn bodies_of_all_requests_take_no_more_than_they_may() {
+    let upstream = Upstream::pinned("web-1").await;
+    let sidecar = SIDECAR.replace(
+        "bytes = \"64KiB\"\ntimeout = \"500ms\"",
+        "bytes = \"1MiB\"\ntimeout = \"1m\"",
+    );
+    let gateway = Setup::new()
+        .default_pool("web", Pool::pinned(&[&upstream]))
+        .plugin_defaults("total_bodies = \"1MiB\"")
+        .plugin("10-waits", &guest("waits"))
+        .sidecar("10-waits", &sidecar)
+        .start()
+        .await;
+    let kept = "witgate_plugins_bodies_bytes";
+    let client = gateway.client(Http::Two);
+    assert_eq!(gateway.metric(kept).await, 0.0);
+    // Known to be short, it takes no more than it has.
+    let short = async || {
+        client
+            .fetch(post("?1048576", body::full("short")))
+            .await
+            .unwrap()
+    };
+    assert_eq!(short().await.status, 200);
+    let holder = gateway.client(Http::Two);
+    let waiting = tokio::spawn(async move {
+        let unfinished = post("?1048576", body::unfinished("x"));
+        drop(holder.fetch(unfinished).await);
+    });
+    gateway.counted(kept, 1_048_576.0).await;
+    let refused = short().await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.cause()),
+        (500, "plugin-memory")
+    );
+    gateway
+        .logged(&[
+            "WARN",
+            "gets no body: what is kept of bodies for plugins is at its limit of 1048576 bytes",
+        ])
+        .await;
+    let kind = r#"witgate_plugin_errors_total{plugin="waits",kind="total-bodies"}"#;
+    gateway.counted(kind, 1.0).await;
+    // Who asks for no body does not notice.
+    assert_eq!(client.get("https://shop.example/").await.status, 200);
+    waiting.abort();
+    eventually!(
+        "room again",
+        (gateway.metric(kept).await == 0.0).then_some(())
+    );
+    assert_eq!(short().await.status, 200);
+}
+
+#[tokio::test]
 async fn a_body_that_breaks_off_is_never_taken_for_a_whole_one() {
     let upstream = Upstream::pinned("web-1").await;
     let gateway = gateway(&upstream).await;

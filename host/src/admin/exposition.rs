@@ -114,6 +114,12 @@ impl Scrape {
             "Linear memory of all instances of all plugins",
         )?
         .encode_gauge(&(self.state.engine.memory() as u64))?;
+        gauge(
+            encoder,
+            "plugins_bodies_bytes",
+            "What is kept of requests' bodies for plugins",
+        )?
+        .encode_gauge(&(self.state.engine.bodies() as u64))?;
         counter(
             encoder,
             "access_log_lost_lines",

@@ -6,6 +6,8 @@ use std::cell::{Cell, RefCell};
 use http_body::Frame;
 use tokio::sync::Notify;
 
+use crate::total::Part;
+
 /// How far a body has gone by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gone {
@@ -21,6 +23,7 @@ enum Gone {
 #[derive(Debug)]
 pub struct Tap {
     most: usize,
+    _room: Part,
     bytes: RefCell<Vec<u8>>,
     length: Cell<usize>,
     gone: Cell<Gone>,
@@ -37,10 +40,12 @@ pub struct Seen {
 }
 
 impl Tap {
-    /// Keeps the first `most` bytes of a body that has begun with these, and has ended or not.
-    pub fn new(begun: &[u8], is_over: bool, most: usize) -> Self {
+    /// Keeps the first `most` bytes of a body that has begun with these, and has ended or not;
+    /// `room` is for them.
+    pub fn new(begun: &[u8], is_over: bool, most: usize, room: Part) -> Self {
         let tap = Self {
             most,
+            _room: room,
             bytes: RefCell::default(),
             length: Cell::new(0),
             gone: Cell::new(Gone::Begun),
@@ -107,7 +112,15 @@ impl Tap {
 mod tests {
     use futures_util::FutureExt as _;
 
+    use std::sync::Arc;
+
     use super::*;
+    use crate::total::Total;
+
+    fn tap(begun: &[u8], most: usize) -> Tap {
+        let room = Part::take(&Arc::new(Total::new(most)), most);
+        Tap::new(begun, false, most, room.expect("it is all there"))
+    }
 
     fn data(text: &'static str) -> Frame<bytes::Bytes> {
         Frame::data(text.into())
@@ -120,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_start_is_there_once_it_has_gone_by() {
-        let tap = Tap::new(b"ab", false, 8);
+        let tap = tap(b"ab", 8);
         assert_eq!(tap.start(2).now_or_never(), seen("ab", false));
         assert_eq!(tap.start(4).now_or_never(), None);
         tap.frame(&data("cdef"), false);
@@ -132,7 +145,7 @@ mod tests {
 
     #[test]
     fn no_more_is_kept_than_is_wanted() {
-        let tap = Tap::new(b"", false, 3);
+        let tap = tap(b"", 3);
         tap.frame(&data("abcdef"), false);
         assert_eq!(tap.bytes.borrow().len(), 3);
         assert_eq!(tap.start(3).now_or_never(), seen("abc", false));
@@ -141,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_body_that_breaks_off_is_never_taken_for_a_whole_one() {
-        let tap = Tap::new(b"ab", false, 8);
+        let tap = tap(b"ab", 8);
         tap.end(false);
         assert_eq!(tap.start(2).now_or_never(), seen("ab", false));
         assert_eq!(tap.start(3).now_or_never(), Some(None));

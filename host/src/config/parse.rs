@@ -62,7 +62,8 @@ impl Check<'_> {
 
     fn plugins(&mut self, mut raw: raw::Plugins) -> Plugins {
         let limits = raw.take_limits();
-        let (key, total) = ("plugins.total_memory", raw.total_memory.as_ref());
+        let (memory_key, memory) = ("plugins.total_memory", raw.total_memory.as_ref());
+        let (bodies_key, bodies) = ("plugins.total_bodies", raw.total_bodies.as_ref());
         let dir = self.file("plugins.dir", &raw.dir);
         let cache = self.private_folder("cache", raw.cache.as_deref(), raw.cache_size.as_ref());
         let state = self.private_folder("state", raw.state.as_deref(), raw.state_size.as_ref());
@@ -79,7 +80,8 @@ impl Check<'_> {
         Plugins {
             dir,
             limits: self.plugin_limits("plugins.", &limits, &PluginLimits::DEFAULT),
-            total_memory: self.size(key, total, PLUGINS_MEMORY, 4 << 30),
+            total_memory: self.size(memory_key, memory, PLUGINS_MEMORY, 4 << 30),
+            total_bodies: self.size(bodies_key, bodies, PLUGINS_MEMORY, 256 << 20),
             cache,
             state,
             trust: raw.trust.map(|raw| self.plugin_trust(raw)),

@@ -82,6 +82,7 @@ plugin_tables! {
     Plugins {
         dir: String,
         total_memory: Option<Size>,
+        total_bodies: Option<Size>,
         trust: Option<PluginTrust>,
         cache: Option<String>,
         cache_size: Option<Size>,

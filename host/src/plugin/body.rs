@@ -1,6 +1,8 @@
 //! The host's side of the WIT interface `body`: how much a plugin may read is checked here;
 //! `proxy` reads it.
 
+use std::sync::Arc;
+
 use wasmtime::{
     Result,
     component::{Accessor, HasSelf},
@@ -8,6 +10,7 @@ use wasmtime::{
 
 use super::{
     bindings::v0_2::witgate::plugin0_2_0::body::{Failure, Host, HostWithStore, Start},
+    error::NoRoomForBodies,
     state::State,
     waiting::{Ask, BodyFailure},
 };
@@ -30,7 +33,8 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
             let Some(most) = fits.filter(|most| *most <= limits.bytes) else {
                 return Ok(Err(Failure::TooMuch(limits.bytes as u64)));
             };
-            let asked = asking.ask(move |answer| Ask::Body(most, limits.timeout, answer));
+            let bodies = Arc::clone(&state.bodies);
+            let asked = asking.ask(move |answer| Ask::Body(most, limits.timeout, bodies, answer));
             Ok(Ok((asked, asking.waits.begin())))
         });
         let answered = match asked? {
@@ -43,6 +47,7 @@ impl<T: Send + 'static> HostWithStore<T> for HasSelf<State> {
                 complete: start.complete,
             }),
             Ok(Err(BodyFailure::Timeout)) => Err(Failure::Timeout),
+            Ok(Err(BodyFailure::NoRoom)) => return Err(wasmtime::Error::new(NoRoomForBodies)),
             Ok(Err(BodyFailure::Gone)) | Err(_) => Err(Failure::Gone),
         })
     }

@@ -18,13 +18,15 @@ use super::{
     clock,
     compile::Compiler,
     error::LoadError,
-    memory::TotalMemory,
     shared::Registry,
     state::State,
     ticker::Ticker,
     version::Digest,
 };
-use crate::config::{MAX_TABLE, PluginLimits};
+use crate::{
+    config::{MAX_TABLE, PluginLimits},
+    total::Total,
+};
 
 /// Instances alive in the whole process, all plain plugins and workers together.
 const MAX_INSTANCES: u32 = 2_000;
@@ -46,7 +48,9 @@ pub struct PluginEngine {
     plain: Arc<Runtime>,
     ticker: Ticker,
     more: Arc<Mutex<More>>,
-    pub(super) memory: Arc<TotalMemory>,
+    pub(super) memory: Arc<Total>,
+    /// Bodies that are kept for plugins.
+    pub(super) bodies: Arc<Total>,
     /// What each plugin's versions share.
     pub(super) shared: Arc<Registry>,
     compiler: Compiler,
@@ -147,7 +151,8 @@ impl PluginEngine {
             plain: Runtime::new(Kind::Plain, PluginLimits::DEFAULT.stack, &ticker)?,
             ticker,
             more: Arc::default(),
-            memory: Arc::new(TotalMemory::new(usize::MAX)),
+            memory: Arc::new(Total::new(usize::MAX)),
+            bodies: Arc::new(Total::new(usize::MAX)),
             shared: Arc::default(),
             compiler,
             kept: Arc::default(),
@@ -196,10 +201,11 @@ impl PluginEngine {
         &self.compiler
     }
 
-    /// How much linear memory all instances together may have, bytes; without end until it is
-    /// set.
-    pub fn limit_memory(&self, bytes: usize) {
-        self.memory.set_limit(bytes);
+    /// How much linear memory all instances together may have, and how much the bodies that are
+    /// kept for them, bytes; without end until it is set.
+    pub fn limit_memory(&self, memory: usize, bodies: usize) {
+        self.memory.set_limit(memory);
+        self.bodies.set_limit(bodies);
     }
 
     /// Keeps compiled code there from now on; nowhere when none.
@@ -236,9 +242,14 @@ impl PluginEngine {
         }
     }
 
-    /// How much they have, bytes.
+    /// How much linear memory they have, bytes.
     pub fn memory(&self) -> usize {
         self.memory.used()
+    }
+
+    /// How much bodies have, bytes.
+    pub fn bodies(&self) -> usize {
+        self.bodies.used()
     }
 }
 

@@ -57,6 +57,16 @@ pub enum CallError {
         /// As configured.
         limit: usize,
     },
+    /// It asks for a body, and those that are kept for plugins have what they may have.
+    #[error(
+        "plugin {plugin} gets no body: what is kept of bodies for plugins is at its limit of {limit} bytes"
+    )]
+    TotalBodies {
+        /// Which one did not get it.
+        plugin: String,
+        /// As configured.
+        limit: usize,
+    },
     /// It wanted more memory than its limit and crashed for want of it.
     #[error("plugin {plugin} needs more memory than its limit of {limit} bytes")]
     Memory {
@@ -92,6 +102,11 @@ pub(super) struct DeadlineExceeded(pub(super) Duration);
 #[derive(Debug, thiserror::Error)]
 #[error("overtime of {0} % used up")]
 pub(super) struct OvertimeExceeded(pub(super) u8);
+
+/// Trap reason: there is no room for the body that is asked for.
+#[derive(Debug, thiserror::Error)]
+#[error("no room for more of bodies")]
+pub(super) struct NoRoomForBodies;
 
 /// A file cannot be taken into service. Each message says what was found and what to do.
 #[derive(Debug, thiserror::Error)]

@@ -18,7 +18,7 @@ use super::{
     },
     component::{RewritingIndices, RoutingIndices},
     decision::Decision,
-    error::{CallError, DeadlineExceeded, LoadError, OvertimeExceeded},
+    error::{CallError, DeadlineExceeded, LoadError, NoRoomForBodies, OvertimeExceeded},
     facts::{Lendable, PoolFacts, Request, Response},
     lines::printable,
     memory::Denied,
@@ -303,6 +303,7 @@ fn new_store(plugin: &Arc<Version>, uses: Option<Uses>) -> Store<State> {
         Arc::clone(&plugin.name),
         &plugin.limits,
         Arc::clone(&plugin.engine.memory),
+        Arc::clone(&plugin.engine.bodies),
         plugin.component.runtime.ticker.clone(),
         plugin.component.imports_wasi(),
     );
@@ -445,6 +446,12 @@ fn call_error(store: &Store<State>, plugin: &Version, error: &wasmtime::Error) -
             plugin: name,
             slice: plugin.limits.slice,
             percent: *percent,
+        };
+    }
+    if error.is::<NoRoomForBodies>() {
+        return CallError::TotalBodies {
+            plugin: name,
+            limit: plugin.engine.bodies.limit(),
         };
     }
     match memory.denied {

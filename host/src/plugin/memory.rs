@@ -1,61 +1,16 @@
 //! How much memory an instance may have, and all instances of all plugins together.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
 use wasmtime::ResourceLimiter;
+
+use crate::total::Total;
 
 /// Core instances, tables and memories of one component instance: a Rust plugin has about three
 /// instances, one table and one memory; those made with other languages' tools a few more.
 const MAX_CORE_INSTANCES: usize = 64;
 const MAX_TABLES: usize = 16;
 const MAX_MEMORIES: usize = 8;
-
-/// The linear memory of all instances in the process.
-#[derive(Debug)]
-pub(super) struct TotalMemory {
-    limit: AtomicUsize,
-    used: AtomicUsize,
-}
-
-impl TotalMemory {
-    /// None is used.
-    pub(super) fn new(limit: usize) -> Self {
-        Self {
-            limit: AtomicUsize::new(limit),
-            used: AtomicUsize::new(0),
-        }
-    }
-
-    /// What is used may be above it from then on; it grows no further.
-    pub(super) fn set_limit(&self, limit: usize) {
-        self.limit.store(limit, Ordering::Relaxed);
-    }
-
-    /// Bytes.
-    pub(super) fn limit(&self) -> usize {
-        self.limit.load(Ordering::Relaxed)
-    }
-
-    /// Bytes.
-    pub(super) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        let limit = self.limit();
-        let more = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= limit);
-        self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
-            .is_ok()
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
 
 /// Which limit was in the way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,13 +28,13 @@ pub(super) struct MemoryLimit {
     pub(super) limit: usize,
     pub(super) used: usize,
     pub(super) denied: Option<Denied>,
-    pub(super) total: Arc<TotalMemory>,
+    pub(super) total: Arc<Total>,
     table: usize,
 }
 
 impl MemoryLimit {
     /// Bytes of memory, and elements of each table.
-    pub(super) fn new(limit: usize, table: u32, total: Arc<TotalMemory>) -> Self {
+    pub(super) fn new(limit: usize, table: u32, total: Arc<Total>) -> Self {
         Self {
             limit,
             used: 0,
@@ -143,7 +98,7 @@ impl ResourceLimiter for MemoryLimit {
 mod tests {
     use super::*;
 
-    fn limits(total: &Arc<TotalMemory>) -> MemoryLimit {
+    fn limits(total: &Arc<Total>) -> MemoryLimit {
         MemoryLimit::new(80, 10, Arc::clone(total))
     }
 
@@ -153,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_total_counts_over_instances_and_comes_back() {
-        let total = Arc::new(TotalMemory::new(100));
+        let total = Arc::new(Total::new(100));
         let (mut one, mut other) = (limits(&total), limits(&total));
         assert!(grows(&mut one, 0, 60));
         assert!(!grows(&mut one, 60, 90));
@@ -167,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_lower_limit_takes_nothing_away() {
-        let total = Arc::new(TotalMemory::new(100));
+        let total = Arc::new(Total::new(100));
         let mut one = limits(&total);
         assert!(grows(&mut one, 0, 60));
         total.set_limit(10);

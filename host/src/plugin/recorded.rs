@@ -210,7 +210,10 @@ fn body(case: &mut RawCase, heard: Option<Result<BodyStart, BodyFailure>>, rules
             case.body = RawBody::of(kept.unwrap_or(&start.bytes));
         }
         Some(Err(BodyFailure::Timeout)) => case.body_failure = Some(CaseBodyFailure::Timeout),
-        Some(Err(BodyFailure::Gone)) => case.body_failure = Some(CaseBodyFailure::Gone),
+        // The call has failed for want of room, which is none of its own doing.
+        Some(Err(BodyFailure::Gone | BodyFailure::NoRoom)) => {
+            case.body_failure = Some(CaseBodyFailure::Gone)
+        }
     }
 }
 

@@ -15,13 +15,13 @@ use super::{
     error::{DeadlineExceeded, OvertimeExceeded},
     facts::{PoolFacts, Request, Response},
     lines::{LineBudget, StandardStream},
-    memory::{MemoryLimit, TotalMemory},
+    memory::MemoryLimit,
     overtime::Overtime,
     shared::Uses,
     ticker::Ticker,
     waiting::Asking,
 };
-use crate::config::PluginLimits;
+use crate::{config::PluginLimits, total::Total};
 
 /// WASI handles that one instance may have open, and random bytes that it gets in one call.
 const MAX_WASI_HANDLES: usize = 1000;
@@ -49,6 +49,8 @@ pub struct State {
     pub(super) shared: Option<Box<Uses>>,
     /// None but for plugins that are granted `callout` or `body`.
     pub(super) asking: Option<Box<Asking>>,
+    /// What bodies that are kept for plugins may have.
+    pub(super) bodies: Arc<Total>,
     clock: Clock,
     wasi: Option<Box<Wasi>>,
 }
@@ -76,7 +78,8 @@ impl State {
     pub(super) fn new(
         plugin: Arc<str>,
         limits: &PluginLimits,
-        total: Arc<TotalMemory>,
+        total: Arc<Total>,
+        bodies: Arc<Total>,
         ticker: Ticker,
         with_wasi: bool,
     ) -> Self {
@@ -90,6 +93,7 @@ impl State {
             memory: MemoryLimit::new(limits.memory, limits.table, total),
             shared: None,
             asking: None,
+            bodies,
             clock: Clock {
                 started: Instant::now(),
                 deadline: Duration::ZERO,

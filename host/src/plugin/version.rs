@@ -18,6 +18,7 @@ use super::{
 use crate::{
     config::{Cases, Grant, Grants, OnError, PluginLimits, Role, Sidecar},
     metrics::{PerWorker, PluginCounters},
+    total::Total,
 };
 
 /// SHA-256 of a plugin file.
@@ -205,6 +206,11 @@ impl Version {
             unneeded: self.unneeded.clone(),
             _alive: Alive::new(),
         }
+    }
+
+    /// What bodies that are kept for plugins may have together.
+    pub fn bodies(&self) -> &Arc<Total> {
+        &self.engine.bodies
     }
 
     /// Whether this version is used for a role.

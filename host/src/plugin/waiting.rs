@@ -12,7 +12,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::DeadlineExceeded;
-use crate::config::{BodyLimits, CalloutLimits, Grant, Sidecar};
+use crate::{
+    config::{BodyLimits, CalloutLimits, Grant, Sidecar},
+    total::Total,
+};
 
 /// What one call may ask altogether.
 const MAX_ASKS: u32 = 32;
@@ -25,10 +28,12 @@ pub enum Ask {
         Box<Callout>,
         oneshot::Sender<Result<CalloutAnswer, CalloutFailure>>,
     ),
-    /// The first bytes of the request's body, so many, within this time.
+    /// The first bytes of the request's body, so many, within this time, which are kept as part of
+    /// this total.
     Body(
         usize,
         Duration,
+        Arc<Total>,
         oneshot::Sender<Result<BodyStart, BodyFailure>>,
     ),
 }
@@ -90,6 +95,8 @@ pub enum BodyFailure {
     Timeout,
     /// It broke off, or is on its way upstream.
     Gone,
+    /// What is kept of bodies for plugins is as much as it may be.
+    NoRoom,
 }
 
 impl Callout {

@@ -92,8 +92,8 @@ impl Services for RequestServices {
         // Nobody waits for an answer any more when the call has ended.
         match ask {
             Ask::Callout(callout, answer) => self.callout(*callout, answer).await,
-            Ask::Body(most, limit, answer) => {
-                let start = self.body.start(most, limit).await;
+            Ask::Body(most, limit, bodies, answer) => {
+                let start = self.body.start(most, limit, &bodies).await;
                 if let Some(heard) = self.heard.borrow_mut().as_mut() {
                     heard.body(&start);
                 }

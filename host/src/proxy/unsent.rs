@@ -6,6 +6,7 @@ use std::{
     future::poll_fn,
     pin::Pin,
     rc::Rc,
+    sync::Arc,
     task::{Poll, ready},
     time::Duration,
 };
@@ -16,6 +17,7 @@ use tokio::{sync::Mutex, time::timeout};
 use crate::{
     client_body::{ClientBody, Tap},
     plugin::{BodyFailure, BodyStart},
+    total::{Part, Total},
     upstream::{Ahead, Source},
 };
 
@@ -48,7 +50,9 @@ impl Unsent {
         &self,
         most: usize,
         limit: Duration,
+        bodies: &Arc<Total>,
     ) -> Result<BodyStart, BodyFailure> {
+        self.make_room(most, bodies)?;
         let enough = timeout(limit, self.read_to(most)).await;
         enough.unwrap_or(Err(BodyFailure::Timeout))?;
         match self.is_sent() {
@@ -61,16 +65,41 @@ impl Unsent {
         self.body.borrow().is_none()
     }
 
+    /// Room for what may be read, before it is: what has come must be passed on. A frame may bring
+    /// more than is wanted, for which none is made.
+    fn make_room(&self, most: usize, bodies: &Arc<Total>) -> Result<(), BodyFailure> {
+        let length = self.length_within(most);
+        let room = &mut self.ahead.borrow_mut().room;
+        let is_made = match room {
+            Some(part) => part.grow_to(length),
+            None => {
+                *room = Part::take(bodies, length);
+                room.is_some()
+            }
+        };
+        is_made.then_some(()).ok_or(BodyFailure::NoRoom)
+    }
+
+    /// How much of its first `most` bytes there may be, those that have been read included.
+    fn length_within(&self, most: usize) -> usize {
+        let body = self.body.borrow();
+        let left = body.as_ref().and_then(|body| body.size_hint().upper());
+        let left = left.and_then(|left| usize::try_from(left).ok());
+        let read = self.ahead.borrow().bytes.len();
+        left.map_or(most, |left| most.min(read.saturating_add(left)))
+    }
+
     /// Its first bytes for somebody beside the request: those that have been read and, up to `most`
     /// or as many as are kept for another already, those that will be or that go upstream. None
-    /// once it is on its way.
-    pub(super) fn tap(&self, most: usize) -> Option<Rc<Tap>> {
+    /// once it is on its way, and when there is no room for it.
+    pub(super) fn tap(&self, most: usize, bodies: &Arc<Total>) -> Option<Rc<Tap>> {
         if let Some(tap) = self.tap.borrow().as_ref().filter(|_| !self.is_sent()) {
             return Some(Rc::clone(tap));
         }
+        let room = Part::take(bodies, self.length_within(most))?;
         let body = self.body.take()?;
         let is_over = self.is_over.get() && !matches!(self.ahead.borrow().end, Some(Err(_)));
-        let tap = Rc::new(Tap::new(&self.ahead.borrow().bytes, is_over, most));
+        let tap = Rc::new(Tap::new(&self.ahead.borrow().bytes, is_over, most, room));
         self.body.replace(Some(body.tapped(Rc::clone(&tap))));
         self.tap.replace(Some(Rc::clone(&tap)));
         Some(tap)

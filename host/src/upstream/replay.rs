@@ -11,7 +11,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 
-use crate::client_body::ClientBody;
+use crate::{client_body::ClientBody, total::Part};
 
 /// A body, with what was kept of it. One try after the other reads it.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Source {
     end: Option<Result<Frame<Bytes>, <ClientBody as Body>::Error>>,
     /// All that was read; none when that is not kept.
     kept: Option<BytesMut>,
+    /// What is taken for that, where it was read in advance.
+    room: Option<Part>,
     /// How much may be kept.
     most: usize,
     /// Bytes that came from the client.
@@ -38,6 +40,8 @@ pub struct Ahead {
     pub bytes: BytesMut,
     /// Trailers, or how it broke, where it was read so far.
     pub end: Option<Result<Frame<Bytes>, <ClientBody as Body>::Error>>,
+    /// What those bytes have of what all such may.
+    pub room: Option<Part>,
 }
 
 /// Which try reads, and how far it has come in what is kept.
@@ -64,7 +68,7 @@ impl Source {
     /// kept then. A body that says it is longer is not kept at all. What was read in advance is
     /// sent first, and kept until then whatever its length.
     pub fn new(inner: ClientBody, ahead: Ahead, most: usize) -> Option<Rc<RefCell<Self>>> {
-        let Ahead { bytes, end } = ahead;
+        let Ahead { bytes, end, room } = ahead;
         if bytes.is_empty() && end.is_none() && inner.is_end_stream() {
             return None;
         }
@@ -77,6 +81,7 @@ impl Source {
             begun: !bytes.is_empty(),
             kept: (!bytes.is_empty() || (most > 0 && fits)).then_some(bytes),
             read,
+            room,
             readers: 0,
         })))
     }
@@ -90,6 +95,7 @@ impl Source {
             most: bytes.len(),
             read: bytes.len() as u64,
             begun: true,
+            room: None,
             readers: 0,
         };
         (!bytes.is_empty()).then(|| Rc::new(RefCell::new(whole)))
@@ -156,7 +162,7 @@ impl Source {
                 kept.extend_from_slice(data);
             }
             // Trailers are rare, and have no bound of their own.
-            _ => self.kept = None,
+            _ => (self.kept, self.room) = (None, None),
         }
     }
 

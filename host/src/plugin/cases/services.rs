@@ -132,7 +132,7 @@ impl Services for CaseServices<'_> {
     async fn answer(&self, ask: Ask) {
         match ask {
             Ask::Callout(callout, answer) => drop(answer.send(self.callout(&callout))),
-            Ask::Body(most, _, answer) => drop(answer.send(self.body(most))),
+            Ask::Body(most, _, _, answer) => drop(answer.send(self.body(most))),
         }
     }
 }

@@ -38,7 +38,11 @@ impl ShadowServices {
             snapshot: Rc::clone(&services.snapshot),
             worker: services.worker,
             body: reads
-                .then(|| services.body.tap(grants.body.bytes))
+                .then(|| {
+                    services
+                        .body
+                        .tap(grants.body.bytes, shadow.version().bodies())
+                })
                 .flatten(),
             rule: shadow.callouts(),
             heard: RefCell::new(heard.into_iter().flatten().collect()),
@@ -94,7 +98,7 @@ impl Services for ShadowServices {
                 };
                 drop(answer.send(answered));
             }
-            Ask::Body(most, limit, answer) => drop(answer.send(self.start(most, limit).await)),
+            Ask::Body(most, limit, _, answer) => drop(answer.send(self.start(most, limit).await)),
         }
     }
 }
