@@ -195,6 +195,8 @@ pub struct Entry<'a> {
     pub query: Option<&'a str>,
     pub version: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<TraceEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<&'a str>,
@@ -208,6 +210,8 @@ pub struct Entry<'a> {
     pub upstream_version: Option<&'a str>,
     pub attempts: u32,
     pub plugins: Vec<PluginEntry<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spans: Option<Vec<SpanEntry<'a>>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<&'a str, BTreeMap<&'a str, &'a str>>,
     pub duration_us: u64,
@@ -298,6 +302,37 @@ pub struct PluginEntry<'a> {
     pub version: &'a str,
     pub role: &'a str,
     pub us: f64,
+}
+
+/// The request's place in its trace.
+#[derive(Debug, Serialize)]
+#[allow(missing_docs, reason = "as above")]
+pub struct TraceEntry {
+    pub id: String,
+    pub span: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    pub sampled: bool,
+}
+
+/// What has taken time on its way.
+#[derive(Debug, Default, Serialize)]
+#[allow(missing_docs, reason = "as above")]
+pub struct SpanEntry<'a> {
+    pub span: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    pub start_us: f64,
+    pub us: f64,
+    pub outcome: String,
 }
 
 fn display<T: std::fmt::Display, S: serde::Serializer>(

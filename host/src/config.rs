@@ -34,6 +34,7 @@ mod rollout;
 mod sidecar;
 mod texts;
 mod tls;
+mod trace;
 mod units;
 
 #[cfg(test)]
@@ -73,6 +74,7 @@ pub use tls::{
     CertificateFiles, ClientCertificates, ClientIdentity, ClientMode, Hosts, ListenerTls, PoolTls,
     ServerNameFrom, Tickets, TlsPolicy, TlsVersion, UnknownNames, UnknownStatus,
 };
+pub use trace::{TraceContext, Tracing};
 
 use error::Source;
 use keys::{KeyPath, Mark};
@@ -96,6 +98,8 @@ pub struct Config {
     pub log: Log,
     /// Where access-log lines go.
     pub access_log: AccessLog,
+    /// Whose traces requests belong to.
+    pub trace: Tracing,
     /// Deadlines towards clients.
     pub timeouts: Timeouts,
     /// Sizes that clients must keep to.

@@ -19,6 +19,7 @@ mod redirect;
 mod retry;
 mod services;
 mod session;
+mod trace;
 mod tunnel;
 mod unsent;
 mod upgrade;
@@ -74,6 +75,10 @@ pub async fn serve(client: Client, request: http::Request<ClientBody>) -> Served
     let has_body = !body.is_end_stream();
     let upgrade = Upgrade::asked(&mut head, has_body, &listener.requests.upgrades);
     let accepted = accepts.accept(record.id, head, connection);
+    let accepted = accepted.map(|mut request| {
+        record.enter_trace(&mut request.head.headers);
+        request
+    });
     let answered = match accepted.and_then(|request| session::admit(&open, request)) {
         Ok(request) => match &listener.https_redirect {
             Some(redirect) => redirect::to_https(redirect, &request),
@@ -88,7 +93,7 @@ pub async fn serve(client: Client, request: http::Request<ClientBody>) -> Served
                     lap: record.started,
                     services: RequestServices::new(
                         Rc::clone(&snapshot),
-                        record.worker(),
+                        &record,
                         Unsent::new(body),
                     ),
                     record: &mut record,

@@ -81,6 +81,7 @@ mod tls_names;
 mod tls_policy;
 mod tls_staple;
 mod tls_tickets;
+mod trace;
 mod trust;
 mod tunnels;
 mod tunnels_h2;

@@ -41,6 +41,7 @@ pub(super) fn config(source: Source) -> Result<Config, ConfigError> {
         record: raw.record.map(|raw| check.record(raw)),
         log: check.log(&raw.log),
         access_log: check.access_log(raw.access_log),
+        trace: check.trace(&raw.trace),
         timeouts: check.timeouts(&raw.timeouts),
         limits: check.limits(&raw.limits),
         dns: check.dns(raw.dns),

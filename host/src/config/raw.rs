@@ -115,6 +115,8 @@ tables! {
         #[serde(default)]
         access_log: AccessLog,
         #[serde(default)]
+        trace: Tracing,
+        #[serde(default)]
         timeouts: Timeouts,
         #[serde(default)]
         limits: Limits,
@@ -203,6 +205,11 @@ tables! {
     }
     AccessLog {
         path: Option<String>,
+    }
+    Tracing {
+        context: Option<String>,
+        sampled: Option<i64>,
+        spans: Option<bool>,
     }
     Timeouts {
         tls_handshake: Option<Duration>,

@@ -17,7 +17,10 @@ use http::{
 use hyper::body::Body as _;
 use tokio::time::timeout;
 
-use super::Exchange;
+use super::{
+    Exchange,
+    trace::{self, What},
+};
 use crate::{
     error::UpstreamError,
     headers,
@@ -101,30 +104,33 @@ impl Exchange<'_> {
         let interim = self.record.interim();
         let limit = local.running.pool.timeouts.first_byte;
         let past = connection.past;
-        let failed =
-            match answer_of(&mut connection, request, interim, &sending.upload, limit).await {
-                Ok(response) => return self.judged(response, connection),
-                Err(NoAnswer::Unsent) => Failed {
-                    error: UpstreamError::Closed,
-                    next: next_connection(past),
+        let since = self.record.begin_span();
+        let answered = answer_of(&mut connection, request, interim, &sending.upload, limit).await;
+        let what = || What::FirstByte(trace::endpoint(&local.running.pool, index));
+        self.record.end_span(since, what, outcome_of(&answered));
+        let failed = match answered {
+            Ok(response) => return self.judged(response, connection),
+            Err(NoAnswer::Unsent) => Failed {
+                error: UpstreamError::Closed,
+                next: next_connection(past),
+            },
+            Err(NoAnswer::Refused(error)) => Failed {
+                error,
+                next: match sending.is_replayable() {
+                    true => next_connection(past),
+                    false => Next::GiveUp,
                 },
-                Err(NoAnswer::Refused(error)) => Failed {
-                    error,
-                    next: match sending.is_replayable() {
-                        true => next_connection(past),
-                        false => Next::GiveUp,
-                    },
-                },
-                Err(NoAnswer::Failed(error)) => {
-                    if matches!(error, UpstreamError::FirstByteTimeout(_)) {
-                        connection.was_late();
-                    }
-                    let closed = matches!(error, UpstreamError::Closed);
-                    let raced = closed && connection.may_have_raced();
-                    let next = if raced { Next::Raced } else { Next::Repeat };
-                    Failed { error, next }
+            },
+            Err(NoAnswer::Failed(error)) => {
+                if matches!(error, UpstreamError::FirstByteTimeout(_)) {
+                    connection.was_late();
                 }
-            };
+                let closed = matches!(error, UpstreamError::Closed);
+                let raced = closed && connection.may_have_raced();
+                let next = if raced { Next::Raced } else { Next::Repeat };
+                Failed { error, next }
+            }
+        };
         Err(failed)
     }
 
@@ -241,6 +247,17 @@ pub(super) fn framing(response: &http::Response<Incoming>) -> Framing {
         Some(false) => Framing::Unknown,
         Some(true) if headers.contains_key(CONTENT_LENGTH) => Framing::Doubtful,
         Some(true) => Framing::Plain,
+    }
+}
+
+/// The status, or why there is none.
+fn outcome_of(answered: &Result<http::Response<Incoming>, NoAnswer>) -> trace::Outcome {
+    match answered {
+        Ok(response) => trace::Outcome::Status(response.status().as_u16()),
+        Err(NoAnswer::Unsent) => trace::Outcome::Word("unsent"),
+        Err(NoAnswer::Refused(error) | NoAnswer::Failed(error)) => {
+            trace::Outcome::Word(error.cause().token())
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use super::{Exchange, answer, balance_key::balance_key, body::Content, edits, forward::Answer};
 use crate::{
     config::{OnError, Role, ShadowCallouts},
-    error::{GatewayError, RefusedDecision},
+    error::{Cause, GatewayError, RefusedDecision},
     headers,
     plugin::{
         CallError, Calls, Decision, Forward, Lendable, LocalPlugin, Outcome, Preference,
@@ -50,12 +50,19 @@ impl Exchange<'_> {
             let acted = match self.called(plugin, Role::Routing, called)? {
                 None => continue,
                 Some(Decision::Pass(edits)) => {
+                    self.record.decided("pass");
                     let applied = edits::apply_to_request(edits, &mut self.request);
                     self.acted(plugin, Role::Routing, applied)?;
                     continue;
                 }
-                Some(Decision::Forward(forward)) => self.act_on_forward(forward),
-                Some(Decision::Respond(respond)) => self.act_on_respond(respond),
+                Some(Decision::Forward(forward)) => {
+                    self.record.decided("forward");
+                    self.act_on_forward(forward)
+                }
+                Some(Decision::Respond(respond)) => {
+                    self.record.decided("respond");
+                    self.act_on_respond(respond)
+                }
             };
             if let Some(routed) = self.acted(plugin, Role::Routing, acted)? {
                 return Ok(routed);
@@ -279,16 +286,19 @@ impl Exchange<'_> {
         called: Result<R, CallError>,
     ) -> Result<Option<R>, GatewayError> {
         let now = Instant::now();
-        let took = now.saturating_duration_since(std::mem::replace(&mut self.lap, now));
+        let since = std::mem::replace(&mut self.lap, now);
+        let took = now.saturating_duration_since(since);
         plugin.called(took, called.as_ref().err());
-        self.record.called(plugin, role, took);
+        self.record.called(plugin, role, since, took);
         if !self.request.access_fields.is_empty() {
             self.record
                 .access_fields(self.request.access_fields.clone());
         }
-        called
-            .map(Some)
-            .or_else(|error| fail(plugin, role, GatewayError::Plugin(error)))
+        called.map(Some).or_else(|error| {
+            let error = GatewayError::Plugin(error);
+            self.record.decided(error.cause().token());
+            fail(plugin, role, error)
+        })
     }
 
     /// What acting on a decision came to; none when it was refused and its plugin fails open.
@@ -300,6 +310,7 @@ impl Exchange<'_> {
     ) -> Result<Option<R>, GatewayError> {
         acted.map(Some).or_else(|problem| {
             plugin.refused();
+            self.record.decided(Cause::PluginDecisionRefused.token());
             fail(
                 plugin,
                 role,

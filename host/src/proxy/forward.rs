@@ -13,6 +13,7 @@ use super::{
     body::Content,
     connect::{connect, open_connection},
     retry::Tries,
+    trace::{self, What},
 };
 use crate::{
     config::{PoolHttp, ServerNameFrom},
@@ -142,12 +143,20 @@ impl Exchange<'_> {
                 done => return done,
             }
         }
+        let since = self.record.begin_span();
         // Boxed, as few requests open one and each would have room for it.
-        let connection = match self.upgrade {
-            Some(_) => Box::pin(self.connect_tunnel(local, choice.index, name)).await?,
-            None => Box::pin(connect(local, choice.index, name, self.record.worker())).await?,
+        let connected = match self.upgrade {
+            Some(_) => Box::pin(self.connect_tunnel(local, choice.index, name)).await,
+            None => Box::pin(connect(local, choice.index, name, self.record.worker())).await,
         };
-        self.attempt(local, choice.index, connection, sending).await
+        let outcome = match &connected {
+            Ok(_) => "ok",
+            Err(failed) => failed.error.cause().token(),
+        };
+        let what = || What::Connect(trace::endpoint(&local.running.pool, choice.index));
+        self.record
+            .end_span(since, what, trace::Outcome::Word(outcome));
+        self.attempt(local, choice.index, connected?, sending).await
     }
 
     fn answer(

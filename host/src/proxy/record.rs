@@ -13,6 +13,7 @@ use http::{StatusCode, Uri, Version, header::HOST, request::Parts};
 
 use super::{
     Client,
+    trace::{self, Context, Spans, What},
     tunnel::{Passage, Side},
 };
 use crate::{
@@ -55,6 +56,8 @@ pub(super) struct Record {
     upstream_version: Option<Version>,
     attempts: u32,
     plugins: Vec<PluginCall>,
+    trace: Option<Context>,
+    spans: Option<Rc<Spans>>,
     access_fields: Vec<AccessField>,
     sent_upstream: Option<Instant>,
     upstream: Option<Duration>,
@@ -96,11 +99,15 @@ impl Record {
         } = client;
         open.requests.begin();
         watch.begin();
+        let started = Instant::now();
+        let keeps_spans = snapshot.shared.config.trace.spans && open.local.access_log.is_on();
         Box::new(Self {
             id: open.local.next_id(),
             open,
+            trace: None,
+            spans: keeps_spans.then(|| Rc::new(Spans::new(started))),
             served: Served::All(snapshot),
-            started: Instant::now(),
+            started,
             time: SystemTime::now(),
             peer: connection.peer,
             method: head.method.clone(),
@@ -241,7 +248,61 @@ impl Record {
         self.upstream = self.sent_upstream.map(|sent| sent.elapsed());
     }
 
-    pub(super) fn called(&mut self, plugin: &Rc<LocalPlugin>, role: Role, took: Duration) {
+    /// It becomes a part of its trace, which its fields name from now on.
+    pub(super) fn enter_trace(&mut self, headers: &mut http::HeaderMap) {
+        if let Served::All(snapshot) = &self.served {
+            self.trace = Context::enter(&snapshot.shared.config.trace, self.id, headers);
+        }
+    }
+
+    pub(super) fn trace(&self) -> Option<Context> {
+        self.trace
+    }
+
+    pub(super) fn spans(&self) -> Option<&Rc<Spans>> {
+        self.spans.as_ref()
+    }
+
+    /// Now, where the log has spans.
+    pub(super) fn begin_span(&self) -> Option<Instant> {
+        self.spans.as_ref().map(|_| Instant::now())
+    }
+
+    /// Ends what began then.
+    pub(super) fn end_span(
+        &self,
+        since: Option<Instant>,
+        what: impl FnOnce() -> What,
+        outcome: trace::Outcome,
+    ) {
+        if let (Some(spans), Some(since)) = (&self.spans, since) {
+            spans.ended(what(), since, outcome);
+        }
+    }
+
+    /// What came of the last call of a plugin.
+    pub(super) fn decided(&self, word: &'static str) {
+        if let Some(spans) = &self.spans {
+            spans.last_came_to(trace::Outcome::Word(word));
+        }
+    }
+
+    /// A plugin was called; the call took this long from `since` on.
+    pub(super) fn called(
+        &mut self,
+        plugin: &Rc<LocalPlugin>,
+        role: Role,
+        since: Instant,
+        took: Duration,
+    ) {
+        if let Some(spans) = &self.spans {
+            spans.add(trace::Span {
+                what: What::Plugin(self.plugins.len()),
+                since,
+                took,
+                outcome: trace::Outcome::Word("ok"),
+            });
+        }
         self.plugins.push(PluginCall {
             plugin: Rc::clone(&plugin.names),
             role,
@@ -412,6 +473,7 @@ impl Record {
             path: self.uri.path(),
             query: self.uri.query(),
             version: version(self.version),
+            trace: self.trace.as_ref().map(Context::entry),
             status: self.status.map(|status| status.as_u16()),
             pool: running.map(|running| running.pool.name.as_str()),
             rule: self.rule.as_deref(),
@@ -420,6 +482,10 @@ impl Record {
             upstream_version: self.upstream_version.map(version),
             attempts: self.attempts,
             plugins: self.plugins.iter().map(PluginCall::entry).collect(),
+            spans: self
+                .spans
+                .as_ref()
+                .map(|spans| spans.entries(|place| self.called_at(place))),
             fields: fields(&self.access_fields),
             duration_us: microseconds(self.started.elapsed()),
             upstream_us: self.upstream.map(microseconds),
@@ -432,6 +498,13 @@ impl Record {
             cause: self.cause.map(Cause::token),
             detail: self.detail.as_deref(),
         }
+    }
+
+    /// Name, version and role of a call.
+    fn called_at(&self, place: usize) -> Option<(&str, &str, &str)> {
+        let call = self.plugins.get(place)?;
+        let PluginNames { name, label } = &*call.plugin;
+        Some((name, label, call.role.as_str()))
     }
 
     /// From the client, and to it.

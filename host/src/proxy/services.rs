@@ -3,12 +3,17 @@
 
 mod beside;
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Instant};
 
 use tokio::sync::oneshot;
 
 use self::beside::ShadowServices;
-use super::{callout, unsent::Unsent};
+use super::{
+    callout,
+    record::Record,
+    trace::{self, Context, Spans, What},
+    unsent::Unsent,
+};
 use crate::{
     local::LocalSnapshot,
     plugin::{Ask, Callout, CalloutAnswer, CalloutFailure, Heard, HeardCallout, Services, Shadow},
@@ -21,15 +26,20 @@ pub(super) struct RequestServices {
     pub(super) body: Unsent,
     /// What the running call is answered, where somebody else is to know it.
     heard: RefCell<Option<Heard>>,
+    /// The trace that callouts are part of, and where their time is kept.
+    trace: Option<Context>,
+    spans: Option<Rc<Spans>>,
 }
 
 impl RequestServices {
-    pub(super) fn new(snapshot: Rc<LocalSnapshot>, worker: usize, body: Unsent) -> Self {
+    pub(super) fn new(snapshot: Rc<LocalSnapshot>, record: &Record, body: Unsent) -> Self {
         Self {
             snapshot,
-            worker,
+            worker: record.worker(),
             body,
             heard: RefCell::default(),
+            trace: record.trace(),
+            spans: record.spans().cloned(),
         }
     }
 
@@ -69,22 +79,36 @@ impl RequestServices {
 
     async fn callout(
         &self,
-        callout: Callout,
+        mut callout: Callout,
         answer: oneshot::Sender<Result<CalloutAnswer, CalloutFailure>>,
     ) {
-        let Some(place) = self.asked() else {
-            return send(&self.snapshot, self.worker, callout, answer, |_| {}).await;
-        };
-        let asked = callout.clone();
-        let note = |answer: &Result<_, _>| {
-            let heard = HeardCallout {
-                callout: asked,
-                answer: answer.clone(),
-            };
-            self.answered(place, heard);
+        let noted = self.asked().map(|place| (place, callout.clone()));
+        if let Some(trace) = &self.trace {
+            trace.tell(&mut callout.head.headers);
+        }
+        let span = self.spans.as_ref();
+        let span = span.map(|spans| (spans, callout.pool.clone(), Instant::now()));
+        let note = |answer: &Result<CalloutAnswer, _>| {
+            if let Some((spans, pool, since)) = span {
+                spans.ended(What::Callout(pool), since, outcome(answer));
+            }
+            if let Some((place, callout)) = noted {
+                let answer = answer.clone();
+                self.answered(place, HeardCallout { callout, answer });
+            }
         };
         send(&self.snapshot, self.worker, callout, answer, note).await;
     }
+}
+
+fn outcome(answer: &Result<CalloutAnswer, CalloutFailure>) -> trace::Outcome {
+    trace::Outcome::Word(match answer {
+        Ok(answer) => return trace::Outcome::Status(answer.head.status.as_u16()),
+        Err(CalloutFailure::UndeclaredPool(_)) => "undeclared-pool",
+        Err(CalloutFailure::Unavailable(_)) => "unavailable",
+        Err(CalloutFailure::Timeout(_)) => "timeout",
+        Err(CalloutFailure::TooLarge(_)) => "too-large",
+    })
 }
 
 impl Services for RequestServices {
