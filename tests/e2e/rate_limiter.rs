@@ -1,6 +1,6 @@
 //! The reference plugin `rate-limiter`: as many requests as it says, over all workers.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use witgate_tests::{
     Http,
@@ -70,13 +70,12 @@ async fn values_of_a_field_are_counted_apart() {
     }
 }
 
-/// 10,000 requests over 16 connections to two workers, both of which take part.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exactly_as_many_as_allowed_pass_over_all_workers() {
-    const CLIENTS: usize = 16;
-    const EACH: usize = 625;
-    const ALLOWED: usize = 3_000;
-    let (upstream, gateway) = limited(&format!("requests = {ALLOWED}\nseconds = 3600")).await;
+const CLIENTS: usize = 16;
+const EACH: usize = 625;
+
+/// 10,000 requests over 16 connections to two workers, both of which take part; how many pass.
+async fn passed_of_ten_thousand(config: &str) -> (Upstream, usize) {
+    let (upstream, gateway) = limited(config).await;
     let gateway = Arc::new(gateway);
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
@@ -98,10 +97,33 @@ async fn exactly_as_many_as_allowed_pass_over_all_workers() {
     for client in clients {
         passed += client.await.unwrap();
     }
-    assert_eq!(passed, ALLOWED);
-    assert_eq!(upstream.requests(), ALLOWED as u64);
     let calls = gateway.metric("witgate_plugin_calls_total{plugin=\"rate-limiter\"}");
     assert_eq!(calls.await, (CLIENTS * EACH) as f64);
     let instances = gateway.metric("witgate_plugin_instances{plugin=\"rate-limiter\"}");
     assert!(instances.await >= 2.0, "both workers");
+    (upstream, passed)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exactly_as_many_as_allowed_pass_over_all_workers() {
+    let (upstream, passed) = passed_of_ten_thousand("requests = 3000\nseconds = 3600").await;
+    assert_eq!((passed, upstream.requests()), (3_000, 3_000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_is_emptied_exactly_over_all_workers() {
+    // No token comes for as long as the test may take.
+    let config = "requests = 1\nseconds = 86400\nburst = 3003";
+    let (upstream, passed) = passed_of_ten_thousand(config).await;
+    assert_eq!((passed, upstream.requests()), (3_003, 3_003));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_fills_at_its_rate_over_all_workers() {
+    let began = Instant::now();
+    let config = "requests = 200\nseconds = 1\nburst = 100";
+    let (_, passed) = passed_of_ten_thousand(config).await;
+    // The start of the gateway is in the time as well.
+    let most = 100.0 + 200.0 * began.elapsed().as_secs_f64() + 10.0;
+    assert!(passed >= 100 && passed as f64 <= most, "{passed} of {most}");
 }

@@ -1,13 +1,22 @@
 //! Lets each client send so many requests in so much time, counted over all workers; what is
-//! more is answered 429. One counter for each client in the store that all instances share: it
-//! is made by the first request of a window and is gone when the window is over.
+//! more is answered 429. In windows: one counter for each client in the store that all instances
+//! share, which is made by the first request of a window and is gone when the window is over.
+//! `bucket` counts without windows.
 
 #![forbid(unsafe_code)]
+
+mod bucket;
 
 use std::time::Duration;
 
 use serde::Deserialize;
-use witgate_sdk::{Network, kv, prelude::*};
+use witgate_sdk::{
+    Network,
+    kv::{self, Refusal},
+    prelude::*,
+};
+
+use bucket::Bucket;
 
 /// The sidecar's `[config]`.
 #[derive(Debug, Deserialize)]
@@ -15,6 +24,7 @@ use witgate_sdk::{Network, kv, prelude::*};
 pub struct Config {
     requests: i64,
     seconds: u64,
+    burst: Option<i64>,
     #[serde(default)]
     by: By,
     #[serde(default = "most_ipv6_bits")]
@@ -51,10 +61,15 @@ fn most_ipv6_bits() -> u8 {
 /// Longest value of a field that is used as it is, bytes: with its prefix it fits into a key.
 const LONGEST_VALUE: usize = 256;
 
+/// The most that a bucket may hold, and that may come: beyond all use, and far from overflow.
+const MOST: i64 = 1_000_000_000;
+
 /// The plugin.
 #[derive(Debug)]
 pub struct RateLimiter {
     config: Config,
+    /// None where windows are counted.
+    bucket: Option<Bucket>,
 }
 
 impl Plugin for RateLimiter {
@@ -73,27 +88,63 @@ impl Plugin for RateLimiter {
             let problem = format!("expected 0 to 128, found {}", config.ipv6_bits);
             return Err(ConfigError::at("ipv6_bits", problem));
         }
-        Ok(Self { config })
+        let bucket = match config.burst {
+            None => None,
+            Some(burst) => Some(bucket(&config, burst)?),
+        };
+        if bucket.is_some() {
+            Bucket::begin();
+        }
+        Ok(Self { config, bucket })
     }
+}
+
+fn bucket(config: &Config, burst: i64) -> Result<Bucket, ConfigError> {
+    let count = |key: &str, found: i64| {
+        let fits = u64::try_from(found)
+            .ok()
+            .filter(|_| (1..=MOST).contains(&found));
+        fits.ok_or_else(|| ConfigError::at(key, format!("expected 1 to {MOST}, found {found}")))
+    };
+    Ok(Bucket {
+        burst: count("burst", burst)?,
+        requests: count("requests", config.requests)?,
+        seconds: config.seconds,
+    })
 }
 
 impl Routing for RateLimiter {
     fn route(&self, request: &Request) -> Route {
-        let window = Duration::from_secs(self.config.seconds);
-        match kv::increment(&self.client(request), 1, Some(window)) {
-            Ok(counted) if counted.number > self.config.requests => {
-                refusal(429, "too many requests\n", counted.left.unwrap_or(window))
-            }
-            Ok(_) => Route::Pass,
+        let client = self.client(request);
+        let counted = match &self.bucket {
+            Some(bucket) => bucket.take(&client),
+            None => self.in_window(&client),
+        };
+        match counted {
+            Ok(Ok(())) => Route::Pass,
+            Ok(Err(wait)) => refusal(429, "too many requests\n", wait),
             Err(_) => match self.config.when_full {
                 WhenFull::Pass => Route::Pass,
-                WhenFull::Refuse => refusal(503, "too many clients\n", window),
+                WhenFull::Refuse => refusal(503, "too many clients\n", self.window()),
             },
         }
     }
 }
 
 impl RateLimiter {
+    fn window(&self) -> Duration {
+        Duration::from_secs(self.config.seconds)
+    }
+
+    /// Counts a request. Returns how long until the window is over, where it is one too many.
+    fn in_window(&self, client: &str) -> Result<Result<(), Duration>, Refusal> {
+        let counted = kv::increment(client, 1, Some(self.window()))?;
+        Ok(match counted.number > self.config.requests {
+            true => Err(counted.left.unwrap_or(self.window())),
+            false => Ok(()),
+        })
+    }
+
     /// The key of the client's counter.
     fn client(&self, request: &Request) -> String {
         if let By::Header(name) = &self.config.by

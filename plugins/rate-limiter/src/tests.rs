@@ -98,6 +98,10 @@ fn a_wrong_configuration_names_its_key() {
             "seconds: expected 1 to 86400, found 0",
         ),
         (
+            "requests = 1\nseconds = 1\nburst = 0",
+            "burst: expected 1 to 1000000000, found 0",
+        ),
+        (
             "requests = 1\nseconds = 1\nipv6_bits = 129",
             "ipv6_bits: expected 0 to 128",
         ),
@@ -108,5 +112,81 @@ fn a_wrong_configuration_names_its_key() {
     ] {
         let refusal = testing::configure::<RateLimiter>(config).err().unwrap();
         assert!(refusal.to_string().starts_with(problem), "{refusal}");
+    }
+}
+
+/// A bucket as a book would have it: tokens come in steps, up to as many as it holds.
+fn passes_in(burst: u64, steps: u64, passed: &mut Vec<u64>, step: u64) -> bool {
+    // Of all that has passed, each took the oldest token that there was.
+    let tokens = |step: u64| (step % steps + 1) * burst / steps - step % steps * burst / steps;
+    let oldest = (step + 1).saturating_sub(steps);
+    let free = (oldest..=step).find(|step| {
+        let taken = passed.iter().filter(|taken| **taken == *step).count();
+        (taken as u64) < tokens(*step)
+    });
+    passed.extend(free);
+    free.is_some()
+}
+
+#[test]
+fn a_bucket_fills_again_step_by_step() {
+    // A step is a tenth of 10 s and brings two of twenty.
+    let limiter = limiter("requests = 20\nseconds = 10\nburst = 20");
+    let request = from("192.0.2.7:1");
+    for _ in 0..20 {
+        assert_eq!(refused(&limiter, &request), None);
+    }
+    assert_eq!(refused(&limiter, &request), Some((429, "1".into())));
+    testing::advance(Duration::from_millis(1_000));
+    for _ in 0..2 {
+        assert_eq!(refused(&limiter, &request), None);
+    }
+    assert!(refused(&limiter, &request).is_some());
+    assert_eq!(
+        refused(&limiter, &from("192.0.2.8:1")),
+        None,
+        "another client"
+    );
+    // What is not used is kept, but no more than it holds.
+    testing::advance(Duration::from_secs(3600));
+    for _ in 0..20 {
+        assert_eq!(refused(&limiter, &request), None);
+    }
+    assert!(refused(&limiter, &request).is_some());
+}
+
+#[test]
+fn a_bucket_passes_exactly_what_it_has_whenever_it_is_asked() {
+    for (requests, seconds, burst) in [(7, 2, 7), (100, 60, 25), (3, 1, 1), (50, 5, 13)] {
+        let config = format!("requests = {requests}\nseconds = {seconds}\nburst = {burst}");
+        let limiter = limiter(&config);
+        let request = from(&format!("198.51.100.{burst}:1"));
+        let steps = burst.min(10);
+        let (mut now, mut seed, mut taken, mut times) = (0_u64, 7_u64, Vec::new(), Vec::new());
+        for _ in 0..2_000 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let pause = (seed >> 33) % 40;
+            testing::advance(Duration::from_millis(pause));
+            now += pause;
+            let step = now * requests * steps / (1000 * seconds * burst) + steps;
+            let passes = passes_in(burst, steps, &mut taken, step);
+            assert_eq!(
+                refused(&limiter, &request).is_none(),
+                passes,
+                "{config} at {now} ms"
+            );
+            times.extend(passes.then_some(now));
+        }
+        // In any time: all that it held, what came meanwhile, and what a step brings.
+        for (first, from) in times.iter().enumerate() {
+            for (last, to) in times.iter().enumerate().skip(first) {
+                let came = (to - from) * requests / (1000 * seconds);
+                let most = burst + came + burst.div_ceil(steps);
+                assert!(
+                    (last - first + 1) as u64 <= most,
+                    "{config}: {from} to {to} ms"
+                );
+            }
+        }
     }
 }
