@@ -48,6 +48,7 @@ mod interest;
 mod interim;
 mod interim_h2;
 mod ip_filter;
+mod jwks_auth;
 mod jwt_auth;
 mod lifecycle;
 mod listeners;

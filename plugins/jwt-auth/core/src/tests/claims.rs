@@ -257,7 +257,7 @@ fn the_upstream_is_told_what_is_claimed() {
         .header("x-user", "eve")
         .header("X-Mail", "eve@evil.example")
         .build();
-    let seen = request.after(&plugin.rewrite_request(&request));
+    let seen = request.after(&plugin.0.rewrite_request(&request));
     assert_eq!(seen.header_values("x-user"), [b"ada"]);
     assert_eq!(seen.header_str("x-roles").unwrap(), r#"["a,b","ü"]"#);
     assert_eq!(seen.header_str("x-level").unwrap(), "7");

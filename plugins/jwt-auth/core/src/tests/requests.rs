@@ -7,7 +7,7 @@ use super::{URL, bearing, claims, refused, signer::Signer, trusting};
 const CLAIMS: &str = "headers = { x-user = 'sub' }";
 
 /// Whether a GET without a token passes.
-fn is_open(plugin: &crate::JwtAuth, url: &str) -> bool {
+fn is_open(plugin: &super::JwtAuth, url: &str) -> bool {
     refused(plugin, &Request::get(url).build()).is_none()
 }
 
@@ -22,8 +22,8 @@ fn with(fields: &[(&str, &str)]) -> Request {
 }
 
 /// What the upstream gets.
-fn seen(plugin: &crate::JwtAuth, request: &Request) -> Request {
-    request.after(&plugin.rewrite_request(request))
+fn seen(plugin: &super::JwtAuth, request: &Request) -> Request {
+    request.after(&plugin.0.rewrite_request(request))
 }
 
 #[test]

@@ -22,6 +22,11 @@ impl Known {
         self.0.borrow().get(digest).cloned()
     }
 
+    /// Knows no token any more.
+    pub(crate) fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+
     /// Begins anew when it is full, which costs each token one check of its signature.
     pub(crate) fn keep(&self, digest: TokenDigest, identity: &Rc<Identity>) {
         if identity.bytes() > MOST_BYTES {

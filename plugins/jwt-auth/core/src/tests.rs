@@ -4,6 +4,7 @@
 
 mod claims;
 mod configuration;
+mod fetched;
 mod requests;
 mod signatures;
 mod signer;
@@ -11,8 +12,19 @@ mod vectors;
 
 use witgate_sdk::{prelude::*, testing};
 
-use crate::JwtAuth;
+use crate::{Config, Guard};
 use signer::Signer;
+
+/// As the plugin jwt-auth has it.
+struct JwtAuth(Guard);
+
+impl Plugin for JwtAuth {
+    type Config = Config;
+
+    fn configure(config: Config) -> Result<Self, ConfigError> {
+        Guard::new(config).map(Self)
+    }
+}
 
 const URL: &str = "https://shop.example/cart";
 
@@ -47,7 +59,7 @@ fn bearing(token: &str) -> Request {
 
 /// The status of the answer, its challenge and the reason in the access log; none for who passes.
 fn refused(plugin: &JwtAuth, request: &Request) -> Option<(u16, String, String)> {
-    match plugin.route(request) {
+    match plugin.0.route(request) {
         Route::Pass => None,
         Route::Respond(answer) => {
             let mut fields = answer.headers.iter();
@@ -78,7 +90,7 @@ fn assert_invalid(plugin: &JwtAuth, token: &str, reason: &str) {
     assert_eq!(status, 401);
     let expected = "Bearer realm=\"api\", error=\"invalid_token\", error_description=";
     assert_eq!(challenge, format!("{expected}\"{logged}\""));
-    let edits = plugin.rewrite_request(&bearing(token));
+    let edits = plugin.0.rewrite_request(&bearing(token));
     let is_removal = |edit: &RequestEdit| matches!(edit, RequestEdit::Remove(_));
     assert!(
         edits.iter().all(is_removal),

@@ -2,8 +2,8 @@
 
 use witgate_sdk::testing;
 
+use super::JwtAuth;
 use super::signer::{Signer, encode};
-use crate::JwtAuth;
 
 #[track_caller]
 fn assert_refused(config: &str, problem: &str) {

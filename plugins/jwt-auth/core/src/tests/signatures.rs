@@ -166,7 +166,7 @@ fn a_token_that_was_good_is_known_until_it_expires() {
     for _ in 0..3 {
         assert_passes(&plugin, &token);
     }
-    assert!(plugin.known.get(&Sha256::digest(&token).into()).is_some());
+    assert!(plugin.0.known.get(&Sha256::digest(&token).into()).is_some());
     // One that differs in a bit is another token, whatever is known.
     let (signed, signature) = token.rsplit_once('.').unwrap();
     let first = if signature.starts_with('A') { "B" } else { "A" };

@@ -143,6 +143,26 @@ impl Keys {
         Ok(Self(keys))
     }
 
+    /// None at all.
+    pub(crate) fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// The public keys of a set that a service tells, the first of them when there are too many.
+    pub(crate) fn fetched(
+        set: &str,
+        alg: Option<Algorithm>,
+        issuers: Option<&[String]>,
+    ) -> Result<Self, ConfigError> {
+        let found = source::public_of_set(set, alg)?;
+        let key = |(kid, material)| Key {
+            kid,
+            issuers: issuers.map(<[String]>::to_vec),
+            material,
+        };
+        Ok(Self(found.into_iter().take(MOST_KEYS).map(key).collect()))
+    }
+
     /// The key that has signed the token. A key without `kid` is for tokens with any; a token
     /// without is tried with the keys of its algorithm, in order.
     pub(crate) fn signer(&self, token: &Token<'_>) -> Result<&Key, Refusal> {

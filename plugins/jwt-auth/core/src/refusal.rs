@@ -16,6 +16,8 @@ pub(crate) enum Refusal {
     UnknownKey(Option<String>),
     /// The token is good and does not allow enough.
     Scope,
+    /// No keys could be fetched; it is tried again after so many seconds.
+    NoKeys(u32),
 }
 
 impl Refusal {
@@ -26,16 +28,25 @@ impl Refusal {
             Self::Request(reason) | Self::Token(reason) => reason,
             Self::UnknownKey(_) => "no key is known for the alg and kid of the token",
             Self::Scope => "the token lacks a scope",
+            Self::NoKeys(_) => "the keys that would tell cannot be had",
         }
     }
 
     /// The answer; `scopes` are those that would be enough.
     pub(crate) fn answer(&self, realm: &str, scopes: &[String]) -> Route {
+        if let Self::NoKeys(wait) = self {
+            return Route::respond(503)
+                .header("retry-after", wait.to_string())
+                .text(format!("{}\n", self.reason()))
+                .rule("jwt-auth")
+                .into();
+        }
         let (status, error) = match self {
             Self::Missing => (401, None),
             Self::Request(_) => (400, Some("invalid_request")),
             Self::Token(_) | Self::UnknownKey(_) => (401, Some("invalid_token")),
             Self::Scope => (403, Some("insufficient_scope")),
+            Self::NoKeys(_) => (503, None),
         };
         let reason = self.reason();
         let mut challenge = format!("Bearer realm=\"{realm}\"");

@@ -7,13 +7,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use witgate_sdk::{HostPattern, PathPattern, prelude::*};
 
-use crate::keys::Source;
+use crate::keys::{Algorithm, Source};
 
 /// The sidecar's `[config]`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    pub(crate) keys: Vec<Source>,
+    pub(crate) keys: Option<Vec<Source>>,
+    pub(crate) jwks: Option<Jwks>,
     #[serde(default)]
     pub(crate) issuers: Vec<String>,
     #[serde(default)]
@@ -48,6 +49,64 @@ pub struct Config {
     pub(crate) preflights: bool,
     #[serde(default = "realm")]
     pub(crate) realm: String,
+}
+
+/// The service that tells keys; times in seconds.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Jwks {
+    pub(crate) pool: String,
+    pub(crate) path: String,
+    pub(crate) authority: Option<String>,
+    pub(crate) alg: Option<Algorithm>,
+    pub(crate) issuers: Option<Vec<String>>,
+    #[serde(default = "ten_minutes")]
+    pub(crate) ttl: u32,
+    #[serde(default = "half_a_minute")]
+    pub(crate) min_interval: u32,
+    #[serde(default = "a_day")]
+    pub(crate) max_stale: u32,
+}
+
+fn ten_minutes() -> u32 {
+    600
+}
+
+fn half_a_minute() -> u32 {
+    30
+}
+
+fn a_day() -> u32 {
+    86_400
+}
+
+impl Jwks {
+    /// Checks what serde does not.
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        if !self.path.starts_with('/') {
+            let problem = format!(
+                "expected a path such as \"/jwks.json\", found {:?}",
+                self.path
+            );
+            return Err(ConfigError::at("path", problem));
+        }
+        if self.issuers.as_ref().is_some_and(Vec::is_empty) {
+            let problem = "expected at least one; without the key, those of all keys count";
+            return Err(ConfigError::at("issuers", problem));
+        }
+        for (key, found, range) in [
+            ("ttl", self.ttl, 10..=86_400),
+            ("min_interval", self.min_interval, 1..=3_600),
+            ("max_stale", self.max_stale, 0..=604_800),
+        ] {
+            if !range.contains(&found) {
+                let (least, most) = range.into_inner();
+                let problem = format!("expected {least} to {most}, found {found}");
+                return Err(ConfigError::at(key, problem));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whether a token has to say when it ends.
