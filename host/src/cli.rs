@@ -103,11 +103,19 @@ enum PluginCommand {
     New {
         /// The project's name, and its folder's
         name: String,
+        /// What it does
+        #[arg(short, long, value_enum, default_value = "router")]
+        template: plugin_new::Template,
+        /// What it is written in
+        #[arg(short, long, value_enum, default_value = "rust")]
+        lang: plugin_new::Language,
         /// The folder of witgate-sdk, when it is not the one that this program was built with
         #[arg(long, value_name = "DIR")]
         sdk: Option<PathBuf>,
     },
     /// Compile a plugin project into a component
+    ///
+    /// A cargo project, or one with `plugin.js` or `plugin.py`, as `plugin new` makes them.
     Build {
         /// The project's folder
         #[arg(default_value = ".")]
@@ -241,11 +249,14 @@ impl Cli {
                 Ok(code) => return code,
                 Err(message) => Err(message),
             },
-            Command::Plugin(PluginCommand::New { name, sdk }) => {
-                plugin_new::run(&name, Path::new("."), sdk.as_deref())
-                    .map(drop)
-                    .map_err(|error| describe(&error))
-            }
+            Command::Plugin(PluginCommand::New {
+                name,
+                template,
+                lang,
+                sdk,
+            }) => plugin_new::run(&name, Path::new("."), (template, lang), sdk.as_deref())
+                .map(drop)
+                .map_err(|error| describe(&error)),
             Command::Plugin(PluginCommand::Build {
                 dir,
                 output,

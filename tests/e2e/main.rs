@@ -77,6 +77,7 @@ mod soak;
 mod streaming;
 mod swaps;
 mod targets;
+mod templates;
 mod tls;
 mod tls_names;
 mod tls_policy;

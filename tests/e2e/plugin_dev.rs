@@ -31,16 +31,16 @@ impl Development {
     /// A new project, with cases, that is watched.
     async fn start(gateway: &Gateway) -> Self {
         let dir = TempDir::new().unwrap();
-        let made = command(&["plugin", "new", "beta"])
+        let made = command(&["plugin", "new", "watched"])
             .current_dir(dir.path())
             .output()
             .await
             .unwrap();
         assert!(made.status.success(), "{made:?}");
-        fs::write(dir.path().join("beta/beta.cases.toml"), CASES).unwrap();
+        fs::write(dir.path().join("watched/watched.cases.toml"), CASES).unwrap();
         let into = gateway.setup().plugins();
         let target = wasm::references().with_file_name("new-plugins");
-        let mut process = command(&["plugin", "dev", "beta", "--into", into.to_str().unwrap()])
+        let mut process = command(&["plugin", "dev", "watched", "--into", into.to_str().unwrap()])
             .current_dir(dir.path())
             .env("CARGO_TARGET_DIR", target)
             .stdout(Stdio::piped())
@@ -55,7 +55,7 @@ impl Development {
     }
 
     fn source(&self) -> PathBuf {
-        self.dir.path().join("beta/src/lib.rs")
+        self.dir.path().join("watched/src/lib.rs")
     }
 
     fn edit(&self, old: &str, new: &str) {
@@ -110,7 +110,7 @@ async fn what_is_saved_is_live_when_its_cases_hold() {
 
     dev.edit("Route::respond(200\n", "Route::respond(200)\n");
     dev.says("copied to").await;
-    let sidecar = dev.dir.path().join("beta/beta.toml");
+    let sidecar = dev.dir.path().join("watched/watched.toml");
     let text = fs::read_to_string(&sidecar).unwrap();
     fs::write(&sidecar, text.replace("Hello from", "Saved by")).unwrap();
     dev.says("copied to").await;

@@ -1,11 +1,13 @@
 //! `witgate plugin build`: compiles a plugin project and writes components.
 //!
 //! Takes a cargo project, runs cargo for `wasm32-unknown-unknown`, turns each module that
-//! comes out into a component and puts it where the gateway will find it. Whether the
+//! comes out into a component and puts it where the gateway will find it; what is written in
+//! JavaScript or Python is for `script`. Whether the
 //! gateway would take it into service is for `witgate plugin check` to say.
 
 mod component;
 mod output;
+mod script;
 
 pub(super) use output::replace;
 
@@ -21,6 +23,7 @@ use thiserror::Error;
 
 use super::toolchain::{Toolchain, ToolchainError};
 use crate::plugin::LoadError;
+use script::Script;
 
 /// Why no component was written.
 #[derive(Debug, Error)]
@@ -47,6 +50,23 @@ pub(crate) enum BuildError {
     /// Cargo has shown its errors and failed.
     #[error("cargo build failed ({0})")]
     Cargo(ExitStatus),
+    /// The tool of another language is not there.
+    #[error(
+        "{tool} is not in {dir}: run `{mend}` (`witgate doctor --lang {language}` says what that needs)"
+    )]
+    Lacking {
+        /// Its name.
+        tool: &'static str,
+        /// The project.
+        dir: PathBuf,
+        /// What installs it.
+        mend: String,
+        /// For `doctor`.
+        language: &'static str,
+    },
+    /// It has shown its errors and failed.
+    #[error("{0} failed ({1})")]
+    Tool(&'static str, ExitStatus),
     /// The build made no wasm file.
     #[error("{0} makes no wasm file: its Cargo.toml needs [lib] crate-type = [\"cdylib\"]")]
     NoModule(PathBuf),
@@ -101,12 +121,13 @@ struct Module {
 /// # Errors
 /// See [`BuildError`]; components written before the failure stay.
 pub(crate) fn run(dir: &Path, out: &Path, cargo_args: &[String]) -> Result<(), BuildError> {
-    let toolchain = if names_option(cargo_args, &["--target"]) {
-        Toolchain::Installed
-    } else {
-        Toolchain::find(dir)?
+    let modules = match Script::of(dir) {
+        Some(script) => vec![script.compile(dir)?],
+        None if names_option(cargo_args, &["--target"]) => {
+            compile(&Toolchain::Installed, dir, cargo_args)?
+        }
+        None => compile(&Toolchain::find(dir)?, dir, cargo_args)?,
     };
-    let modules = compile(&toolchain, dir, cargo_args)?;
     let files = output::place(out, &modules)?;
     for (module, file) in modules.iter().zip(files) {
         let bytes = fs::read(&module.path).map_err(failed("read", &module.path))?;

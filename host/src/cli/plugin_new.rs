@@ -1,6 +1,8 @@
-//! `witgate plugin new`: writes a plugin project that builds, and whose native test passes.
+//! `witgate plugin new`: writes a plugin project that builds, and whose cases hold.
 //!
-//! The project is a small router with typed configuration; its files are in `template/`.
+//! What the projects do and what they are written in is in `files`, their texts in `template/`.
+
+mod files;
 
 use std::{
     fs,
@@ -9,6 +11,8 @@ use std::{
 };
 
 use thiserror::Error;
+
+pub(super) use files::{Language, Template};
 
 /// The SDK beside the sources that this program was built from.
 const SDK_OF_THE_SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-sdk");
@@ -21,15 +25,6 @@ const TAKEN: &str = "abstract alloc as async await become box break const contin
     enum extern false final fn for gen if impl in let loop macro match mod move mut \
     override priv pub ref return self static std struct super test trait true type \
     unsafe use while witgate-sdk";
-
-/// The project's files; `{{…}}` is filled in.
-const FILES: [(&str, &str); 5] = [
-    ("Cargo.toml", include_str!("template/Cargo.toml.in")),
-    ("src/lib.rs", include_str!("template/lib.rs.in")),
-    ("{{name}}.toml", include_str!("template/sidecar.toml.in")),
-    ("README.md", include_str!("template/README.md.in")),
-    (".gitignore", include_str!("template/gitignore.in")),
-];
 
 /// Why no project was made.
 #[derive(Debug, Error)]
@@ -68,17 +63,22 @@ pub(crate) enum NewError {
 ///
 /// # Errors
 /// See [`NewError`]; files written before a failed one stay.
-pub(crate) fn run(name: &str, parent: &Path, sdk: Option<&Path>) -> Result<PathBuf, NewError> {
+pub(super) fn run(
+    name: &str,
+    parent: &Path,
+    (template, language): (Template, Language),
+    sdk: Option<&Path>,
+) -> Result<PathBuf, NewError> {
     check_name(name)?;
     let dir = parent.join(name);
     if !is_free(&dir) {
         return Err(NewError::Taken(dir));
     }
     let dependency = dependency(sdk)?;
-    for (file, text) in FILES {
+    for (file, text) in files::files(template, language) {
         let fill = |text: &str| {
             text.replace("{{name}}", name)
-                .replace("{{module}}", &name.replace('-', "_"))
+                .replace("{{what}}", template.words())
                 .replace("{{sdk}}", &dependency)
         };
         write(&dir.join(fill(file)), &fill(text))?;
@@ -86,8 +86,13 @@ pub(crate) fn run(name: &str, parent: &Path, sdk: Option<&Path>) -> Result<PathB
     // Not println!, which panics when nobody reads: the project is made all the same.
     let _ = writeln!(
         io::stdout(),
-        "made {0}: try `cargo test` in it, then `witgate plugin build {0} -o {0}.wasm`",
-        dir.strip_prefix(".").unwrap_or(&dir).display()
+        "made {0}: {1}, then `witgate plugin build {0} -o {0}/{name}.wasm` and `witgate plugin test {0}/{name}.wasm`",
+        dir.strip_prefix(".").unwrap_or(&dir).display(),
+        match language {
+            Language::Rust => "try `cargo test` in it",
+            Language::JavaScript => "run `npm install` in it",
+            Language::Python => "make `venv` in it as its README says",
+        }
     );
     Ok(dir)
 }
@@ -148,6 +153,8 @@ fn write(path: &Path, text: &str) -> Result<(), NewError> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
 mod tests {
+    use clap::ValueEnum as _;
+
     use super::*;
 
     fn sdk(parent: &Path) -> PathBuf {
@@ -157,23 +164,36 @@ mod tests {
         sdk
     }
 
+    const ROUTER: (Template, Language) = (Template::Router, Language::Rust);
+
     #[test]
     fn a_project_has_its_files_and_no_placeholder() {
         let parent = tempfile::tempdir().unwrap();
-        let dir = run("shop-router", parent.path(), Some(&sdk(parent.path()))).unwrap();
-        let files = [
-            "Cargo.toml",
-            "src/lib.rs",
-            "shop-router.toml",
-            "README.md",
-            ".gitignore",
-        ];
-        for file in files {
-            let text = fs::read_to_string(dir.join(file)).unwrap();
-            assert!(!text.contains("{{"), "{file}: {text}");
+        let sdk = sdk(parent.path());
+        for (language, own) in [
+            (Language::Rust, &["Cargo.toml", "src/lib.rs"][..]),
+            (
+                Language::JavaScript,
+                &["package.json", "plugin.js", "wit/deps/witgate/types.wit"],
+            ),
+            (
+                Language::Python,
+                &["requirements.txt", "plugin.py", "wit/world.wit"],
+            ),
+        ] {
+            for template in Template::value_variants() {
+                let name = format!("{template:?}-{language:?}").to_lowercase();
+                let dir = run(&name, parent.path(), (*template, language), Some(&sdk)).unwrap();
+                let sidecars = [format!("{name}.toml"), format!("{name}.cases.toml")];
+                let shared = ["README.md", ".gitignore", &sidecars[0], &sidecars[1]];
+                for file in shared.iter().chain(own) {
+                    let text = fs::read_to_string(dir.join(file)).unwrap();
+                    assert!(!text.contains("{{"), "{file}: {text}");
+                }
+            }
         }
-        let manifest: toml::Table =
-            toml::from_str(&fs::read_to_string(dir.join("Cargo.toml")).unwrap()).unwrap();
+        let text = fs::read_to_string(parent.path().join("router-rust/Cargo.toml")).unwrap();
+        let manifest: toml::Table = toml::from_str(&text).unwrap();
         let path = manifest["dependencies"]["witgate-sdk"]["path"]
             .as_str()
             .unwrap();
@@ -197,18 +217,18 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let sdk = sdk(parent.path());
         fs::create_dir(parent.path().join("empty")).unwrap();
-        run("empty", parent.path(), Some(&sdk)).unwrap();
-        let error = run("empty", parent.path(), Some(&sdk)).unwrap_err();
+        run("empty", parent.path(), ROUTER, Some(&sdk)).unwrap();
+        let error = run("empty", parent.path(), ROUTER, Some(&sdk)).unwrap_err();
         assert!(matches!(error, NewError::Taken(_)), "{error}");
         fs::write(parent.path().join("file"), "").unwrap();
-        let error = run("file", parent.path(), Some(&sdk)).unwrap_err();
+        let error = run("file", parent.path(), ROUTER, Some(&sdk)).unwrap_err();
         assert!(matches!(error, NewError::Taken(_)), "{error}");
     }
 
     #[test]
     fn an_sdk_is_a_folder_with_a_manifest() {
         let parent = tempfile::tempdir().unwrap();
-        let error = run("x", parent.path(), Some(parent.path())).unwrap_err();
+        let error = run("x", parent.path(), ROUTER, Some(parent.path())).unwrap_err();
         assert!(matches!(error, NewError::Sdk(_)), "{error}");
     }
 }
