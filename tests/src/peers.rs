@@ -13,6 +13,11 @@ pub fn python() -> PathBuf {
     there(target_dir().join("python/bin/python"))
 }
 
+/// mdBook, which PyPI has built.
+pub fn mdbook() -> PathBuf {
+    there(target_dir().join("python/bin/mdbook"))
+}
+
 /// A program of `tests/python/`.
 pub fn script(name: &str) -> PathBuf {
     there(

@@ -780,3 +780,40 @@ fn without_a_word_tls_is_modern() {
     };
     assert_eq!((&tls.tickets, &tls.client_certificates), (&tickets, &None));
 }
+
+/// Every block of TOML in the documentation: whole files of each kind are read as such, parts of
+/// them are at least TOML.
+#[test]
+fn each_block_of_toml_in_the_documentation_is_read() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let docs = std::fs::read_dir(root.join("docs")).unwrap();
+    let docs = docs.map(|entry| entry.unwrap().path());
+    let pages = docs.filter(|path| path.extension().is_some_and(|one| one == "md"));
+    let mut whole = 0;
+    for page in pages.chain([root.join("README.md")]) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        for block in text.split("```toml").skip(1) {
+            let (info, block) = block.split_once('\n').unwrap();
+            let (block, _) = block.split_once("```").unwrap();
+            let place = format!("{}: {block}", page.display());
+            let is_cases = block.contains("[[cases]]");
+            let is_sidecar = block.contains("[config]")
+                || block.contains("[rollout.")
+                || block.contains("[[config.");
+            if block.contains("[[listeners]]") {
+                parse(block).unwrap_or_else(|error| panic!("{place}{error}"));
+            } else if is_cases {
+                Cases::parse(block, Path::new("a.cases.toml"))
+                    .unwrap_or_else(|error| panic!("{place}{error}"));
+            } else if is_sidecar || info.trim() == "sidecar" {
+                sidecar(block).unwrap_or_else(|error| panic!("{place}{error}"));
+            } else {
+                toml::from_str::<toml::Table>(block)
+                    .unwrap_or_else(|error| panic!("{place}{error}"));
+                continue;
+            }
+            whole += 1;
+        }
+    }
+    assert!(whole >= 8, "{whole}");
+}

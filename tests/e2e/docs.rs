@@ -1,0 +1,178 @@
+//! The documentation: a book that builds, whose links lead somewhere, and whose tutorial works as
+//! it is written.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+};
+
+use witgate_tests::{TempDir, peers, readme};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The pages of a folder of the repository.
+fn pages(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join(folder)).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let mut pages: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|one| one == "md"))
+        .collect();
+    pages.sort();
+    pages
+}
+
+#[test]
+fn the_book_has_each_page_once() {
+    let summary = read(&root().join("docs/SUMMARY.md"));
+    let listed: Vec<_> = links(&summary).into_iter().map(|(link, _)| link).collect();
+    let unique: BTreeSet<_> = listed.iter().cloned().collect();
+    assert_eq!(listed.len(), unique.len(), "{listed:?}");
+    let names = pages("docs").into_iter().map(|page| {
+        let name = page.file_name().unwrap();
+        name.to_string_lossy().into_owned()
+    });
+    let there: BTreeSet<_> = names.filter(|name| name != "SUMMARY.md").collect();
+    assert_eq!(unique, there);
+}
+
+#[test]
+fn the_page_of_the_interface_has_all_of_it() {
+    let page = read(&root().join("docs/interface.md"));
+    for entry in fs::read_dir(root().join("wit/0.1")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let shown = format!("{{{{#include ../wit/0.1/{name}}}}}");
+        assert!(page.contains(&shown), "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn the_book_builds() {
+    let dir = TempDir::new().unwrap();
+    let mdbook = peers::mdbook();
+    let built = tokio::process::Command::new(mdbook)
+        .args(["build", "--dest-dir"])
+        .arg(dir.path())
+        .arg(root().join("docs"))
+        .output()
+        .await
+        .unwrap();
+    let said = String::from_utf8_lossy(&built.stderr).into_owned();
+    assert!(built.status.success(), "{said}");
+    assert!(!said.contains("ERROR") && !said.contains("WARN"), "{said}");
+    for (page, part) in [
+        ("configuration.html", "every-key"),
+        ("interface.html", "rewrite-request: func"),
+        ("plugin-guide.html", "witgate plugin promote"),
+    ] {
+        let text = read(&dir.path().join(page));
+        assert!(text.contains(part), "{part} in {page}");
+    }
+}
+
+/// Targets and anchors of the links of a page, but for those to other places.
+fn links(page: &str) -> Vec<(String, Option<String>)> {
+    let mut links = Vec::new();
+    let mut is_code = false;
+    for line in page.lines() {
+        if line.trim_start().starts_with("```") {
+            is_code = !is_code;
+        }
+        if is_code {
+            continue;
+        }
+        for part in line.split("](").skip(1) {
+            let target = part.split(')').next().unwrap_or_default();
+            if target.contains("://") || target.contains(' ') {
+                continue;
+            }
+            let (file, anchor) = match target.split_once('#') {
+                Some((file, anchor)) => (file, Some(anchor.to_owned())),
+                None => (target, None),
+            };
+            links.push((file.to_owned(), anchor));
+        }
+    }
+    links
+}
+
+/// The anchors of a page's headings, as GitHub and mdBook make them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let mut is_code = false;
+    let mut anchors = BTreeSet::new();
+    for line in page.lines() {
+        if line.starts_with("```") {
+            is_code = !is_code;
+        }
+        if let Some(heading) = line.strip_prefix('#').filter(|_| !is_code) {
+            let heading = heading.trim_start_matches('#').trim().to_lowercase();
+            let kept = heading.chars().filter_map(|c| match c {
+                ' ' => Some('-'),
+                '-' | '_' => Some(c),
+                c if c.is_alphanumeric() => Some(c),
+                _ => None,
+            });
+            anchors.insert(kept.collect());
+        }
+    }
+    anchors
+}
+
+#[test]
+fn each_link_leads_somewhere() {
+    let mut all = pages("docs");
+    all.extend(pages("."));
+    all.push(root().join("plugin-sdk/README.md"));
+    for folder in ["plugins", "examples"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let page = entry.unwrap().path().join("README.md");
+            all.extend(Some(page).filter(|page| page.is_file()));
+        }
+    }
+    let mut broken = Vec::new();
+    for page in &all {
+        let text = read(page);
+        for (file, anchor) in links(&text) {
+            let target = match file.as_str() {
+                "" => page.clone(),
+                file => page.parent().unwrap().join(file),
+            };
+            if !target.exists() {
+                broken.push(format!("{}: {file}", page.display()));
+                continue;
+            }
+            if let Some(anchor) = anchor
+                && target.extension().is_some_and(|one| one == "md")
+                && !anchors(&read(&target)).contains(&anchor)
+            {
+                broken.push(format!("{}: {file}#{anchor}", page.display()));
+            }
+        }
+    }
+    assert!(all.len() > 20, "{all:?}");
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[tokio::test]
+async fn the_tutorial_works_as_it_is_written() {
+    let mut page = read(&root().join("docs/plugin-guide.md"));
+    for port in ["8080", "9101", "9102"] {
+        let free = TcpListener::bind("127.0.0.1:0").unwrap();
+        let free = free.local_addr().unwrap().port().to_string();
+        page = page.replace(port, &free);
+    }
+    let dir = TempDir::new().unwrap();
+    let target = witgate_tests::wasm::references().with_file_name("new-plugins");
+    let done = readme::follow(&page, dir.path(), &[("CARGO_TARGET_DIR", &target)]).await;
+    let text = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+    let log = fs::read_to_string(dir.path().join("gateway.log")).unwrap_or_default();
+    assert!(done.status.success(), "{text}\n{log}");
+    assert!(text.contains("test result: ok. 1 passed"), "{text}");
+}
