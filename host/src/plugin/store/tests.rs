@@ -85,7 +85,8 @@ fn a_full_store_refuses_new_entries_and_keeps_those_that_live() {
     assert_eq!(set(&store, "9", b"other", None, now), Ok(()));
     assert_eq!(store.figures().2, 2);
     assert_eq!(set(&store, "x", b"", None, now + SECOND), Ok(()));
-    assert_eq!(entries(&store), 6);
+    // Either all that has ended is gone, or as much as was in the shard of `x` and made room.
+    assert!((6..=10).contains(&entries(&store)));
 }
 
 #[test]
