@@ -1,4 +1,4 @@
-//! A thousand swaps under load, a tenth of them bad: no request fails, replaced versions are
+//! A thousand swaps under load, a tenth of them bad, each in one of five ways: no request fails, replaced versions are
 //! freed, and memory stays where it was after the first hundred.
 
 use std::sync::Arc;
@@ -14,6 +14,20 @@ use witgate_tests::{
 
 const URL: &str = "https://shop.example/";
 const SWAPS: u32 = 1000;
+/// What a good version decides, and a bad one not.
+const CASES: &str = r#"
+[[cases]]
+request = "https://shop.example/"
+route = { respond = 200 }
+"#;
+/// Why bad versions are refused.
+const REASONS: [&str; 5] = [
+    "is not valid WebAssembly",
+    "has none of the roles",
+    "which this gateway does not offer",
+    "refuses its configuration",
+    "decides its cases otherwise",
+];
 /// What the allocator may keep between the two measurements, bytes: less than 900 compiled
 /// versions or their instances would take.
 const SLACK: u64 = 8 << 20;
@@ -43,15 +57,19 @@ async fn swap(gateway: &Gateway, client: &Client, version: &str) {
     );
 }
 
-/// A file that is no plugin, of several kinds.
+/// A file that is no plugin, or one that is not fit.
 async fn bad_swap(gateway: &Gateway, number: u32) {
     let rejected = "witgate_plugins_rejected_total";
     let before = gateway.metric(rejected).await;
-    let bad = match number % 3 {
+    let kind = (number / 10) as usize % REASONS.len();
+    let bad = match kind {
         0 => b"\0asm, but no more".to_vec(),
         1 => wasm::wrong_world(),
-        _ => wasm::unknown_import(),
+        2 => wasm::unknown_import(),
+        3 => wasm::guest("refuses-configuration"),
+        _ => wasm::forwarding("web"),
     };
+    let entries = gateway.log().len();
     gateway
         .setup()
         .put_plugin("10-versioned", &wasm::stamped(&bad, number));
@@ -59,6 +77,9 @@ async fn bad_swap(gateway: &Gateway, number: u32) {
         format!("the refusal of file {number}"),
         (gateway.metric(rejected).await > before).then_some(())
     );
+    gateway
+        .logged_after(entries, &["ERROR", "plugin refused", REASONS[kind]])
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,6 +88,7 @@ async fn fault_47_a_thousand_swaps_fail_no_request_and_free_what_they_replace() 
     let gateway = Setup::new()
         .pool("web", pool)
         .plugin("10-versioned", &wasm::answering("v0"))
+        .cases("10-versioned", CASES)
         .start()
         .await;
     let client = gateway.client(Http::Two);
