@@ -105,6 +105,7 @@ mod network;
 mod path_pattern;
 mod plugin;
 mod pool;
+mod protected;
 mod request;
 mod response;
 mod target_uri;
@@ -130,6 +131,7 @@ pub use network::{Network, NetworkError};
 pub use path_pattern::{PathPattern, PathPatternError, is_plain_path};
 pub use plugin::{Affinity, AsyncRewriting, AsyncRouting, Plugin, Rewriting, Routing};
 pub use pool::Pool;
+pub use protected::is_protected_field;
 pub use request::Request;
 pub use response::Response;
 

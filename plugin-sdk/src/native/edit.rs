@@ -1,21 +1,7 @@
 //! Applies edits as the gateway does, with its refusals: the same limits and the same
 //! characters, so that a native test finds what would cost a request.
 
-use crate::{Field, Request, RequestEdit, Response, ResponseEdit};
-
-/// Fields that frame a message or belong to one connection; no plugin may touch them.
-const PROTECTED: [&str; 10] = [
-    "connection",
-    "content-length",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+use crate::{Field, Request, RequestEdit, Response, ResponseEdit, is_protected_field};
 
 /// Most edits of one decision.
 const MAX_EDITS: usize = 128;
@@ -176,10 +162,7 @@ fn field_name(name: &str) -> Checked {
     if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(is_token) {
         return Err(format!("{name:?} is no field name"));
     }
-    if PROTECTED
-        .iter()
-        .any(|protected| name.eq_ignore_ascii_case(protected))
-    {
+    if is_protected_field(name) {
         return Err(format!("{name:?} is the gateway's to set"));
     }
     Ok(name.len())
@@ -290,7 +273,8 @@ mod tests {
         let path = format!("/{}", "p".repeat(MAX_TARGET));
         let query = "q".repeat(MAX_TARGET + 1);
         let names = ["", "a b", "a:", "a\n", "ä", &name].map(RequestEdit::remove);
-        let protected = PROTECTED.map(|name| RequestEdit::set(name.to_uppercase(), "1"));
+        let protected =
+            crate::protected::PROTECTED.map(|name| RequestEdit::set(name.to_uppercase(), "1"));
         let values = ["b\r\nc: d", "\0", "\x1b", "\x7f", &value];
         let values = values.map(|value| RequestEdit::append("a", value));
         let paths = [

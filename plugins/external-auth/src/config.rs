@@ -1,7 +1,7 @@
 //! The sidecar's `[config]`.
 
 use serde::Deserialize;
-use witgate_sdk::{ConfigError, PathPattern};
+use witgate_sdk::{ConfigError, PathPattern, is_protected_field};
 
 /// Whom to ask, about what, and what becomes of the answer.
 #[derive(Debug, Deserialize)]
@@ -47,7 +47,7 @@ impl Config {
             return Err(ConfigError::at("path", problem));
         }
         for (key, names) in [("ask_with", &self.ask_with), ("tell", &self.tell)] {
-            let wrong = |name: &String| !is_name(name) || is_protected(name);
+            let wrong = |name: &String| !is_name(name) || is_protected_field(name);
             if let Some(index) = names.iter().position(wrong) {
                 let found = &names[index];
                 let expected =
@@ -58,25 +58,6 @@ impl Config {
         }
         Ok(())
     }
-}
-
-/// Fields that belong to one connection or that only the gateway says: no plugin can set them.
-fn is_protected(name: &str) -> bool {
-    const PROTECTED: [&str; 12] = [
-        "client-cert",
-        "client-cert-chain",
-        "connection",
-        "content-length",
-        "host",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    ];
-    PROTECTED.contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// A token (RFC 9110 §5.6.2).

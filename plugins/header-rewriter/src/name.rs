@@ -1,19 +1,6 @@
 //! Names of header fields that a rule may change.
 
-use witgate_sdk::prelude::*;
-
-/// The gateway's alone: they frame the message or belong to one connection.
-const PROTECTED: [&str; 9] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+use witgate_sdk::{is_protected_field, prelude::*};
 
 /// The field whose lines cannot be joined, so that replacing one drops the others.
 pub(crate) const SET_COOKIE: &str = "set-cookie";
@@ -26,15 +13,15 @@ pub(crate) fn changeable(name: &str) -> Result<String, ConfigError> {
             "expected the name of a header field, found {name:?}"
         )));
     }
-    if PROTECTED.contains(&lower.as_str()) {
-        let problem =
-            "frames the message or belongs to one connection, so only the gateway may change it";
-        return Err(ConfigError::new(format!("{lower} {problem}")));
-    }
     if lower == "host" {
         return Err(ConfigError::new(
             "expected another name; for host, a request's rule has the key \"host\"",
         ));
+    }
+    if is_protected_field(&lower) {
+        let problem = "frames the message, belongs to one connection or says who the client is, \
+                       so only the gateway may change it";
+        return Err(ConfigError::new(format!("{lower} {problem}")));
     }
     Ok(lower)
 }

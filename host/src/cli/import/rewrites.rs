@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use http::HeaderName;
+
 use super::{
     node::Node,
     report::Report,
@@ -9,6 +11,7 @@ use super::{
     text::{comment, key, quoted},
     translation::find,
 };
+use crate::headers;
 
 /// Server variables that the gateway does not tell plugins.
 const ABSENT: [&str; 5] = [
@@ -44,18 +47,6 @@ const VARIABLES: [&str; 24] = [
     "ssl_connection_protocol",
     "ssl_enabled",
     "uri_path",
-];
-/// Fields that are the gateway's alone.
-const PROTECTED: [&str; 9] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
 ];
 
 /// What a rule changes.
@@ -202,6 +193,10 @@ fn is_fact(fact: &str) -> Result<(), String> {
     }
 }
 
+fn is_protected(name: &str) -> bool {
+    HeaderName::from_bytes(name.as_bytes()).is_ok_and(|name| headers::is_protected(&name))
+}
+
 /// The keys of a rule that change something; empty when there are none.
 fn body(actions: &Node<'_>, side: Side, conditions: &[Condition], report: &mut Report) -> String {
     let mut set = BTreeMap::new();
@@ -224,7 +219,8 @@ fn body(actions: &Node<'_>, side: Side, conditions: &[Condition], report: &mut R
             report.no_equal(&node, why);
             continue;
         }
-        if PROTECTED.contains(&name.as_str()) {
+        // Of these alone `host` can be set, by a key of its own.
+        if name != "host" && is_protected(&name) {
             report.no_equal(&node, format!("{name} is the gateway's to set"));
             continue;
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use witgate_sdk::{HostPattern, PathPattern, prelude::*};
+use witgate_sdk::{HostPattern, PathPattern, is_protected_field, prelude::*};
 
 use crate::keys::{Algorithm, Source};
 
@@ -153,21 +153,8 @@ const MOST_HEADERS: usize = 16;
 /// More would make the times in tokens meaningless.
 const MOST_LEEWAY: u32 = 600;
 
-/// The gateway's to set, or where the client's own secrets are.
-const PROTECTED: [&str; 12] = [
-    "authorization",
-    "connection",
-    "content-length",
-    "cookie",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+/// Where the client's own secrets are.
+const SECRETS: [&str; 2] = ["authorization", "cookie"];
 
 fn eight_kib() -> usize {
     MOST_TOKEN_BYTES
@@ -237,7 +224,8 @@ impl Config {
             if !is_token(name) {
                 return Err(at("expected the name of a header field"));
             }
-            if PROTECTED.contains(&lower.as_str()) || self.token.is_header(&lower) {
+            let is_taken = is_protected_field(&lower) || SECRETS.contains(&lower.as_str());
+            if is_taken || self.token.is_header(&lower) {
                 return Err(at("expected a name that no other use is made of"));
             }
             let is_same = |other: &&String| other.eq_ignore_ascii_case(name);
