@@ -10,6 +10,7 @@ mod plugin_dev;
 mod plugin_file;
 mod plugin_new;
 mod plugin_replay;
+mod plugin_schema;
 mod plugin_test;
 mod toolchain;
 
@@ -129,8 +130,9 @@ enum PluginCommand {
     },
     /// Say whether the gateway would take a file into service
     ///
-    /// Does what the gateway does when a file appears in the plugin folder, up to the plugin's own
-    /// configuration: shows size, version, roles and imports, or why the file is refused.
+    /// Does what the gateway does when a file appears in the plugin folder, but for running it: shows
+    /// size, version, roles and imports, or why the file is refused. A sidecar beside it is compared
+    /// with the schema of the plugin's configuration.
     Check {
         /// Plugin files: components, or core modules as cargo writes them
         #[arg(required = true, value_name = "FILE")]
@@ -138,6 +140,13 @@ enum PluginCommand {
         /// A minisign public key: each file must have a signature by one of the keys beside it
         #[arg(short, long = "key", value_name = "FILE")]
         keys: Vec<PathBuf>,
+    },
+    /// Print the JSON Schema of a plugin's configuration, for editors
+    ///
+    /// Of its sidecar's `[config]`. It is read from the plugin's file, which is not run.
+    Schema {
+        /// The plugin's file
+        file: PathBuf,
     },
     /// Try the cases beside plugins, one by one
     ///
@@ -265,6 +274,7 @@ impl Cli {
             Command::Plugin(PluginCommand::Check { files, keys }) => {
                 plugin_check::run(&files, &keys)
             }
+            Command::Plugin(PluginCommand::Schema { file }) => plugin_schema::run(&file),
             Command::Plugin(PluginCommand::Test { files, bless }) => {
                 plugin_test::run(&files, bless)
             }

@@ -31,6 +31,7 @@ mod redirect;
 mod requests;
 mod retries;
 mod rollout;
+mod schema;
 mod sidecar;
 mod texts;
 mod tls;
@@ -68,6 +69,7 @@ pub use redirect::{HttpsRedirect, RedirectPart, RedirectTo};
 pub use requests::{EncodedSlashes, Paths, Requests, Slashes, Trace, Underscores, Upgrades};
 pub use retries::{Retries, RetryOn};
 pub use rollout::{Rollout, ShadowCallouts, StageRules};
+pub use schema::{ConfigSchema, SchemaError};
 pub use sidecar::{Role, Sidecar};
 pub use texts::RawBody;
 pub use tls::{

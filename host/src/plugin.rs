@@ -54,7 +54,7 @@ pub use bindings::{
 };
 pub use cases::{CaseDecision, CaseDifference, Missing, Replay, Tried};
 pub use compile::Compiler;
-pub use component::{CheckedComponent, encode};
+pub use component::{CheckedComponent, config_schema, encode, schema_section};
 pub use decision::Decision;
 pub use engine::PluginEngine;
 pub use error::{CallError, LoadError};

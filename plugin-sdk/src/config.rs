@@ -4,7 +4,7 @@ use std::{error::Error, fmt};
 
 use serde::Deserialize;
 
-use crate::Plugin;
+use crate::{Plugin, Schema};
 
 /// A wrong configuration: the key, what was found there, and what is expected.
 ///
@@ -78,8 +78,9 @@ impl fmt::Display for ConfigError {
 impl Error for ConfigError {}
 
 /// The configuration of a plugin that has none: any key is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
+#[schema(crate = witgate_schema)]
 pub struct NoConfig {}
 
 /// Makes a plugin from its configuration's JSON text.

@@ -3,6 +3,8 @@
 
 use std::{cell::OnceCell, marker::PhantomData, thread::LocalKey};
 
+use witgate_schema::{Schema, Shape};
+
 use crate::{Plugin, config};
 
 /// Where the configured plugin of a Wasm instance lies, for as long as there is the instance.
@@ -17,6 +19,24 @@ pub trait Exported: Plugin {
 /// Implements the generated interfaces for a plugin.
 #[derive(Debug)]
 pub struct Export<P>(PhantomData<P>);
+
+/// The shape of a configuration that has one. An associated constant of the type's own goes before
+/// one of a trait, so that [`Undescribed`] holds for all others.
+#[derive(Debug)]
+pub struct Described<C>(PhantomData<C>);
+
+impl<C: Schema> Described<C> {
+    /// As derived.
+    pub const SHAPE: Option<Shape> = Some(C::SHAPE);
+}
+
+/// A configuration without a schema.
+pub trait Undescribed {
+    /// None.
+    const SHAPE: Option<Shape> = None;
+}
+
+impl<C> Undescribed for Described<C> {}
 
 /// Makes the plugin from the sidecar's JSON text, and puts it into its slot.
 #[cfg_attr(
@@ -177,6 +197,28 @@ macro_rules! export {
             type WitgateExport = $crate::__private::Export<$plugin>;
             $crate::__export_base_impl!(WitgateExport with_types_in $crate::bindings::base);
             $($crate::__export_role!($role WitgateExport);)+
+        };
+        const _: () = {
+            #[allow(unused_imports, reason = "only for what has no schema")]
+            use $crate::__private::Undescribed as _;
+            use $crate::{Plugin, __private::Described, schema};
+
+            const SHAPE: Option<schema::Shape> =
+                Described::<<$plugin as Plugin>::Config>::SHAPE;
+            const LENGTH: usize = match &SHAPE {
+                Some(shape) => schema::json(shape, &mut []),
+                None => 0,
+            };
+            // A section of the Wasm file, which the gateway reads without running anything.
+            #[cfg_attr(target_arch = "wasm32", unsafe(link_section = "witgate:config-schema"))]
+            #[allow(dead_code, reason = "read in the file")]
+            pub static SCHEMA: [u8; LENGTH] = {
+                let mut text = [0; LENGTH];
+                if let Some(shape) = &SHAPE {
+                    schema::json(shape, &mut text);
+                }
+                text
+            };
         };
     };
 }

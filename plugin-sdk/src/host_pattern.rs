@@ -5,6 +5,8 @@ use std::{error::Error, fmt};
 
 use serde::Deserialize;
 
+use crate::Schema;
+
 /// A host, or a pattern for hosts. In a configuration it is a string.
 ///
 /// ```
@@ -15,8 +17,9 @@ use serde::Deserialize;
 /// assert!(!pattern.matches("shop.example"));
 /// # Ok::<(), witgate_sdk::HostPatternError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Schema)]
 #[serde(try_from = "String")]
+#[schema(crate = witgate_schema, words = "a host such as \"shop.example\" or \"*.shop.example\"")]
 pub struct HostPattern {
     /// Lower-case, without a final dot or brackets, as hosts of requests are.
     text: String,

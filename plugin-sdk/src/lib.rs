@@ -7,7 +7,7 @@
 //! ```
 //! use witgate_sdk::prelude::*;
 //!
-//! #[derive(serde::Deserialize)]
+//! #[derive(serde::Deserialize, Schema)]
 //! #[serde(deny_unknown_fields)]
 //! struct Config {
 //!     beta_pool: String,
@@ -135,6 +135,31 @@ pub use protected::is_protected_field;
 pub use request::Request;
 pub use response::Response;
 
+/// The schema of a plugin's configuration, which the gateway finds wrong keys by.
+///
+/// Derived beside `Deserialize`, it lies in the plugin's file, and `witgate check` and the
+/// gateway's log point at the line of the sidecar. `witgate plugin schema` prints it for editors.
+///
+/// ```
+/// use witgate_sdk::prelude::*;
+///
+/// #[derive(serde::Deserialize, Schema)]
+/// #[serde(deny_unknown_fields)]
+/// struct Config {
+///     /// Where requests go.
+///     pool: String,
+///     #[serde(default)]
+///     #[schema(least = 0, most = 100)]
+///     share: u8,
+/// }
+/// ```
+#[doc(inline)]
+pub use witgate_schema::Schema;
+
+/// What [`Schema`] is made of.
+#[doc(inline)]
+pub use witgate_schema as schema;
+
 #[doc(inline)]
 pub use bindings::{
     affinity::exports::witgate::plugin::affinity::{Outcome, Preference},
@@ -150,7 +175,7 @@ pub mod prelude {
     pub use crate::{
         Affinity, AsyncRewriting, AsyncRouting, Calls, ClientCertificate, ConfigError, Decision,
         Field, Forward, HttpVersion, NoConfig, Outcome, Plugin, Pool, Preference, Request,
-        RequestEdit, Respond, Response, ResponseEdit, Rewriting, Route, Routing, Scheme,
+        RequestEdit, Respond, Response, ResponseEdit, Rewriting, Route, Routing, Schema, Scheme,
         TlsSession, log,
     };
 }
@@ -158,7 +183,7 @@ pub mod prelude {
 /// For `export!` only.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::export::{Export, Exported, Slot, check};
+    pub use crate::export::{Described, Export, Exported, Slot, Undescribed, check};
 }
 
 /// Plugins allocate for most of what they pass, and in Wasm the standard library's allocator

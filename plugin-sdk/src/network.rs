@@ -4,6 +4,8 @@ use std::{error::Error, fmt, net::IpAddr};
 
 use serde::Deserialize;
 
+use crate::Schema;
+
 /// A network, `10.0.0.0/8` or `2001:db8::/32`, or a single address. In a configuration it is a
 /// string.
 ///
@@ -18,8 +20,9 @@ use serde::Deserialize;
 /// assert_eq!(clients.to_string(), "2001:db8::/64");
 /// # Ok::<(), witgate_sdk::NetworkError>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Schema)]
 #[serde(try_from = "String")]
+#[schema(crate = witgate_schema, words = "a network such as \"10.0.0.0/8\", or an address")]
 pub struct Network {
     address: IpAddr,
     bits: u8,

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::Deserialize;
 
+use crate::Schema;
+
 /// A path, exact or ending in `*`: `/api`, `/api/*`. Upper and lower case differ; for a list in
 /// which they should not, compare with [`matches_any_case`](Self::matches_any_case).
 ///
@@ -15,8 +17,9 @@ use serde::Deserialize;
 /// assert!(api.matches_any_case("/API/carts"));
 /// assert!("api".parse::<PathPattern>().is_err());
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Schema)]
 #[serde(try_from = "String")]
+#[schema(crate = witgate_schema, words = "a path such as \"/api\" or \"/api/*\"")]
 pub struct PathPattern {
     path: String,
     is_prefix: bool,

@@ -39,7 +39,8 @@ use crate::{
 /// ```
 pub trait Plugin: Sized + 'static {
     /// The `[config]` table of the sidecar file. Put `#[serde(deny_unknown_fields)]` on it, so
-    /// that a misspelt key is refused.
+    /// that a misspelt key is refused, and derive [`Schema`](crate::Schema), so that the gateway
+    /// points at its line.
     type Config: DeserializeOwned;
 
     /// Makes an instance, before any request.

@@ -15,6 +15,7 @@ mod client_certificates;
 mod compared_with_nginx;
 mod compiled_code;
 mod compiler;
+mod config_schema;
 mod cors;
 mod dns;
 mod docs;

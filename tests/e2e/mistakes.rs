@@ -182,6 +182,17 @@ async fn made(mistake: &str) -> String {
                 .call(guest("uses-the-standard-library"), "/file")
                 .await
         }
+        "`rand`, or another crate that needs `getrandom`" => {
+            place.says(&["plugin", "new", "mine"]).await;
+            let manifest = place.0.path().join("mine/Cargo.toml");
+            let text = fs::read_to_string(&manifest).unwrap();
+            let random = text.replace("[dependencies]", "[dependencies]\ngetrandom = \"0.4\"");
+            assert_ne!(text, random);
+            place.put("mine/Cargo.toml", random);
+            place
+                .says(&["plugin", "build", "mine", "-o", "out.wasm"])
+                .await
+        }
         "`std::thread`" => {
             place
                 .call(guest("uses-the-standard-library"), "/thread")

@@ -7,6 +7,7 @@
 
 mod component;
 mod output;
+mod schema;
 mod script;
 
 pub(super) use output::replace;
@@ -22,7 +23,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::toolchain::{Toolchain, ToolchainError};
-use crate::plugin::LoadError;
+use crate::{config::SchemaError, plugin::LoadError};
 use script::Script;
 
 /// Why no component was written.
@@ -90,6 +91,14 @@ pub(crate) enum BuildError {
         /// What is wrong with it.
         source: LoadError,
     },
+    /// What the project says its configuration to be is no schema.
+    #[error("{path} is no schema of a configuration")]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: SchemaError,
+    },
     /// A file cannot be read or written.
     #[error("cannot {action} {path}")]
     File {
@@ -135,6 +144,7 @@ pub(crate) fn run(dir: &Path, out: &Path, cargo_args: &[String]) -> Result<(), B
             module: module.path.clone(),
             source,
         })?;
+        let bytes = schema::put(dir, bytes)?;
         replace(&file, &bytes).map_err(failed("write", &file))?;
         component::describe(&file, &bytes);
     }

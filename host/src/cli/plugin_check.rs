@@ -7,10 +7,12 @@ use std::{
 
 use super::{plugin_file::block_on, say};
 use crate::{
-    config::PluginLimits,
+    config::{PluginLimits, Sidecar},
     plugin::{
-        CheckedComponent, Compiler, Digest, PluginEngine, Proof, SignatureFile, Trust, TrustedKey,
-        folder, folder::RejectReason, grants_line,
+        CheckedComponent, Compiler, Digest, LoadError, PluginEngine, Proof, SignatureFile, Trust,
+        TrustedKey, folder,
+        folder::{Found, RejectReason},
+        grants_line,
     },
 };
 
@@ -44,7 +46,10 @@ async fn check(
     trust: Option<&Trust>,
     file: &Path,
 ) -> Result<(), RejectReason> {
-    let limits = PluginLimits::DEFAULT;
+    let sidecar = sidecar(file)?;
+    let limits = sidecar
+        .as_ref()
+        .map_or(PluginLimits::DEFAULT, |sidecar| sidecar.limits.clone());
     let bytes: Arc<[u8]> = folder::read_bounded(file, limits.file_size)?.into();
     let digest = Digest::of(&bytes);
     let prove = |trust: &Trust| trust.prove(digest, &bytes, &SignatureFile::beside(file), file);
@@ -65,13 +70,29 @@ async fn check(
             grants_line(needs.iter().copied())
         ),
     };
+    let config = match (&component.schema, &sidecar) {
+        (None, _) => "no schema",
+        (Some(_), None) => "has a schema",
+        (Some(schema), Some(sidecar)) => {
+            let compared = sidecar.check_config(schema);
+            compared.map_err(LoadError::Configuration)?;
+            "has a schema, which the sidecar fits"
+        }
+    };
     say(&format!(
-        "{}: ok\n  size     {} bytes\n  version  {digest}\n  digest   sha256:{digest:x}\n{signed}  roles    {}\n  imports  {imports}\n  grants   {grants}\n",
+        "{}: ok\n  size     {} bytes\n  version  {digest}\n  digest   sha256:{digest:x}\n{signed}  roles    {}\n  imports  {imports}\n  grants   {grants}\n  config   {config}\n",
         file.display(),
         bytes.len(),
         names(&component.roles()),
     ));
     Ok(())
+}
+
+/// The one beside a file, if there is one.
+fn sidecar(file: &Path) -> Result<Option<Sidecar>, RejectReason> {
+    let found = Found::at(file.to_owned()).filter(|found| found.sidecar.exists());
+    let sidecar = found.map(|found| Sidecar::load(&found.sidecar, &PluginLimits::DEFAULT));
+    Ok(sidecar.transpose()?)
 }
 
 fn names(of: &[impl ToString]) -> String {

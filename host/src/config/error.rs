@@ -272,11 +272,22 @@ impl Problems {
     }
 
     fn note(&mut self, key: &str, mark: Mark, message: String, help: Option<String>) {
+        self.add_at(&KeyPath::parse(key), mark, message, help);
+    }
+
+    /// Notes a problem with a key or its value, and what to do about it.
+    pub(super) fn add_at(
+        &mut self,
+        key: &KeyPath,
+        mark: Mark,
+        message: String,
+        help: Option<String>,
+    ) {
         if self.found.len() == PROBLEMS_SHOWN {
             self.more += 1;
             return;
         }
-        let problem = self.source.problem(&KeyPath::parse(key), mark, message);
+        let problem = self.source.problem(key, mark, message);
         self.found.push(problem.with_help(help));
     }
 

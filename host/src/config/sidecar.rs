@@ -100,6 +100,11 @@ impl Sidecar {
         self.source.own_text()
     }
 
+    /// To collect what is wrong with it in the eyes of others.
+    pub(super) fn problems(&self) -> Problems {
+        Problems::of(&self.source)
+    }
+
     /// A problem with the value of `key`, as `roles[0]` or `config.sites[2].host`; it points at
     /// the nearest parent that is in the file.
     pub fn error(&self, key: &str, problem: impl fmt::Display) -> ConfigError {

@@ -14,7 +14,7 @@ use super::{
     error::LoadError,
     version::Digest,
 };
-use crate::config::PluginLimits;
+use crate::config::{ConfigSchema, PluginLimits};
 
 /// The subcommand by which the program that runs becomes a compiler.
 pub const COMMAND: &str = "compile-plugin";
@@ -40,6 +40,7 @@ pub(super) struct Compiled {
     pub(super) runtime: Arc<Runtime>,
     pub(super) component: Component,
     pub(super) waits: bool,
+    pub(super) schema: Option<ConfigSchema>,
     /// None when that is where it comes from.
     pub(super) keep_as: Option<Digest>,
 }
@@ -72,9 +73,10 @@ pub(super) async fn compile(
         let runtime = looking.runtime(kind, stack)?;
         let name = name(&file);
         let kept = looking.kept_code(&runtime.engine, name);
-        Ok((kind, runtime, name, kept))
+        let schema = component::config_schema(&file)?;
+        Ok((kind, runtime, name, kept, schema))
     });
-    let (kind, runtime, name, kept) = looked.await?;
+    let (kind, runtime, name, kept, schema) = looked.await?;
     let keep_as = kept.is_none().then_some(name);
     let component = match kept {
         Some(component) => component,
@@ -84,6 +86,7 @@ pub(super) async fn compile(
         runtime,
         component,
         waits: kind == Kind::Waiting,
+        schema,
         keep_as,
     })
 }

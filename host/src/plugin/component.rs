@@ -17,7 +17,7 @@ use super::{
     state::State,
     version::Digest,
 };
-use crate::config::{Grant, PluginLimits, Role};
+use crate::config::{ConfigSchema, Grant, PluginLimits, Role};
 
 const PACKAGE: &str = "witgate:plugin/";
 const VERSIONS: &str = "witgate:plugin@0.1.0 and its successor's draft, witgate:plugin@0.2.0";
@@ -54,6 +54,8 @@ pub struct CheckedComponent {
     pub(super) waits: bool,
     /// What it imports, as written in it.
     pub imports: Vec<String>,
+    /// What its configuration may be; none when the file does not say.
+    pub schema: Option<ConfigSchema>,
     /// What its code is to be kept as; none when it is kept already.
     keep_as: Option<Digest>,
 }
@@ -111,6 +113,7 @@ impl CheckedComponent {
             runtime,
             component,
             waits,
+            schema,
             keep_as,
         } = compiled;
         let (imports, exports) = interface_names(&runtime, &component);
@@ -136,6 +139,7 @@ impl CheckedComponent {
             pre,
             waits,
             imports,
+            schema,
             keep_as,
         })
     }
@@ -170,6 +174,8 @@ impl CheckedComponent {
     }
 }
 
+/// The section that holds the schema of the configuration, JSON.
+pub(super) const SCHEMA: &str = "witgate:config-schema";
 const LIFECYCLE: &str = "witgate:plugin/lifecycle@0.1.0";
 const INTEREST: &str = "witgate:plugin/interest@0.1.0";
 const ROUTING: &str = "witgate:plugin/routing@0.1.0";
@@ -208,6 +214,47 @@ pub(super) fn kind(file: &[u8]) -> Kind {
     match waiting {
         true => Kind::Waiting,
         false => Kind::Plain,
+    }
+}
+
+/// The schema of the configuration that a file has in a section of its own, wherever in it: the
+/// SDK leaves it in the core module, other tools beside that.
+pub fn config_schema(file: &[u8]) -> Result<Option<ConfigSchema>, LoadError> {
+    let sections = Parser::new(0).parse_all(file).map_while(Result::ok);
+    let mut texts = sections.filter_map(|payload| match payload {
+        // What has no schema has an empty section.
+        Payload::CustomSection(section)
+            if section.name() == SCHEMA && !section.data().is_empty() =>
+        {
+            Some(section.data())
+        }
+        _ => None,
+    });
+    let schema = texts.next().map(ConfigSchema::parse);
+    schema.transpose().map_err(LoadError::Schema)
+}
+
+/// The section that holds this schema, to be put behind a component or module.
+pub fn schema_section(schema: &[u8]) -> Vec<u8> {
+    let name = SCHEMA.as_bytes();
+    let size = leb128(name.len()).len() + name.len() + schema.len();
+    [&[0], &*leb128(size), &leb128(name.len()), name, schema].concat()
+}
+
+/// A number as WebAssembly writes it (core specification §5.2.2).
+fn leb128(number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut left = number;
+    loop {
+        let low = left.to_le_bytes().first().map_or(0, |low| low & 0x7f);
+        left >>= 7;
+        match left {
+            0 => {
+                bytes.push(low);
+                return bytes;
+            }
+            _ => bytes.push(low | 0x80),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use witgate_compiled_code::CompileError;
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, SchemaError};
 
 /// A call did not come back with a decision. What the client sees is `error`'s to say; the
 /// instance that it happened in is gone.
@@ -253,6 +253,15 @@ pub enum LoadError {
     /// Its cases expect other decisions.
     #[error("decides its cases otherwise")]
     Cases(#[source] ConfigError),
+    /// What it has as the schema of its configuration is none.
+    #[error(
+        "has no usable schema of its configuration in the section `{}`",
+        super::component::SCHEMA
+    )]
+    Schema(#[source] SchemaError),
+    /// Its sidecar's configuration is not what its schema says.
+    #[error("refuses its configuration")]
+    Configuration(#[source] ConfigError),
     /// The plugin does not accept its configuration.
     #[error("refuses its configuration: {message}")]
     Refused {

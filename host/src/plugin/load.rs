@@ -58,6 +58,10 @@ pub async fn load(
             Arc::new(CheckedComponent::compile(engine, &source.bytes, limits).await?)
         }
     };
+    if let Some(schema) = &component.schema {
+        let compared = source.sidecar.check_config(schema);
+        compared.map_err(LoadError::Configuration)?;
+    }
     let version = Arc::new(Version::new(engine, component, source, workers)?);
     step(LoadStep::Testing);
     Instance::try_out(&version).await?;

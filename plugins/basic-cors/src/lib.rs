@@ -12,18 +12,25 @@ use witgate_sdk::prelude::*;
 use origin::Pattern;
 
 /// The sidecar's `[config]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Who may read: scheme, host and, unless it is the scheme's own, port. In a host `*`
+    /// stands for any characters, dots included, and `?` for one. `"*"` alone is everyone.
     origins: Vec<Pattern>,
+    /// What a preflight allows.
     #[serde(default = "simple_methods")]
     methods: Vec<String>,
+    /// Request fields that a preflight allows beside those that need none.
     #[serde(default)]
     headers: Vec<String>,
+    /// Response fields that scripts may read beside those that always are.
     #[serde(default)]
     expose: Vec<String>,
+    /// Whether browsers may send cookies, and scripts read the answers. Not with `"*"`.
     #[serde(default)]
     credentials: bool,
+    /// How long a preflight's answer may be kept.
     #[serde(default = "ten_minutes")]
     max_age: u32,
 }

@@ -2,11 +2,12 @@
 //! `https://*.shop.example`, or `*` for all.
 
 use serde::Deserialize;
-use witgate_sdk::HostPattern;
+use witgate_sdk::{HostPattern, Schema};
 
 /// A string of the configuration's `origins`.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Deserialize, Schema)]
 #[serde(try_from = "String")]
+#[schema(words = "an origin such as \"https://shop.example\" or \"https://*.shop.example\"")]
 pub(crate) enum Pattern {
     /// Any origin, `null` too.
     All,

@@ -8,25 +8,32 @@ use serde::Deserialize;
 use witgate_sdk::{prelude::*, random};
 
 /// The sidecar's `[config]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Pools of the configuration, and their parts of the sum of all weights. 0 is none.
     pools: Vec<Share>,
+    /// What makes two requests one client's. Who does not have the cookie is split at random,
+    /// each request anew.
     #[serde(default)]
     sticky: Sticky,
+    /// Another one makes another split: without it, the same clients are in front of all
+    /// splits.
     #[serde(default)]
     salt: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 struct Share {
+    /// A pool of the configuration.
     pool: String,
+    /// Its part of the sum of all weights; 0 is none.
     weight: u32,
 }
 
 /// What makes two requests one client's.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 enum Sticky {
     #[default]

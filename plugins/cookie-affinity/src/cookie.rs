@@ -4,21 +4,30 @@ use serde::Deserialize;
 use witgate_sdk::prelude::*;
 
 /// The sidecar's `[config]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// The cookie's name; the second one's is this and `CORS`.
     name: String,
+    /// Makes the values; make one with `openssl rand -hex 16`.
     pub(crate) key: Option<String>,
+    /// Send the second cookie, which has `SameSite=None; Secure`.
     cors: bool,
+    /// `Path` of both.
     path: String,
+    /// `Domain` of both.
     domain: Option<String>,
+    /// `Max-Age` of both.
     max_age: Option<String>,
+    /// `HttpOnly` of both.
     http_only: bool,
+    /// `Secure` of the first.
     secure: bool,
+    /// `SameSite` of the first; `"none"` needs `secure`.
     same_site: Option<SameSite>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 enum SameSite {
     Strict,

@@ -1,28 +1,37 @@
 //! The sidecar's `[config]`.
 
 use serde::Deserialize;
-use witgate_sdk::{ConfigError, PathPattern, is_protected_field};
+use witgate_sdk::{ConfigError, PathPattern, Schema, is_protected_field};
 
 /// Whom to ask, about what, and what becomes of the answer.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The pool that is asked. The sidecar's `callout.pools` has to name it.
     pub(crate) pool: String,
+    /// Path and query of the question, a `GET`.
     pub(crate) path: String,
+    /// Paths that need an answer. Upper and lower case do not matter.
     #[serde(default)]
     pub(crate) paths: Vec<PathPattern>,
+    /// Paths that do not. Upper and lower case matter here.
     #[serde(default)]
     pub(crate) except: Vec<PathPattern>,
+    /// Fields of the request that the question has as well, all values of each.
     #[serde(default = "credentials")]
     pub(crate) ask_with: Vec<String>,
+    /// Fields of the answer that the upstream gets. What the client sent under these names
+    /// never reaches it.
     #[serde(default)]
     pub(crate) tell: Vec<String>,
+    /// What becomes of a request when the service is not there, not in time, or answers 5xx:
+    /// 503, or on without an answer. A question that cannot be asked is 503 in either case.
     #[serde(default)]
     pub(crate) on_error: OnError,
 }
 
 /// What becomes of a request that nobody has judged.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum OnError {
     #[default]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::Deserialize;
-use witgate_sdk::{Network, Request, Scheme};
+use witgate_sdk::{Network, Request, Schema, Scheme};
 
 /// A field that this plugin owns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(crate) const FIELDS: [Field; 7] = [
 ];
 
 /// How a client's address is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Schema)]
 pub(crate) enum Format {
     /// `192.0.2.7`
     #[serde(rename = "ip")]

@@ -12,17 +12,27 @@ use witgate_sdk::{Network, prelude::*};
 use field::{Client, FIELDS, Field, Format};
 
 /// The sidecar's `[config]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Whether `X-Forwarded-For` is sent: the client's address.
     x_forwarded_for: bool,
+    /// Whether `X-Forwarded-Proto` is sent: `https` or `http`.
     x_forwarded_proto: bool,
+    /// Whether `X-Forwarded-Port` is sent: the listener's port.
     x_forwarded_port: bool,
+    /// Whether `X-Forwarded-Host` is sent: the host, with its port if the client named one.
     x_forwarded_host: bool,
+    /// Whether `X-Original-Host` is sent: the same.
     x_original_host: bool,
+    /// Whether `X-Original-URL` is sent: path and query.
     x_original_url: bool,
+    /// Whether `Forwarded` is sent: RFC 7239: `for=192.0.2.7;host=shop.example;proto=https`.
     forwarded: bool,
+    /// How the client's address is written; `"ip:port"` is what Azure does, and what many
+    /// upstreams cannot read.
     format: Format,
+    /// CIDR or single addresses of proxies that are believed.
     trusted: Vec<Network>,
 }
 

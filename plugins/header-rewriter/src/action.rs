@@ -12,12 +12,16 @@ use crate::{
 };
 
 /// A replacement as the operator writes it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReplaceConfig {
+    /// The fields to look into.
     name: String,
+    /// Each match is replaced.
     pattern: String,
+    /// `{1}` is the first group of `pattern`, `{0}` all of the match.
     with: String,
+    /// Of ASCII letters.
     #[serde(default)]
     ignore_case: bool,
 }

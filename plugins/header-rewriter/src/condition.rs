@@ -7,13 +7,17 @@ use witgate_sdk::prelude::*;
 use crate::{Side, fact::Fact, message::Message};
 
 /// A condition as the operator writes it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ConditionConfig {
+    /// What is tested.
     fact: String,
+    /// Matches anywhere; `^` and `$` bind it.
     pattern: String,
+    /// Of ASCII letters.
     #[serde(default)]
     ignore_case: bool,
+    /// Holds when the pattern does not match.
     #[serde(default)]
     negate: bool,
 }

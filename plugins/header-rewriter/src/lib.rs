@@ -24,11 +24,13 @@ use message::Message;
 use rule::{Rule, RuleConfig};
 
 /// The sidecar's `[config]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Rules for requests, in the order in which they apply.
     #[serde(default)]
     request: Vec<RuleConfig>,
+    /// Rules for responses, likewise.
     #[serde(default)]
     response: Vec<RuleConfig>,
 }

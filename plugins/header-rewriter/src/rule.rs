@@ -15,21 +15,29 @@ use crate::{
 };
 
 /// A rule as the operator writes it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RuleConfig {
+    /// All must hold.
     #[serde(default)]
     when: Vec<ConditionConfig>,
+    /// In each field of a name by itself.
     #[serde(default)]
     replace: Vec<ReplaceConfig>,
+    /// Removes all fields of a name.
     #[serde(default)]
     delete: Vec<String>,
+    /// Makes this the only field of a name.
     #[serde(default)]
     set: BTreeMap<String, String>,
+    /// Adds a field behind those of the name.
     #[serde(default)]
     append: BTreeMap<String, String>,
+    /// Requests only; what a path cannot hold (RFC 3986) is percent-encoded, `%` stays.
     path: Option<String>,
+    /// Requests only; without `?` in front; encoded as `path` is; an empty one drops the query.
     query: Option<String>,
+    /// Requests only; the host (and port) that the upstream is told.
     host: Option<String>,
 }
 

@@ -9,22 +9,25 @@ use serde::Deserialize;
 use witgate_sdk::{Network, prelude::*};
 
 /// The sidecar's `[config]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// The first rule with a network that the client is in decides. Networks are CIDR or single
+    /// addresses.
     rules: Vec<Rule>,
+    /// What is done with clients that no rule knows.
     otherwise: Verdict,
 }
 
 /// `{ allow = [...] }` or `{ deny = [...] }`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 enum Rule {
     Allow(Vec<Network>),
     Deny(Vec<Network>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 enum Verdict {
     Allow,

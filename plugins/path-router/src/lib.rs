@@ -16,10 +16,12 @@ use rule::{Rule, RuleConfig};
 use table::PathTable;
 
 /// The sidecar's `[config]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Tried in order.
     rules: Vec<RuleConfig>,
+    /// Requests that a rule forwards have its name in this field; each rule needs a name then.
     rule_field: Option<String>,
 }
 

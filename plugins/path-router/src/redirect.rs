@@ -6,13 +6,18 @@ use serde::Deserialize;
 use witgate_sdk::prelude::*;
 
 /// A redirect as the operator writes it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RedirectConfig {
+    /// 301, 302, 303, 307 or 308.
+    #[schema(least = 301, most = 308)]
     status: u16,
+    /// `https://…`, `http://…`, or `/…` on the same listener.
     to: String,
+    /// Puts the request's path behind `to`.
     #[serde(default)]
     include_path: bool,
+    /// Puts the request's query behind `to`.
     #[serde(default)]
     include_query: bool,
 }

@@ -6,17 +6,24 @@ use witgate_sdk::{HostPattern, prelude::*};
 use crate::redirect::{Redirect, RedirectConfig};
 
 /// A rule as the operator writes it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RuleConfig {
+    /// `rule` in the access log; at most 128 bytes.
     name: Option<String>,
+    /// Each starts with `/`, may end with `*`.
     paths: Vec<String>,
+    /// Exact, or with `*` and `?`, as in site-router.
     #[serde(default)]
     hosts: Vec<HostPattern>,
+    /// Only requests that came to one of these.
     #[serde(default)]
     listeners: Vec<String>,
+    /// A pool of the gateway's configuration.
     pool: Option<String>,
+    /// Takes the place of what the pattern matched.
     override_path: Option<String>,
+    /// An answer that sends the client elsewhere; this or `pool`.
     redirect: Option<RedirectConfig>,
 }
 

@@ -19,22 +19,36 @@ use witgate_sdk::{
 use bucket::Bucket;
 
 /// The sidecar's `[config]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Requests that a client has in each window.
+    #[schema(least = 1)]
     requests: i64,
+    /// The length of a window. It begins with the client's first request; the next one begins
+    /// with the first after it.
+    #[schema(least = 1, most = 86_400)]
     seconds: u64,
+    /// Instead of windows, a bucket that holds so many.
+    #[schema(least = 1, most = MOST)]
     burst: Option<i64>,
+    /// What is one client: an address, or a value of a request field. Where the field is
+    /// missing, not UTF-8 or longer than 256 bytes, the address counts.
     #[serde(default)]
     by: By,
+    /// Addresses of IPv6 that have so many bits in common are one client: most customers have a
+    /// whole network.
     #[serde(default = "most_ipv6_bits")]
+    #[schema(most = 128)]
     ipv6_bits: u8,
+    /// What becomes of clients that the store has no room for: not limited, or 503.
+    /// `witgate_plugin_kv_refused_total` counts them.
     #[serde(default)]
     when_full: WhenFull,
 }
 
 /// Who is counted as one client.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 enum By {
     /// One address, or one network of IPv6.
@@ -45,7 +59,7 @@ enum By {
 }
 
 /// What becomes of clients that there is no room to count.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 enum WhenFull {
     #[default]

@@ -8,22 +8,25 @@ use serde::Deserialize;
 use witgate_sdk::{HostPattern, HostTable, prelude::*};
 
 /// The sidecar's `[config]`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Tried in order.
     sites: Vec<Site>,
 }
 
 /// Hosts that share a pool.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 struct Site {
-    /// For the access log.
+    /// `rule` in the access log; at most 128 bytes.
     name: Option<String>,
+    /// Exact, or with `*` and `?`.
     hosts: Vec<HostPattern>,
-    /// Empty: all.
+    /// Only requests that came to one of these.
     #[serde(default)]
     listeners: Vec<String>,
+    /// A pool of the gateway's configuration.
     pool: String,
 }
 

@@ -341,6 +341,7 @@ fn in_sidecar(sidecar: &Sidecar, error: LoadError) -> folder::RejectReason {
             Some((key, problem)) if is_key(key) => (format!("config.{key}"), problem.to_owned()),
             _ => ("config".to_owned(), message),
         },
+        LoadError::Configuration(error) => return folder::RejectReason::Configuration(error),
         error @ LoadError::NotGranted { .. } => ("grants".to_owned(), error.to_string()),
         error @ LoadError::RolesExcluded { .. } => ("roles".to_owned(), error.to_string()),
         error => return error.into(),

@@ -5,66 +5,105 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
-use witgate_sdk::{HostPattern, PathPattern, is_protected_field, prelude::*};
+use witgate_sdk::{HostPattern, PathPattern, is_protected_field, prelude::*, schema::Anything};
 
 use crate::keys::{Algorithm, Source};
 
 /// The sidecar's `[config]`.
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
+    /// Keys that tokens may be signed with.
     pub(crate) keys: Option<Vec<Source>>,
+    /// The service that tells keys.
     pub(crate) jwks: Option<Jwks>,
+    /// `iss` has to be one of them.
     #[serde(default)]
     pub(crate) issuers: Vec<String>,
+    /// `aud` has to be, or to have, one of them. Without the key, a token that has an `aud` is
+    /// refused: it is for someone else (RFC 7519 §4.1.3).
     #[serde(default)]
     pub(crate) audiences: Vec<String>,
+    /// All of them have to be in `scope` or `scp`, words or a list; else 403.
     #[serde(default)]
     pub(crate) scopes: Vec<String>,
+    /// Each claim has to be this, or to be a list that has it: `required = { tenant = "shop",
+    /// "/realm_access/roles" = "admin" }`.
     #[serde(default)]
+    #[schema(as = BTreeMap<String, Anything>)]
     pub(crate) required: BTreeMap<String, Value>,
+    /// What the header's `typ` has to be, such as `"at+jwt"`: keeps ID tokens from being taken
+    /// for access tokens.
     pub(crate) typ: Option<String>,
+    /// Whether a token without `exp` is refused.
     #[serde(default)]
     pub(crate) expiry: Expiry,
+    /// By how much clocks may differ, for `exp`, `nbf` and `iat` (which must not be in the
+    /// future).
     #[serde(default)]
+    #[schema(most = MOST_LEEWAY)]
     pub(crate) leeway: u32,
-    /// From the field's name to the claim's.
+    /// What the upstream is told: strings as they are, other values as JSON; nothing where the
+    /// token has no such claim.
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,
+    /// Where the token is: in `Authorization: Bearer`, or all of the value of that field or
+    /// cookie.
     #[serde(default)]
     pub(crate) token: Place,
+    /// Longest token.
     #[serde(default = "eight_kib")]
+    #[schema(least = 1, most = MOST_TOKEN_BYTES)]
     pub(crate) token_bytes: usize,
+    /// Whether a token that is good is taken out before the request goes upstream.
     #[serde(default)]
     pub(crate) strip: bool,
+    /// What becomes of a request without one. A bad one is refused in either case.
     #[serde(default)]
     pub(crate) without_token: WithoutToken,
+    /// Hosts that need a token, exact or with `*` and `?`, as in site-router.
     #[serde(default)]
     pub(crate) hosts: Vec<HostPattern>,
+    /// Paths that need one, exact or with a final `*`, whatever their case.
     #[serde(default)]
     pub(crate) paths: Vec<PathPattern>,
+    /// Paths that need none, exact or with a final `*`, in this case only.
     #[serde(default)]
     pub(crate) except: Vec<PathPattern>,
+    /// Whether CORS preflights, which never have a token, pass. basic-cors with a lower number
+    /// answers them before this plugin is asked.
     #[serde(default)]
     pub(crate) preflights: bool,
+    /// In `WWW-Authenticate`.
     #[serde(default = "realm")]
     pub(crate) realm: String,
 }
 
 /// The service that tells keys; times in seconds.
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Jwks {
+    /// The pool that is asked, which `callout.pools` names too.
     pub(crate) pool: String,
+    /// Path, and query, of the set (RFC 7517).
     pub(crate) path: String,
+    /// `Host` of the request.
     pub(crate) authority: Option<String>,
+    /// Of RSA keys in the set that do not say theirs.
     pub(crate) alg: Option<Algorithm>,
+    /// Whose keys these are.
     pub(crate) issuers: Option<Vec<String>>,
+    /// How long a set counts until it is fetched again.
     #[serde(default = "ten_minutes")]
+    #[schema(least = 10, most = 86_400)]
     pub(crate) ttl: u32,
+    /// The least time between two fetches, whatever tokens ask for.
     #[serde(default = "half_a_minute")]
+    #[schema(least = 1, most = 3_600)]
     pub(crate) min_interval: u32,
+    /// How long a set counts beyond `ttl` while no other can be fetched.
     #[serde(default = "a_day")]
+    #[schema(most = 604_800)]
     pub(crate) max_stale: u32,
 }
 
@@ -110,7 +149,7 @@ impl Jwks {
 }
 
 /// Whether a token has to say when it ends.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Expiry {
     #[default]
@@ -119,7 +158,7 @@ pub(crate) enum Expiry {
 }
 
 /// Where requests have their token.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Place {
     /// In `Authorization`, behind `Bearer` (RFC 6750 §2.1).
@@ -138,7 +177,7 @@ impl Place {
 }
 
 /// What becomes of a request without a token.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Schema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum WithoutToken {
     #[default]

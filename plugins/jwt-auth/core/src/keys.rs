@@ -18,8 +18,9 @@ use crate::{refusal::Refusal, token::Token};
 pub(crate) use source::Source;
 
 /// A signature algorithm (RFC 7518 §3.1, RFC 8037 §3.1). `none` is not one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Schema)]
 #[serde(try_from = "String")]
+#[schema(choice("RS256", "PS256", "ES256", "EdDSA", "Ed25519", "HS256"))]
 pub(crate) enum Algorithm {
     Rs256,
     Ps256,

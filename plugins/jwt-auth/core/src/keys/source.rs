@@ -16,14 +16,23 @@ use witgate_sdk::prelude::*;
 use super::{ALGORITHMS, Algorithm, Key, Material};
 
 /// One table of the list `keys`.
-#[derive(Deserialize)]
+#[derive(Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Source {
+    /// The one algorithm that the key is for; beside `jwks`, of the RSA keys in it that do not
+    /// say theirs.
     alg: Option<Algorithm>,
+    /// Beside `pem` or `secret`; the keys of a set have their own.
     kid: Option<String>,
+    /// Whose keys these are.
     issuers: Option<Vec<String>>,
+    /// A JWK Set (RFC 7517) as JSON. Keys for another use, or of a kind that is not below, are
+    /// left out.
     jwks: Option<String>,
+    /// A public key, as `openssl pkey -pubout` writes it; for a certificate, `openssl x509
+    /// -pubkey -noout`.
     pem: Option<String>,
+    /// For HS256: at least 32 bytes in base64, of either alphabet.
     secret: Option<String>,
 }
 

@@ -1,0 +1,99 @@
+//! Alternatives (`anyOf`): when a value fits none of them, which was meant, and so what is wrong.
+
+use serde_json::{Map, Value};
+
+use super::{
+    Mark, TooInvolved, Walk, Wrong,
+    words::{closest, expected, found, list},
+};
+
+/// An alternative that does not fit, and why.
+struct Tried<'a> {
+    schema: &'a Map<String, Value>,
+    wrong: Vec<Wrong>,
+}
+
+impl<'a> Walk<'a> {
+    /// Notes what is wrong when `value` is none of `choices`: in the one that was meant, if one
+    /// can be told by the value's keys or its kind.
+    pub(super) fn any_of(
+        &mut self,
+        choices: &'a [Value],
+        value: &Value,
+        out: &mut Vec<Wrong>,
+    ) -> Result<(), TooInvolved> {
+        let mut all = Vec::new();
+        for choice in choices {
+            let mut wrong = Vec::new();
+            self.check(choice, value, &mut wrong)?;
+            if wrong.is_empty() {
+                return Ok(());
+            }
+            if let Some(schema) = self.resolved(choice) {
+                all.push(Tried { schema, wrong });
+            }
+        }
+        match self.meant(&all, value)? {
+            Some(index) => out.extend(all.swap_remove(index).wrong),
+            None => out.push(self.none_of(&all, value)),
+        }
+        Ok(())
+    }
+
+    /// The schema that a reference stands for; only one step, as more of them are rare.
+    fn resolved(&self, choice: &'a Value) -> Option<&'a Map<String, Value>> {
+        let schema = choice.as_object()?;
+        match self.target(schema) {
+            Some(target) => target.as_object(),
+            None => Some(schema),
+        }
+    }
+
+    fn meant(&mut self, all: &[Tried<'_>], value: &Value) -> Result<Option<usize>, TooInvolved> {
+        let mut of_kind = Vec::new();
+        for (index, tried) in all.iter().enumerate() {
+            // Strings are told apart by their values, not by their kind.
+            let is_composite = value.is_array() || value.is_object();
+            let is_typed = tried.schema.contains_key("type");
+            if is_composite && is_typed && self.has_type(tried.schema, value)? {
+                of_kind.push(index);
+            }
+        }
+        if let [only] = of_kind.as_slice() {
+            return Ok(Some(*only));
+        }
+        let Some(table) = value.as_object() else {
+            return Ok(None);
+        };
+        for index in of_kind {
+            let schema = all.get(index).map(|tried| tried.schema);
+            let known = schema.and_then(|schema| schema.get("properties"));
+            let Some(known) = known.and_then(Value::as_object) else {
+                continue;
+            };
+            self.step(table.len())?;
+            if table.keys().any(|key| known.contains_key(key)) {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+
+    fn none_of(&self, all: &[Tried<'_>], value: &Value) -> Wrong {
+        let choices = list(all.iter().map(|tried| expected(tried.schema)));
+        let message = format!("found {}, expected {choices}", found(value));
+        let written = match value {
+            Value::String(text) => Some(text),
+            Value::Object(table) => table.keys().next(),
+            _ => None,
+        };
+        let is_text = value.is_string();
+        let names = all.iter().flat_map(|tried| {
+            let keyword = if is_text { "enum" } else { "required" };
+            let names = super::list(tried.schema, keyword);
+            names.iter().filter_map(Value::as_str)
+        });
+        let help = written.and_then(|written| closest(written, names));
+        self.wrong(Mark::Value, message, help)
+    }
+}

@@ -1,0 +1,248 @@
+#![allow(clippy::unwrap_used, reason = "a failed unwrap fails the test")]
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use super::{super::PluginLimits, *};
+
+/// The lines of what is wrong with a sidecar's text.
+fn problems(schema: Value, sidecar: &str) -> Vec<String> {
+    let schema = ConfigSchema::parse(schema.to_string().as_bytes()).unwrap();
+    let path = Path::new("20-a.toml");
+    let sidecar = Sidecar::parse(sidecar, path, &PluginLimits::DEFAULT).unwrap();
+    match sidecar.check_config(&schema) {
+        Ok(()) => Vec::new(),
+        Err(error) => {
+            let help = |problem: &super::super::Problem| problem.help.clone().unwrap_or_default();
+            let lines = error.lines().into_iter().zip(error.problems().map(help));
+            lines
+                .map(|(line, help)| format!("{line} {help}").trim_end().to_owned())
+                .collect()
+        }
+    }
+}
+
+fn router() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "rules": {"type": "array", "items": {
+                "type": "object",
+                "properties": {
+                    "paths": {"type": "array", "items": {"type": "string", "title": "a path"}, "minItems": 1},
+                    "pool": {"type": "string"},
+                    "status": {"type": "integer", "minimum": 300, "maximum": 399},
+                },
+                "required": ["paths"],
+                "additionalProperties": false,
+            }},
+            "sticky": {"anyOf": [
+                {"enum": ["address", "never"]},
+                {"type": "object", "properties": {"cookie": {"type": "string"}}, "required": ["cookie"], "additionalProperties": false},
+                {"type": "object", "properties": {"header": {"type": "string"}}, "required": ["header"], "additionalProperties": false},
+            ]},
+            "weights": {"type": "object", "additionalProperties": {"type": "number"}},
+        },
+        "required": ["rules"],
+        "additionalProperties": false,
+    })
+}
+
+#[test]
+fn what_fits_is_let_through() {
+    let sidecar = "
+        deadline = '5ms'
+        [config]
+        rules = [{ paths = ['/a'], pool = 'a', status = 301 }]
+        sticky = { cookie = 'c' }
+        weights = { a = 1, \"b c\" = 1.5 }
+    ";
+    assert_eq!(problems(router(), sidecar), [""; 0]);
+}
+
+#[test]
+fn each_problem_is_at_its_line() {
+    let sidecar = "[config]
+rules = [
+    { path = ['/a'], pool = 5 },
+    { paths = [7], status = 200 },
+    { paths = [] },
+]
+sticky = 'adress'
+weights = { \"b c\" = true }
+other = 1
+";
+    assert_eq!(
+        problems(router(), sidecar),
+        [
+            "20-a.toml:3:5: `config.rules[0]`: the key `paths` is missing",
+            "20-a.toml:3:7: `config.rules[0].path`: unknown key, expected `paths`, `pool` or `status` did you mean `paths`?",
+            "20-a.toml:3:29: `config.rules[0].pool`: found integer `5`, expected a string",
+            "20-a.toml:4:16: `config.rules[1].paths[0]`: found integer `7`, expected a path",
+            "20-a.toml:4:29: `config.rules[1].status`: found 200, expected 300 to 399",
+            "20-a.toml:5:7: `config.rules[2].paths`: found 0 entries, expected at least 1",
+            "20-a.toml:7:10: `config.sticky`: found string \"adress\", expected `address` or `never`, a table with `cookie` or a table with `header` did you mean `address`?",
+            "20-a.toml:8:21: `config.weights.\"b c\"`: found boolean `true`, expected a number",
+            "20-a.toml:9:1: `config.other`: unknown key, expected `rules`, `sticky` or `weights`",
+        ]
+    );
+}
+
+#[test]
+fn the_alternative_that_was_meant_says_what_is_wrong() {
+    let wrong = |sticky: &str| {
+        let all = problems(
+            router(),
+            &format!("config = {{ rules = [], sticky = {sticky} }}"),
+        );
+        all.join("; ")
+    };
+    assert!(
+        wrong("{ cookie = 5 }")
+            .ends_with("`config.sticky.cookie`: found integer `5`, expected a string")
+    );
+    assert!(
+        wrong("{ header = 'a', max = 1 }")
+            .ends_with("`config.sticky.max`: unknown key, expected `header`")
+    );
+    assert!(
+        wrong("{ cokie = 'a' }")
+            .ends_with("a table with `cookie` or a table with `header` did you mean `cookie`?")
+    );
+    assert!(wrong("5").contains("found integer `5`, expected `address` or `never`, a table"));
+}
+
+#[test]
+fn a_missing_table_is_told_without_a_line_to_point_at() {
+    let all = problems(router(), "deadline = '5ms'\n");
+    assert_eq!(all, ["20-a.toml:1:1: `config`: the key `rules` is missing"]);
+}
+
+#[test]
+fn references_and_types_of_other_tools_are_followed() {
+    let schema = json!({
+        "$ref": "#/$defs/Config",
+        "$defs": {"Config": {
+            "allOf": [{"properties": {"a": {"type": ["string", "null"]}}}],
+            "properties": {"next": {"$ref": "#/$defs/Config"}, "b": false, "c": {"const": 3}},
+        }},
+    });
+    let sidecar = "config = { a = 1, b = 2, next = { c = 4, next = { a = true } } }";
+    assert_eq!(
+        problems(schema, sidecar),
+        [
+            "20-a.toml:1:16: `config.a`: found integer `1`, expected a string or another value",
+            "20-a.toml:1:19: `config.b`: found integer `2`, expected nothing here",
+            "20-a.toml:1:39: `config.next.c`: found integer `4`, expected integer `3`",
+            "20-a.toml:1:55: `config.next.next.a`: found boolean `true`, expected a string or another value",
+        ]
+    );
+}
+
+#[test]
+fn large_numbers_are_compared_exactly() {
+    let schema = json!({"properties": {"a": {"type": "integer", "minimum": 0, "maximum": 9_007_199_254_740_992_u64}}});
+    assert_eq!(
+        problems(schema.clone(), "config.a = 9007199254740992"),
+        [""; 0]
+    );
+    assert_eq!(
+        problems(schema.clone(), "config.a = 9007199254740993").len(),
+        1
+    );
+    assert_eq!(problems(schema, "config.a = -1").len(), 1);
+}
+
+/// Schemas whose comparison would not end, or not soon.
+fn hostile() -> Vec<(&'static str, Value)> {
+    let mut deep = json!({"type": "string"});
+    for _ in 0..40 {
+        deep = json!({"anyOf": [{"$ref": "#/$defs/none"}, deep]});
+    }
+    let wide: Vec<Value> = (0..4).map(|_| json!({"$ref": "#/$defs/a"})).collect();
+    let names: Vec<String> = (0..7_000).map(|number| format!("key-{number}")).collect();
+    let keys: Map<String, Value> = names
+        .iter()
+        .map(|name| (name.clone(), json!(false)))
+        .collect();
+    vec![
+        ("a reference to itself", json!({"$ref": "#"})),
+        (
+            "alternatives of itself",
+            json!({"anyOf": [{"$ref": "#"}, {"$ref": "#"}], "type": "string"}),
+        ),
+        (
+            "alternatives of alternatives",
+            json!({"$defs": {"a": {"anyOf": wide}}, "$ref": "#/$defs/a"}),
+        ),
+        (
+            "all of itself",
+            json!({"allOf": [{"$ref": "#"}, {"$ref": "#"}]}),
+        ),
+        ("nested alternatives", deep),
+        (
+            "many names",
+            json!({"properties": keys, "additionalProperties": false, "required": names}),
+        ),
+        (
+            "many choices",
+            json!({"additionalProperties": {"enum": names}}),
+        ),
+        (
+            "entries of itself",
+            json!({"additionalProperties": {"anyOf": [{"items": {"$ref": "#/additionalProperties"}}, {"items": {"$ref": "#/additionalProperties"}}]}, "type": "array"}),
+        ),
+    ]
+}
+
+#[test]
+fn a_hostile_schema_neither_hangs_nor_crashes() {
+    let keys: String = (0..200)
+        .map(|key| format!("kee-{key} = [[[[[1]]]]]\n"))
+        .collect();
+    let sidecar = format!("[config]\n{keys}");
+    for (what, schema) in hostile() {
+        let since = Instant::now();
+        let all = problems(schema, &sidecar);
+        assert!(all.len() <= MAX_PROBLEMS, "{what}: {}", all.len());
+        // In an unoptimised build.
+        assert!(
+            since.elapsed() < Duration::from_secs(10),
+            "{what}: {:?}",
+            since.elapsed()
+        );
+    }
+}
+
+#[test]
+fn a_comparison_without_end_is_given_up_and_finds_nothing() {
+    let loops = json!({"$ref": "#", "type": "string"});
+    assert_eq!(problems(loops, "config.a = 1"), [""; 0]);
+}
+
+#[test]
+fn what_is_no_schema_is_refused() {
+    let refusal = |text: &[u8]| ConfigSchema::parse(text).unwrap_err().to_string();
+    assert!(refusal(&vec![b' '; MAX_BYTES + 1]).contains("262145 bytes, expected at most 262144"));
+    assert!(refusal(b"{").contains("it is not JSON"));
+    assert!(refusal(b"[]").contains("expected a JSON object"));
+    let deep = format!("{}{}", "[".repeat(1_000), "]".repeat(1_000));
+    let deep = format!("{{\"items\": {deep}}}");
+    assert!(refusal(deep.as_bytes()).contains("recursion limit"));
+    assert!(refusal(b"{\"a\": \"\xff\"}").contains("it is not JSON"));
+}
+
+#[test]
+fn what_a_schema_says_is_printed_without_control_characters() {
+    let long = "x".repeat(1_000);
+    let schema = json!({"additionalProperties": false, "properties": {"a\u{1b}[2J": {}, long: {}}});
+    let all = problems(schema, "config.b = 1").join("");
+    assert!(!all.contains('\u{1b}') && all.len() < 400, "{all:?}");
+    let schema = json!({"properties": {"b": {"type": "string", "title": "a\u{1b}[2J\nb"}}});
+    let all = problems(schema, "config.b = 1").join("");
+    assert!(all.ends_with("expected a[2Jb"), "{all:?}");
+}

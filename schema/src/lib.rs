@@ -1,0 +1,137 @@
+//! JSON Schemas (2020-12) of configurations, made by the compiler.
+//!
+//! [`Schema`] is derived beside serde's `Deserialize` and says what serde reads; [`json`] writes
+//! it as text, in a constant too, so that it can lie in a section of a Wasm file. `schemars`
+//! makes its schemas when the program runs, which a file that nobody runs cannot.
+//!
+//! ```
+//! use serde::Deserialize;
+//! use witgate_schema::Schema;
+//!
+//! #[derive(Deserialize, Schema)]
+//! #[serde(deny_unknown_fields)]
+//! # #[schema(crate = witgate_schema)]
+//! struct Config {
+//!     /// Where requests go.
+//!     pool: String,
+//!     #[serde(default)]
+//!     paths: Vec<String>,
+//! }
+//!
+//! const LENGTH: usize = witgate_schema::json(&Config::SHAPE, &mut []);
+//! const TEXT: [u8; LENGTH] = {
+//!     let mut text = [0; LENGTH];
+//!     witgate_schema::json(&Config::SHAPE, &mut text);
+//!     text
+//! };
+//! let schema: serde_json::Value = serde_json::from_slice(&TEXT).unwrap();
+//! assert_eq!(schema["properties"]["pool"]["description"], "Where requests go.");
+//! assert_eq!(schema["required"][0], "pool");
+//! ```
+
+mod types;
+mod write;
+
+pub use types::Anything;
+pub use witgate_schema_derive::Schema;
+pub use write::json;
+
+/// A type that has a place in a configuration.
+///
+/// The derive follows the attributes of serde: `rename`, `rename_all`, `alias`, `default`, `skip`,
+/// `deny_unknown_fields`, `transparent`, `untagged`, `from`, `try_from`. What reads itself in another
+/// way (`with`, `deserialize_with`) names its schema with `#[schema(as = Type)]`, or `#[schema(any)]`; `least = 1` and
+/// `most = 10` are the bounds of an integer. Comments become descriptions. `flatten` and tags are
+/// refused, and a type that holds itself has no constant: implement the trait, or leave it out.
+///
+/// ```
+/// use witgate_schema::{Schema, Shape};
+///
+/// struct Seconds(f64);
+///
+/// impl Schema for Seconds {
+///     const SHAPE: Shape = Shape::Number;
+/// }
+///
+/// assert!(matches!(<Vec<Seconds>>::SHAPE, Shape::List(Shape::Number)));
+/// ```
+pub trait Schema {
+    /// What may stand there.
+    const SHAPE: Shape;
+    /// Whether the key may be missing: only of `Option`.
+    const OPTIONAL: bool = false;
+}
+
+/// What may stand in a place of a configuration.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// Anything.
+    Any,
+    /// `true` or `false`.
+    Bool,
+    /// A string.
+    Text,
+    /// A string of a form that these words say: `a duration such as "250ms"`.
+    Words(&'static str),
+    /// An integer, both bounds included.
+    Integer {
+        /// The smallest.
+        least: i128,
+        /// The largest.
+        most: i128,
+    },
+    /// A number, whole or not.
+    Number,
+    /// One of these strings.
+    Choice(&'static [&'static str]),
+    /// A list of these.
+    List(&'static Shape),
+    /// A table with any keys and these values.
+    Map(&'static Shape),
+    /// A table with these keys.
+    Table(Table),
+    /// One of these.
+    Either(&'static [Shape]),
+}
+
+/// A table with known keys.
+#[derive(Debug, Clone, Copy)]
+pub struct Table {
+    /// In the order in which they are declared.
+    pub keys: &'static [Key],
+    /// Whether others are refused.
+    pub strict: bool,
+    /// What it is for; may be empty.
+    pub doc: &'static str,
+}
+
+/// A key of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// As it is written.
+    pub name: &'static str,
+    /// Its value.
+    pub shape: Shape,
+    /// Whether it must be there.
+    pub required: bool,
+    /// What it means; may be empty.
+    pub doc: &'static str,
+    /// What its value may be where the shape does not say it, for people; may be empty.
+    pub range: &'static str,
+    /// What holds without it, for people, as code or in words; may be empty.
+    pub default: &'static str,
+}
+
+impl Key {
+    /// A key that must be there, without any words.
+    pub const fn new(name: &'static str, shape: Shape) -> Self {
+        Self {
+            name,
+            shape,
+            required: true,
+            doc: "",
+            range: "",
+            default: "",
+        }
+    }
+}

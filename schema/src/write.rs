@@ -1,0 +1,304 @@
+//! A shape as the text of a JSON Schema; written by the compiler as well, so that there are loops
+//! and bytes where other code would have iterators and strings.
+
+use crate::{Key, Shape, Table};
+
+/// Writes the JSON Schema (2020-12) of a shape, as much of it as there is room for, and returns
+/// how many bytes all of it has.
+pub const fn json(shape: &Shape, into: &mut [u8]) -> usize {
+    let mut out = Out { into, at: 0 };
+    out.raw("{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\"");
+    out.members(shape, true);
+    out.raw("}");
+    out.at
+}
+
+struct Out<'a> {
+    into: &'a mut [u8],
+    at: usize,
+}
+
+impl Out<'_> {
+    const fn byte(&mut self, byte: u8) {
+        if self.at < self.into.len() {
+            self.into[self.at] = byte;
+        }
+        self.at += 1;
+    }
+
+    const fn raw(&mut self, text: &str) {
+        let bytes = text.as_bytes();
+        let mut i = 0;
+        while i < bytes.len() {
+            self.byte(bytes[i]);
+            i += 1;
+        }
+    }
+
+    /// A string (RFC 8259 §7).
+    const fn string(&mut self, text: &str) {
+        self.byte(b'"');
+        self.escaped(text);
+        self.byte(b'"');
+    }
+
+    const fn escaped(&mut self, text: &str) {
+        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let bytes = text.as_bytes();
+        let mut i = 0;
+        while i < bytes.len() {
+            match bytes[i] {
+                byte @ (b'"' | b'\\') => {
+                    self.byte(b'\\');
+                    self.byte(byte);
+                }
+                b'\n' => self.raw("\\n"),
+                byte @ 0..=31 => {
+                    self.raw("\\u00");
+                    self.byte(HEX[(byte >> 4) as usize]);
+                    self.byte(HEX[(byte & 15) as usize]);
+                }
+                byte => self.byte(byte),
+            }
+            i += 1;
+        }
+    }
+
+    const fn number(&mut self, number: i128) {
+        if number < 0 {
+            self.byte(b'-');
+        }
+        let number = number.unsigned_abs();
+        let mut place: u128 = 1;
+        while number / place >= 10 {
+            place *= 10;
+        }
+        while place > 0 {
+            self.byte(b'0' + (number / place % 10) as u8);
+            place /= 10;
+        }
+    }
+
+    /// The members of a schema's object, each behind a comma where it is not the first.
+    const fn members(&mut self, shape: &Shape, follows: bool) {
+        if follows && !matches!(shape, Shape::Any) {
+            self.byte(b',');
+        }
+        match shape {
+            Shape::Any => {}
+            Shape::Bool => self.raw("\"type\":\"boolean\""),
+            Shape::Text => self.raw("\"type\":\"string\""),
+            Shape::Words(words) => {
+                self.raw("\"type\":\"string\",\"title\":");
+                self.string(words);
+            }
+            Shape::Integer { least, most } => {
+                self.raw("\"type\":\"integer\",\"minimum\":");
+                self.number(*least);
+                self.raw(",\"maximum\":");
+                self.number(*most);
+            }
+            Shape::Number => self.raw("\"type\":\"number\""),
+            Shape::Choice(names) => {
+                self.raw("\"enum\":[");
+                let mut i = 0;
+                while i < names.len() {
+                    if i > 0 {
+                        self.byte(b',');
+                    }
+                    self.string(names[i]);
+                    i += 1;
+                }
+                self.byte(b']');
+            }
+            Shape::List(shape) => {
+                self.raw("\"type\":\"array\",\"items\":");
+                self.object(shape);
+            }
+            Shape::Map(shape) => {
+                self.raw("\"type\":\"object\",\"additionalProperties\":");
+                self.object(shape);
+            }
+            Shape::Table(table) => self.table(table),
+            Shape::Either(shapes) => {
+                self.raw("\"anyOf\":[");
+                let mut i = 0;
+                while i < shapes.len() {
+                    if i > 0 {
+                        self.byte(b',');
+                    }
+                    self.object(&shapes[i]);
+                    i += 1;
+                }
+                self.byte(b']');
+            }
+        }
+    }
+
+    const fn object(&mut self, shape: &Shape) {
+        self.byte(b'{');
+        self.members(shape, false);
+        self.byte(b'}');
+    }
+
+    const fn table(&mut self, table: &Table) {
+        self.raw("\"type\":\"object\"");
+        if !table.doc.is_empty() {
+            self.raw(",\"description\":");
+            self.string(table.doc);
+        }
+        self.raw(",\"properties\":{");
+        let mut i = 0;
+        while i < table.keys.len() {
+            if i > 0 {
+                self.byte(b',');
+            }
+            self.key(&table.keys[i]);
+            i += 1;
+        }
+        self.byte(b'}');
+        let (mut i, mut required) = (0, 0);
+        while i < table.keys.len() {
+            if table.keys[i].required {
+                self.raw(if required == 0 {
+                    ",\"required\":["
+                } else {
+                    ","
+                });
+                self.string(table.keys[i].name);
+                required += 1;
+            }
+            i += 1;
+        }
+        if required > 0 {
+            self.byte(b']');
+        }
+        if table.strict {
+            self.raw(",\"additionalProperties\":false");
+        }
+    }
+
+    /// Name and schema of a key. Its own words stand in the place of those of its table.
+    const fn key(&mut self, key: &Key) {
+        self.string(key.name);
+        self.raw(":{");
+        let mut shape = key.shape;
+        let has_words = !key.doc.is_empty() || !key.range.is_empty() || !key.default.is_empty();
+        if has_words {
+            self.raw("\"description\":\"");
+            self.escaped(key.doc);
+            self.line("", key.range, !key.doc.is_empty());
+            let follows = !key.doc.is_empty() || !key.range.is_empty();
+            self.line("Default: ", key.default, follows);
+            self.byte(b'"');
+            if let Shape::Table(table) = &mut shape {
+                table.doc = "";
+            }
+        }
+        self.members(&shape, has_words);
+        self.byte(b'}');
+    }
+
+    /// Words of a description, on a line of their own.
+    const fn line(&mut self, before: &str, words: &str, follows: bool) {
+        if words.is_empty() {
+            return;
+        }
+        if follows {
+            self.raw("\\n");
+        }
+        self.escaped(before);
+        self.escaped(words);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn written(shape: Shape) -> Value {
+        let mut text = vec![0; super::json(&shape, &mut [])];
+        assert_eq!(super::json(&shape, &mut text), text.len());
+        let mut value: Value = serde_json::from_slice(&text).expect("JSON");
+        let of = value.as_object_mut().and_then(|all| all.remove("$schema"));
+        assert!(of.is_some(), "{value}");
+        value
+    }
+
+    #[test]
+    fn each_shape_is_written() {
+        const KEYS: &[Key] = &[
+            Key {
+                doc: "Says \"how\".\nAnd: \\, \u{1}, é.",
+                range: "1 to 10",
+                default: "`3`",
+                required: false,
+                ..Key::new(
+                    "a",
+                    Shape::Integer {
+                        least: -10,
+                        most: 105,
+                    },
+                )
+            },
+            Key::new("b", Shape::Any),
+        ];
+        let table = Table {
+            keys: KEYS,
+            strict: true,
+            doc: "All of it.",
+        };
+        let shapes = [
+            (Shape::Any, json!({})),
+            (Shape::Bool, json!({"type": "boolean"})),
+            (Shape::Number, json!({"type": "number"})),
+            (
+                Shape::Words("a host"),
+                json!({"type": "string", "title": "a host"}),
+            ),
+            (Shape::Choice(&["x", "y"]), json!({"enum": ["x", "y"]})),
+            (
+                Shape::List(&Shape::Text),
+                json!({"type": "array", "items": {"type": "string"}}),
+            ),
+            (
+                Shape::Map(&Shape::Any),
+                json!({"type": "object", "additionalProperties": {}}),
+            ),
+            (
+                Shape::Either(&[Shape::Bool, Shape::Text]),
+                json!({"anyOf": [{"type": "boolean"}, {"type": "string"}]}),
+            ),
+            (
+                Shape::Table(table),
+                json!({
+                    "type": "object",
+                    "description": "All of it.",
+                    "properties": {
+                        "a": {
+                            "description": "Says \"how\".\nAnd: \\, \u{1}, é.\n1 to 10\nDefault: `3`",
+                            "type": "integer",
+                            "minimum": -10,
+                            "maximum": 105,
+                        },
+                        "b": {},
+                    },
+                    "required": ["b"],
+                    "additionalProperties": false,
+                }),
+            ),
+        ];
+        for (shape, expected) in shapes {
+            assert_eq!(written(shape), expected, "{shape:?}");
+        }
+    }
+
+    #[test]
+    fn no_more_is_written_than_there_is_room_for() {
+        let mut text = [0; 5];
+        assert!(super::json(&Shape::Bool, &mut text) > 5);
+        assert_eq!(&text, b"{\"$sc");
+    }
+}
