@@ -65,6 +65,73 @@ pub async fn follow(page: &str, dir: &Path, variables: &[(&str, &Path)]) -> Outp
     run_script(&script, dir, variables).await
 }
 
+/// Runs the `sh` blocks of a page as one script and asserts that each prints what the block `text
+/// printed` behind it says, where there is one: line for line, with `…` for anything within a line
+/// and a line `…` for any number of lines. Returns all that was printed.
+pub async fn run_and_compare(page: &str, dir: &Path, variables: &[(&str, &Path)]) -> String {
+    let mut script = String::new();
+    let mut expected = Vec::new();
+    for block in all_blocks(page) {
+        match block.info.as_str() {
+            "sh" => {
+                script.push_str(&format!("{}\necho '{END}'\n", block.text));
+                expected.push(None);
+            }
+            "text printed" => *expected.last_mut().expect("a block before") = Some(block.text),
+            _ => {}
+        }
+    }
+    assert!(
+        expected.iter().any(Option::is_some),
+        "a page without output"
+    );
+    let done = run_script(&script, dir, variables).await;
+    let [printed, traced] =
+        [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    assert!(done.status.success(), "{printed}\n{traced}");
+    let blocks: Vec<_> = printed.split(&format!("{END}\n")).collect();
+    assert_eq!(blocks.len(), expected.len() + 1, "{printed}\n{traced}");
+    for (found, expected) in blocks.iter().zip(&expected) {
+        if let Some(expected) = expected {
+            assert!(
+                fits(expected, found),
+                "expected\n{expected}\nfound\n{found}\nin\n{traced}"
+            );
+        }
+    }
+    printed
+}
+
+/// Stands in the output behind what a block has printed.
+const END: &str = "-- end of the block --";
+
+fn fits(expected: &str, found: &str) -> bool {
+    let expected: Vec<_> = expected.lines().map(str::trim_end).collect();
+    let found: Vec<_> = found.lines().map(str::trim_end).collect();
+    fit(&expected, &found)
+}
+
+fn fit(expected: &[&str], found: &[&str]) -> bool {
+    match expected {
+        [] => found.is_empty(),
+        ["…", rest @ ..] => (0..=found.len()).any(|skipped| fit(rest, &found[skipped..])),
+        [line, rest @ ..] => match found {
+            [first, others @ ..] => fits_line(line, first) && fit(rest, others),
+            [] => false,
+        },
+    }
+}
+
+fn fits_line(expected: &str, found: &str) -> bool {
+    match expected.split_once('…') {
+        None => expected == found,
+        Some((begin, rest)) => found.strip_prefix(begin).is_some_and(|found| {
+            let mut places = found.char_indices().map(|(place, _)| place);
+            places.any(|place| fits_line(rest, &found[place..])) || fits_line(rest, "")
+        }),
+    }
+}
+
 /// Copies a folder of the repository, such as `examples/azure-migration`, into another.
 pub fn copy(folder: &str, to: &Path) -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -125,6 +192,15 @@ async fn run_script(script: &str, dir: &Path, variables: &[(&str, &Path)]) -> Ou
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn printed_lines_fit_with_anything_for_an_ellipsis() {
+        assert!(fits("a\nb: …", "a\nb: 7\n"));
+        assert!(fits("…\nb…d\n…", "a\nb c d\ne\nf"));
+        assert!(fits("…", "") && fits("a…", "a"));
+        assert!(!fits("a", "a\nb") && !fits("a\nb", "a"));
+        assert!(!fits("b…d", "b c") && !fits("a\n…\nc", "a\nb"));
+    }
 
     #[test]
     fn blocks_are_found_by_their_word() {

@@ -75,6 +75,9 @@ struct Seen {
 pub enum Manner {
     /// Well, by path: see `answers`.
     Http,
+    /// As `Http`, with echoes for people to read: one line, and the fields of the request when
+    /// its query is `fields`.
+    Words,
     /// With these bytes once a request's head has come, then closes the connection. Without
     /// any, the connection is closed before the head of an answer.
     Literal(&'static [u8]),
@@ -311,7 +314,7 @@ where
         Manner::EarlyAndClosed(bytes) => {
             return read_on(literal(stream, bytes, true, &state.seen).await).await;
         }
-        Manner::Http | Manner::Silent => stream,
+        Manner::Http | Manner::Words | Manner::Silent => stream,
     };
     let streams = match state.speaks {
         Speaks::H2(streams) => streams,

@@ -15,7 +15,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Frame, Incoming};
 use serde::{Deserialize, Serialize};
 
-use super::{State, representations};
+use super::{Manner, State, representations};
 use crate::body::{self, Body};
 
 /// A request as the upstream saw it; the body of an echo.
@@ -123,7 +123,10 @@ async fn echo(request: Request<Incoming>, state: &State) -> Answer {
         trailers: list(&trailers),
         bytes,
     };
-    json(&echo)
+    match state.manner {
+        Manner::Words => Ok(representations::words(&echo)),
+        _ => json(&echo),
+    }
 }
 
 fn authority(head: &http::request::Parts) -> String {

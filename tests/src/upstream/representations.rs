@@ -11,6 +11,7 @@ use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
+use super::Echo;
 use crate::body::{self, Body};
 
 /// `gzip untouched` and a line feed.
@@ -43,6 +44,22 @@ pub(super) fn redirect(status: u64) -> io::Result<Response<Body>> {
     let location = HeaderValue::from_static("/elsewhere");
     response.headers_mut().insert(header::LOCATION, location);
     Ok(response)
+}
+
+/// An echo for people: `web-1: GET /a`, and the fields, one a line, when the query is `fields`.
+pub(super) fn words(echo: &Echo) -> Response<Body> {
+    let mut text = format!("{}: {} {}\n", echo.upstream, echo.method, echo.target);
+    if echo.target.ends_with("?fields") {
+        let lines = echo
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\n"));
+        text.extend(lines);
+    }
+    let mut response = Response::new(body::full(text));
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response
 }
 
 pub(super) fn letters(request: &Request<Incoming>) -> Response<Body> {
