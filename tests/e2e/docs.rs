@@ -129,6 +129,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
 fn each_link_leads_somewhere() {
     let mut all = pages("docs");
     all.extend(pages("."));
+    all.extend(pages("examples"));
     all.push(root().join("plugin-sdk/README.md"));
     for folder in ["plugins", "examples"] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {

@@ -23,6 +23,7 @@ mod doctor;
 mod early_answers;
 mod error_pages;
 mod errors;
+mod examples;
 mod external_auth;
 mod faults_clients;
 mod faults_clients_h2;
