@@ -136,6 +136,16 @@ async fn the_commands_of_maintenance_page_work() {
     works("maintenance-page").await;
 }
 
+#[tokio::test]
+async fn the_commands_of_grpc_work() {
+    works("grpc").await;
+}
+
+#[tokio::test]
+async fn the_commands_of_websocket_chat_work() {
+    works("websocket-chat").await;
+}
+
 #[test]
 fn each_example_is_in_the_index() {
     let folder = repository().join("examples");
@@ -148,5 +158,5 @@ fn each_example_is_in_the_index() {
         assert!(index.contains(&row), "{row}");
         examples += 1;
     }
-    assert!(examples >= 10, "{examples}");
+    assert!(examples >= 12, "{examples}");
 }
