@@ -1,5 +1,6 @@
 //! The command line: what can be asked of `witgate`, and what it prints.
 
+mod clang;
 mod doctor;
 mod import;
 mod plugin_build;
@@ -116,7 +117,7 @@ enum PluginCommand {
     },
     /// Compile a plugin project into a component
     ///
-    /// A cargo project, or one with `plugin.js` or `plugin.py`, as `plugin new` makes them.
+    /// A cargo project, or one with `plugin.c`, `plugin.js` or `plugin.py`, as `plugin new` makes them.
     Build {
         /// The project's folder
         #[arg(default_value = ".")]
@@ -124,9 +125,9 @@ enum PluginCommand {
         /// The file to write; a folder (or a name that ends with /) takes one file per plugin
         #[arg(short, long, value_name = "OUT")]
         output: PathBuf,
-        /// Options for cargo, behind `--`
-        #[arg(last = true, value_name = "CARGO_ARGS")]
-        cargo_args: Vec<String>,
+        /// Options for cargo or clang, behind `--`
+        #[arg(last = true, value_name = "ARGS")]
+        args: Vec<String>,
     },
     /// Say whether the gateway would take a file into service
     ///
@@ -266,11 +267,9 @@ impl Cli {
             }) => plugin_new::run(&name, Path::new("."), (template, lang), sdk.as_deref())
                 .map(drop)
                 .map_err(|error| describe(&error)),
-            Command::Plugin(PluginCommand::Build {
-                dir,
-                output,
-                cargo_args,
-            }) => plugin_build::run(&dir, &output, &cargo_args).map_err(|error| describe(&error)),
+            Command::Plugin(PluginCommand::Build { dir, output, args }) => {
+                plugin_build::run(&dir, &output, &args).map_err(|error| describe(&error))
+            }
             Command::Plugin(PluginCommand::Check { files, keys }) => {
                 plugin_check::run(&files, &keys)
             }

@@ -79,11 +79,20 @@ async fn what_is_lacking_is_named_with_what_mends_it() {
     for part in [
         "LACKING   node, for plugins in JavaScript: no node in the PATH\n              apt-get install nodejs npm",
         "LACKING   Python, for plugins in Python: no python3 or python in the PATH\n              apt-get install python3",
-        "LACKING   clang, for plugins in C: no clang in the PATH\n              apt-get install clang lld",
+        "LACKING   clang, for plugins in C: no clang in the PATH\n              apt-get install clang lld wasi-libc libclang-rt-dev-wasm32",
         "error: 5 things lacking",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
+    program(
+        empty.path(),
+        "clang",
+        "echo 'stdin:1: fatal error: no stdlib.h' >&2; exit 1",
+    );
+    let (_, said) = doctor(empty.path(), &["--lang", "c"]).await;
+    let part = "LACKING   a C library for WebAssembly, for plugins in C: stdin:1: fatal error: no stdlib.h\n";
+    assert!(said.contains(part), "{said}");
+    fs::remove_file(empty.path().join("clang")).unwrap();
     if !Path::new("/usr/bin/rustc").exists() {
         let (code, said) = doctor(empty.path(), &[]).await;
         assert_eq!(code, Some(1), "{said}");

@@ -1,4 +1,4 @@
-//! Plugins in JavaScript and Python: the examples route real requests, and what goes wrong in
+//! Plugins in C, JavaScript and Python: the examples route real requests, and what goes wrong in
 //! them costs its own request and is told in the log.
 
 use std::{
@@ -8,8 +8,9 @@ use std::{
 };
 
 use witgate_tests::{
-    Http, eventually,
+    Http, TempDir, eventually,
     gateway::{Gateway, Pool, Setup},
+    readme,
     upstream::Upstream,
     wasm::other_language,
 };
@@ -17,7 +18,8 @@ use witgate_tests::{
 const API: &str = "https://shop.example/api/carts";
 const OTHER: &str = "https://shop.example/apiary";
 
-/// Each has about as much code as a browser's engine; compiled by one thread, beside other tests.
+/// Those with an interpreter have about as much code as a browser's engine; compiled by one thread,
+/// beside other tests.
 const COMPILED: Duration = Duration::from_secs(150);
 /// What a call may take on a loaded machine, other than those that are to end at it.
 const DEADLINE: &str = "deadline = \"2s\"\novertime = 100\n";
@@ -76,7 +78,8 @@ async fn gateway() -> ([Upstream; 2], Gateway) {
 
 /// Waits until a plugin has been compiled and tried.
 async fn is_live(gateway: &Gateway, language: &str) {
-    let is_it = |entry: &String| entry.contains("plugin is live") && entry.contains(language);
+    let name = format!("plugin={language}");
+    let is_it = |entry: &String| entry.contains("plugin is live") && entry.contains(&name);
     let found = || gateway.log().into_iter().find(is_it);
     eventually!(within COMPILED, format!("a plugin in {language}"), found());
 }
@@ -134,6 +137,27 @@ async fn examples_in_javascript_and_python_route_requests() {
     works(&gateway, "python").await;
 }
 
+#[tokio::test]
+async fn the_example_in_c_routes_requests() {
+    let (_upstreams, gateway) = gateway().await;
+    works(&gateway, "c").await;
+}
+
+/// From the sources to a live plugin by what its README says, in a copy of its folder.
+#[tokio::test]
+async fn the_commands_of_the_example_in_c_work() {
+    let (_upstreams, gateway) = gateway().await;
+    let dir = TempDir::new().unwrap();
+    let folder = readme::copy("examples/plugin-c", dir.path());
+    let page = fs::read_to_string(folder.join("README.md")).unwrap();
+    let plugins = gateway.setup().plugins();
+    let done = readme::run(&page, &folder, &[("PLUGINS", &plugins)]).await;
+    let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
+    assert!(done.status.success(), "{said}");
+    is_live(&gateway, "c").await;
+    routes(&gateway, "c").await;
+}
+
 /// Asserts that requests which a plugin fails get this cause, and that the next one does not.
 async fn costs_its_own_request(gateway: &Gateway, path: &str, cause: &str) {
     for http in [Http::One, Http::Two] {
@@ -168,4 +192,23 @@ async fn what_javascript_throws_is_told_in_the_log() {
 #[tokio::test]
 async fn what_python_raises_is_told_in_the_log() {
     misbehaves("python", "misbehaves.py\", line 21").await;
+}
+
+#[tokio::test]
+async fn what_c_asserts_is_told_in_the_log() {
+    misbehaves("c", "(plugin.c: ").await;
+}
+
+#[tokio::test]
+async fn what_c_prints_is_told_in_the_log() {
+    let (_upstreams, gateway) = gateway().await;
+    gateway
+        .setup()
+        .put_plugin("20-c", &other_language("c-misbehaves"));
+    is_live(&gateway, "c").await;
+    gateway
+        .client(Http::One)
+        .get("https://shop.example/prints")
+        .await;
+    gateway.logged(&["printed by C, 42", "plugin=\"c\""]).await;
 }

@@ -1,8 +1,21 @@
-//! `witgate plugin new`: what it makes builds, and decides what its cases say, in each language.
+//! `witgate plugin new`: what it makes builds, decides what its cases say, and serves in a gateway,
+//! in each language.
 
-use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use witgate_tests::{TempDir, gateway::command, wasm};
+use witgate_tests::{
+    Http, TempDir,
+    client::Client,
+    eventually,
+    gateway::{Gateway, Pool, Setup, command},
+    upstream::Upstream,
+    wasm,
+};
 
 /// A build with an interpreter in it, on a loaded machine; for its compilation alone as well.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -22,13 +35,12 @@ async fn plugin(dir: &Path, arguments: &[&str]) -> (bool, String) {
     (output.status.success(), text)
 }
 
-/// Makes, builds and tries a project; its tools are those that `cargo xtask setup` has installed.
-async fn works(template: &str, language: &str) {
-    let dir = TempDir::new().unwrap();
-    let new = ["new", "mine", "--template", template, "--lang", language];
-    let (ok, said) = plugin(dir.path(), &new).await;
+/// Makes and builds a project; its tools are those that `cargo xtask setup` has installed.
+async fn built(dir: &Path, template: &str, language: &str) -> PathBuf {
+    let new = ["new", template, "--template", template, "--lang", language];
+    let (ok, said) = plugin(dir, &new).await;
     assert!(ok, "{said}");
-    let project = dir.path().join("mine");
+    let project = dir.join(template);
     let target = wasm::references();
     let target = target.parent().unwrap();
     match language {
@@ -40,38 +52,196 @@ async fn works(template: &str, language: &str) {
         _ => Ok(()),
     }
     .unwrap();
-    let sidecar = project.join("mine.toml");
+    let sidecar = project.join(format!("{template}.toml"));
     let text = fs::read_to_string(&sidecar).unwrap();
     fs::write(&sidecar, format!("{PATIENT}{text}")).unwrap();
-    let (ok, said) = plugin(dir.path(), &["build", "mine", "-o", "mine/mine.wasm"]).await;
-    assert!(ok, "{said}");
-    let (ok, said) = plugin(dir.path(), &["test", "mine/mine.wasm"]).await;
-    assert!(
-        ok && said.contains(" case"),
-        "{template} in {language}: {said}"
-    );
+    let wasm = project.join(format!("{template}.wasm"));
+    let out = wasm.to_str().unwrap();
+    let (ok, said) = plugin(dir, &["build", template, "-o", out]).await;
+    assert!(ok, "{template} in {language}: {said}");
+    project
+}
+
+/// Asserts that the cases of a project hold.
+async fn holds(project: &Path) {
+    let name = project.file_name().unwrap().to_str().unwrap();
+    let (ok, said) = plugin(project, &["test", &format!("{name}.wasm")]).await;
+    assert!(ok && said.contains("  ok     "), "{said}");
+}
+
+/// Puts what was built into the folder of a gateway, as the README says, and waits until it has
+/// been compiled and its cases have held.
+async fn goes_live(gateway: &Gateway, project: &Path, place: &str) {
+    let name = project.file_name().unwrap().to_str().unwrap();
+    for extension in ["toml", "cases.toml", "wasm"] {
+        let bytes = fs::read(project.join(format!("{name}.{extension}"))).unwrap();
+        let file = gateway.setup().plugins();
+        let file = file.join(format!("{place}-{name}.{extension}"));
+        let part = file.with_extension("part");
+        fs::write(&part, bytes).unwrap();
+        fs::rename(part, file).unwrap();
+    }
+    let plugin = format!("plugin={name} ");
+    let is_live = |entry: &String| entry.contains("plugin is live") && entry.contains(&plugin);
+    let found = || gateway.log().into_iter().find(is_live);
+    eventually!(within LIMIT, format!("the {name} is live"), found());
+}
+
+/// Makes all templates of a language, and serves requests that each has its say in.
+async fn work(language: &str) {
+    let dir = TempDir::new().unwrap();
+    let upstreams = [
+        Upstream::pinned("web-1").await,
+        Upstream::pinned("web-2").await,
+    ];
+    let pool = || Pool::pinned(&upstreams.each_ref());
+    let mut gateway = Setup::new()
+        .variable("RAYON_NUM_THREADS", "1")
+        .default_pool("web", pool())
+        .start()
+        .await;
+    for (place, template) in [
+        ("05", "auth"),
+        ("10", "router"),
+        ("50", "affinity"),
+        ("60", "rewriter"),
+    ] {
+        let project = built(dir.path(), template, language).await;
+        if !["js", "python"].contains(&language) {
+            holds(&project).await; // the others take ten seconds for that, and the gateway does it, too
+        }
+        goes_live(&gateway, &project, place).await;
+    }
+    gateway.configure(|setup| setup.pool("web", pool().with("affinity = \"affinity\"")));
+    gateway.reload().await;
+    for http in [Http::One, Http::Two] {
+        decide(&gateway.client(http)).await;
+    }
+}
+
+/// Asserts that all four plugins decide about a client's requests.
+async fn decide(client: &Client) {
+    let url = |path: &str| format!("https://shop.example{path}");
+    let hello = client.get(&url("/hello")).await;
+    assert_eq!(hello.text(), "Hello from a plugin!\n");
+    assert_eq!(hello.header("content-type"), "text/plain; charset=utf-8");
+    let refused = client.get(&url("/admin/users")).await;
+    assert_eq!(refused.status, 401);
+    assert_eq!(refused.header("www-authenticate"), "Bearer");
+    let guessed = [("authorization", "Bearer change-you")];
+    let refused = client.get_with(&url("/admin/users"), &guessed).await;
+    assert_eq!(refused.status, 401);
+    let known = [("authorization", "Bearer change-me")];
+    let admitted = client.get_with(&url("/admin/users"), &known).await;
+    assert_eq!(admitted.echo().target, "/admin/users");
+    let sent = [("x-internal", "1"), ("x-other", "2")];
+    let answer = client.get_with(&url("/cart"), &sent).await;
+    let echo = answer.echo();
+    let arrived = |name: &str| echo.headers.iter().any(|(one, _)| one == name);
+    assert!(!arrived("x-internal") && arrived("x-other"), "{echo:?}");
+    assert_eq!(answer.header("x-served-by"), "witgate");
+    let cookie = format!("node={}; Path=/; HttpOnly", echo.upstream);
+    assert_eq!(answer.all("set-cookie"), [&cookie]);
+    for upstream in ["web-2", "web-1", "web-1", "web-2"] {
+        let cookie = format!("node={upstream}");
+        let again = client.get_with(&url("/cart"), &[("cookie", &cookie)]).await;
+        assert_eq!(again.echo().upstream, upstream);
+        assert!(again.all("set-cookie").is_empty());
+    }
 }
 
 #[tokio::test]
 async fn templates_in_rust_work() {
-    for template in ["router", "affinity", "rewriter", "auth"] {
-        works(template, "rust").await;
-    }
+    work("rust").await;
 }
 
-/// Those that are least like the example; each takes half a minute.
+#[tokio::test]
+async fn templates_in_c_work() {
+    work("c").await;
+}
+
 #[tokio::test]
 async fn templates_in_javascript_work() {
-    for template in ["affinity", "auth"] {
-        works(template, "js").await;
-    }
+    work("js").await;
 }
 
 #[tokio::test]
 async fn templates_in_python_work() {
-    for template in ["affinity", "rewriter"] {
-        works(template, "python").await;
+    work("python").await;
+}
+
+/// All that JSON has, as the gateway writes it, is read by the one file that projects in C have for
+/// it; and what is not as expected is refused.
+#[tokio::test]
+async fn projects_in_c_read_any_configuration() {
+    let dir = TempDir::new().unwrap();
+    let project = built(dir.path(), "router", "c").await;
+    let cases = project.join("router.cases.toml");
+    fs::remove_file(&cases).unwrap();
+    let says = async |config: &str, arguments: &[&str]| {
+        fs::write(project.join("router.toml"), format!("[config]\n{config}")).unwrap();
+        plugin(&project, arguments).await.1
+    };
+    let call = ["call", "router.wasm", "-r", "GET https://shop.example/"];
+    for (config, reason) in [
+        ("path = 1", "path: expected a path that starts with /"),
+        ("path = 'hello'", "path: expected a path that starts with /"),
+        ("text = ['x']", "text: expected a text"),
+        (r#"text = "a\u0000b""#, "text: expected a text"),
+    ] {
+        let said = says(config, &call).await;
+        assert!(said.contains(reason), "{config}: {said}");
     }
+    let text = r#""a\t\"b\" \\ \u0001 ü€😀""#;
+    let body = format!("{}\\n\"", text.trim_end_matches('"'));
+    let case = format!(
+        "[[cases]]\nrequest = 'https://shop.example/here'\nroute = {{ respond = 200, body = {body} }}\n"
+    );
+    fs::write(cases, case).unwrap();
+    let nested = r#"a = [1, -2.5e3, true, { b = "]}\"", path = "/x" }, []]"#;
+    let config = format!("{nested}\nempty = {{}}\npath = '/here'\ntext = {text}\nz = 1");
+    let said = says(&config, &["test", "router.wasm"]).await;
+    assert!(said.contains("  ok     "), "{said}");
+}
+
+/// The compiler's own words, with a line on top that says of what.
+#[tokio::test]
+async fn what_clang_says_is_shown_as_it_is() {
+    let dir = TempDir::new().unwrap();
+    let project = built(dir.path(), "router", "c").await;
+    let source = project.join("plugin.c");
+    let whole = fs::read_to_string(&source).unwrap();
+    let says = async |text: &str, arguments: &[&str]| {
+        fs::write(&source, text).unwrap();
+        let build = [&["build", "router", "-o", "out.wasm"], arguments].concat();
+        plugin(dir.path(), &build).await
+    };
+    let (ok, said) = says(&whole.replace("return true;", "return tru;"), &[]).await;
+    assert!(
+        !ok && said.contains("error: use of undeclared identifier 'tru'"),
+        "{said}"
+    );
+    let top = format!(
+        "clang says of {}:",
+        project.canonicalize().unwrap().display()
+    );
+    assert!(said.contains(&top), "{said}");
+    assert!(
+        said.contains("error: clang failed (exit status: 1)"),
+        "{said}"
+    );
+    assert!(!dir.path().join("out.wasm").exists());
+    let defined = whole.replace("return true;", "return DEFINED;");
+    let (ok, said) = says(&defined, &["--", "-DDEFINED=true"]).await;
+    assert!(ok, "{said}");
+    fs::write(
+        project.join("wit/world.wit"),
+        "package local:plugin;\nworld other {}\n",
+    )
+    .unwrap();
+    let (ok, said) = says(&whole, &[]).await;
+    let refusal = "no bindings can be made of the world `plugin` in ";
+    assert!(!ok && said.contains(refusal), "{said}");
 }
 
 #[tokio::test]
@@ -80,6 +250,7 @@ async fn a_tool_that_is_not_there_is_named_with_what_installs_it() {
     for (language, mend) in [
         ("js", "componentize-js is not in "),
         ("python", "componentize-py is not in "),
+        ("c", "clang is not in the PATH"),
     ] {
         let (ok, said) = plugin(dir.path(), &["new", language, "--lang", language]).await;
         assert!(ok, "{said}");

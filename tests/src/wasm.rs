@@ -31,7 +31,7 @@ pub fn guest(name: &str) -> Vec<u8> {
     load(&target_dir().join("guests"), name)
 }
 
-/// A plugin in JavaScript or Python, by its name in `xtask/src/languages.rs`.
+/// A plugin in C, JavaScript or Python, by its name in `xtask/src/languages.rs`.
 pub fn other_language(name: &str) -> Vec<u8> {
     load(&target_dir().join("other-languages"), name)
 }

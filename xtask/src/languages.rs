@@ -1,6 +1,6 @@
-//! Builds the plugins in JavaScript and Python, examples and tests' ones, into
-//! `target/other-languages/`, by the commands of the examples' READMEs. Each takes some ten
-//! seconds, and none is built again while what it is made of stays the same.
+//! Builds the plugins in C, JavaScript and Python, examples and tests' ones, into
+//! `target/other-languages/`, by the commands of the examples' READMEs. Those with an interpreter
+//! take some ten seconds each, and none of them is built again while what it is made of stays the same.
 
 use std::{
     fs,
@@ -29,6 +29,11 @@ const SOURCES: [(&str, &str); 4] = [
         "python-misbehaves",
     ),
 ];
+/// Projects for `witgate plugin build`.
+const C: [(&str, &str); 2] = [
+    ("examples/plugin-c", "c"),
+    ("tests/guests/other-languages/c-misbehaves", "c-misbehaves"),
+];
 const WORLD: &str = "api-router";
 const LIMIT: Duration = Duration::from_secs(300);
 
@@ -42,11 +47,16 @@ pub(crate) fn python_tools(project: &Project) -> PathBuf {
     project.target().join("componentize-py")
 }
 
-/// Builds those whose ingredients have changed.
+/// Builds those in C, and of the others those whose ingredients have changed.
 pub(crate) fn build(project: &Project) -> Result<()> {
-    step("Build the plugins in JavaScript and Python", || {
+    step("Build the plugins in C, JavaScript and Python", || {
         let dir = project.target().join("other-languages");
         fs::create_dir_all(&dir)?;
+        for (source, name) in C {
+            let mut build = project.program(project.binary("witgate"));
+            build.args(["plugin", "build", source, "-o"]);
+            command::run(build.arg(dir.join(name).with_extension("wasm")))?;
+        }
         SOURCES
             .iter()
             .try_for_each(|(source, name)| component(project, source, &dir.join(name)))

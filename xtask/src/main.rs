@@ -5,6 +5,13 @@ mod bench;
 mod bindings;
 mod build;
 mod children;
+#[path = "../../host/src/cli/clang.rs"]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "shared with the gateway, which uses all of it"
+)]
+mod clang;
 mod command;
 mod demo;
 mod languages;
@@ -34,7 +41,7 @@ enum Task {
     Setup,
     /// Builds the gateway, the reference plugins and the plugins of the tests
     Plugins,
-    /// Builds the plugins in JavaScript and Python into `target/other-languages/`
+    /// Builds the plugins in C, JavaScript and Python into `target/other-languages/`
     Languages,
     /// Starts a gateway with plugins and upstreams to play with, until Ctrl-C
     Demo {
@@ -79,6 +86,8 @@ fn run(task: Task) -> anyhow::Result<()> {
         }
         Task::Plugins => prepare(&project),
         Task::Languages => {
+            setup::build(&project)?;
+            build::host(&project)?;
             setup::languages(&project)?;
             languages::build(&project)
         }

@@ -62,11 +62,12 @@ pub(crate) fn instructions(project: &Project) -> Result<()> {
     }
 }
 
-/// What plugins in JavaScript and Python are made with.
+/// What plugins in C, JavaScript and Python are made with.
 pub(crate) fn languages(project: &Project) -> Result<()> {
-    step("Look for componentize-js and componentize-py", || {
-        languages::run(project)
-    })
+    step(
+        "Look for clang, componentize-js and componentize-py",
+        || languages::run(project),
+    )
 }
 
 /// The TLS library has C in it.

@@ -10,11 +10,13 @@ use std::{
     process::{Command, Stdio},
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use notify::{RecursiveMode, Watcher as _};
 use rustix::process::{Resource, getrlimit};
 
 use super::{
+    clang,
+    plugin_new::Language,
     plural, say,
     toolchain::{self, Toolchain},
 };
@@ -22,20 +24,6 @@ use crate::config::{Config, PrivateFolder};
 
 /// Fewer descriptors than this are too few for any gateway in service.
 const FEW_DESCRIPTORS: u64 = 1024;
-
-/// A language that plugins are written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Language {
-    /// With the SDK; what `plugin build` compiles by default
-    Rust,
-    /// With componentize-js
-    #[value(name = "js")]
-    JavaScript,
-    /// With componentize-py
-    Python,
-    /// With clang and wit-bindgen
-    C,
-}
 
 /// What to look at.
 #[derive(Debug, Args)]
@@ -219,23 +207,35 @@ fn python(is_needed: bool) -> Vec<Finding> {
     )]
 }
 
-/// A clang that knows WebAssembly, and its linker.
+/// Clang, its linker for WebAssembly, and whether they make a module with what else that takes.
 fn c(is_needed: bool) -> Vec<Finding> {
-    let mend = "apt-get install clang lld";
-    let clang = program(&["clang"], "--version", mend).and_then(|clang| {
-        let targets = Command::new("clang").arg("--print-targets").output();
-        let has_wasm =
-            targets.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("wasm32"));
-        match has_wasm {
-            true => Ok(clang),
-            false => Err((format!("{clang} does not know wasm32"), mend.to_owned())),
-        }
-    });
-    let linker = program(&["wasm-ld"], "--version", mend);
-    vec![
-        Finding::of("clang, for plugins in C", clang, is_needed),
-        Finding::of("wasm-ld, for plugins in C", linker, is_needed),
-    ]
+    let mend = format!("apt-get install {}", clang::DEBIAN_PACKAGES.join(" "));
+    let found = clang::find();
+    let name = found
+        .as_ref()
+        .map_or("clang".into(), |path| path.to_string_lossy());
+    let mut findings = vec![
+        Finding::of(
+            "clang, for plugins in C",
+            program(&[&name], "--version", &mend),
+            is_needed,
+        ),
+        Finding::of(
+            "wasm-ld, for plugins in C",
+            program(&["wasm-ld"], "--version", &mend),
+            is_needed,
+        ),
+    ];
+    if let Some(clang) = &found {
+        let made = match clang::lacks(clang) {
+            Ok(None) => Ok("it is there".to_owned()),
+            Ok(Some(why)) => Err((why, mend)),
+            Err(error) => Err((error.to_string(), mend)),
+        };
+        let what = "a C library for WebAssembly, for plugins in C";
+        findings.push(Finding::of(what, made, is_needed));
+    }
+    findings
 }
 
 fn tools() -> Vec<Finding> {

@@ -2,9 +2,10 @@
 //!
 //! Takes a cargo project, runs cargo for `wasm32-unknown-unknown`, turns each module that
 //! comes out into a component and puts it where the gateway will find it; what is written in
-//! JavaScript or Python is for `script`. Whether the
+//! C is for `c`, in JavaScript or Python for `script`. Whether the
 //! gateway would take it into service is for `witgate plugin check` to say.
 
+mod c;
 mod component;
 mod output;
 mod schema;
@@ -25,6 +26,9 @@ use thiserror::Error;
 use super::toolchain::{Toolchain, ToolchainError};
 use crate::{config::SchemaError, plugin::LoadError};
 use script::Script;
+
+/// The name of the world in the `wit/` of a project that is not cargo's.
+const WORLD: &str = "plugin";
 
 /// Why no component was written.
 #[derive(Debug, Error)]
@@ -53,13 +57,13 @@ pub(crate) enum BuildError {
     Cargo(ExitStatus),
     /// The tool of another language is not there.
     #[error(
-        "{tool} is not in {dir}: run `{mend}` (`witgate doctor --lang {language}` says what that needs)"
+        "{tool} is not in {place}: run `{mend}` (`witgate doctor --lang {language}` says what that needs)"
     )]
     Lacking {
         /// Its name.
         tool: &'static str,
-        /// The project.
-        dir: PathBuf,
+        /// The project, or another place where it should be.
+        place: String,
         /// What installs it.
         mend: String,
         /// For `doctor`.
@@ -68,6 +72,19 @@ pub(crate) enum BuildError {
     /// It has shown its errors and failed.
     #[error("{0} failed ({1})")]
     Tool(&'static str, ExitStatus),
+    /// Clang has shown its errors and failed.
+    #[error(
+        "clang failed ({0}); where a header, library or linker is missing, `witgate doctor --lang c` says what brings it"
+    )]
+    Clang(ExitStatus),
+    /// There is no world to make bindings of.
+    #[error("no bindings can be made of the world `{WORLD}` in {wit}: {message}")]
+    Interface {
+        /// The folder.
+        wit: PathBuf,
+        /// What is wrong, in the parser's words.
+        message: String,
+    },
     /// The build made no wasm file.
     #[error("{0} makes no wasm file: its Cargo.toml needs [lib] crate-type = [\"cdylib\"]")]
     NoModule(PathBuf),
@@ -122,20 +139,19 @@ struct Module {
 /// makes one plugin and `out` neither is a folder nor ends with `/`, else a folder that
 /// gets `NAME.wasm` for each.
 ///
-/// Builds with `--release` and for `wasm32-unknown-unknown` unless `cargo_args` name a
-/// profile or target. Blocks until cargo is done; cargo's output goes to stderr and the
+/// Builds with `--release` and for `wasm32-unknown-unknown` unless `args` name a
+/// profile or target; projects in C hand `args` to clang. Blocks until cargo is done; cargo's output goes to stderr and the
 /// summary to stdout. Files are replaced by renaming, so that a gateway which watches the
 /// folder never sees half of one.
 ///
 /// # Errors
 /// See [`BuildError`]; components written before the failure stay.
-pub(crate) fn run(dir: &Path, out: &Path, cargo_args: &[String]) -> Result<(), BuildError> {
+pub(crate) fn run(dir: &Path, out: &Path, args: &[String]) -> Result<(), BuildError> {
     let modules = match Script::of(dir) {
         Some(script) => vec![script.compile(dir)?],
-        None if names_option(cargo_args, &["--target"]) => {
-            compile(&Toolchain::Installed, dir, cargo_args)?
-        }
-        None => compile(&Toolchain::find(dir)?, dir, cargo_args)?,
+        None if c::is_project(dir) => vec![c::compile(dir, args)?],
+        None if names_option(args, &["--target"]) => compile(&Toolchain::Installed, dir, args)?,
+        None => compile(&Toolchain::find(dir)?, dir, args)?,
     };
     let files = output::place(out, &modules)?;
     for (module, file) in modules.iter().zip(files) {
@@ -149,6 +165,20 @@ pub(crate) fn run(dir: &Path, out: &Path, cargo_args: &[String]) -> Result<(), B
         component::describe(&file, &bytes);
     }
     Ok(())
+}
+
+/// A project that is not cargo's: its folder, and the one file that is to be made of it, named after
+/// it and beside its other build products.
+fn single(dir: &Path) -> Result<(PathBuf, Module), BuildError> {
+    let dir = dir.canonicalize().map_err(failed("read", dir))?;
+    let made = dir.join("target/witgate-build");
+    fs::create_dir_all(&made).map_err(failed("write", &made))?;
+    let name = dir.file_name().unwrap_or_default().to_string_lossy();
+    let module = Module {
+        path: made.join(format!("{name}.wasm")),
+        name: name.into_owned(),
+    };
+    Ok((dir, module))
 }
 
 /// Runs `cargo build`; returns the wasm files of the workspace's own packages by name.

@@ -92,6 +92,7 @@ pub(super) fn run(
             Language::Rust => "try `cargo test` in it",
             Language::JavaScript => "run `npm install` in it",
             Language::Python => "make `venv` in it as its README says",
+            Language::C => "see what its README needs",
         }
     );
     Ok(dir)
@@ -179,6 +180,10 @@ mod tests {
             (
                 Language::Python,
                 &["requirements.txt", "plugin.py", "wit/world.wit"],
+            ),
+            (
+                Language::C,
+                &["plugin.c", "json.c", "json.h", "wit/world.wit"],
             ),
         ] {
             for template in Template::value_variants() {

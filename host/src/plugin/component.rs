@@ -3,6 +3,9 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+};
 use wasmparser::{Parser, Payload};
 use wasmtime::component::{Component, InstancePre, types::ComponentItem};
 
@@ -283,14 +286,26 @@ pub(super) fn as_component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
     encode(bytes).map(Into::into)
 }
 
-/// Makes a component of a core module that `cargo build --target wasm32-unknown-unknown` wrote.
+/// Makes a component of a core module that a compiler wrote, such as `cargo build --target
+/// wasm32-unknown-unknown`. What it imports of WASI's first version, as the C library does, is
+/// what WASI 0.2 has for it.
 pub fn encode(module: &[u8]) -> Result<Vec<u8>, LoadError> {
     if !has_component_type(module) {
         return Err(LoadError::NoComponentType);
     }
-    wit_component::ComponentEncoder::default()
+    let encoder = wit_component::ComponentEncoder::default()
         .validate(true)
-        .module(module)
+        .module(module);
+    let encoder = match imports_preview1(module) {
+        true => encoder.and_then(|encoder| {
+            encoder.adapter(
+                WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,
+                WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+            )
+        }),
+        false => encoder,
+    };
+    encoder
         .and_then(|mut encoder| encoder.encode())
         .map_err(|error| LoadError::Encode {
             message: format!("{error:#}"),
@@ -315,6 +330,18 @@ fn has_component_type(module: &[u8]) -> bool {
     Parser::new(0).parse_all(module).any(|payload| {
         matches!(payload, Ok(Payload::CustomSection(section)) if section.name().starts_with("component-type"))
     })
+}
+
+fn imports_preview1(module: &[u8]) -> bool {
+    let payloads = Parser::new(0).parse_all(module).map_while(Result::ok);
+    let imports = payloads.filter_map(|payload| match payload {
+        Payload::ImportSection(section) => Some(section),
+        _ => None,
+    });
+    imports
+        .flat_map(|section| section.into_imports())
+        .flatten()
+        .any(|import| import.module == WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME)
 }
 
 fn interface_names(runtime: &Runtime, component: &Component) -> (Vec<String>, Vec<String>) {

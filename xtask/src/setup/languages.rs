@@ -1,12 +1,14 @@
 //! The tools that make plugins of JavaScript and of Python, as the examples pin them, in cargo's
-//! target folder: packages of npm and of PyPI, which need a node with npm, and a Python.
+//! target folder: packages of npm and of PyPI, which need a node with npm, and a Python. What
+//! makes them of C comes from Debian.
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use super::{apt, venv};
 use crate::{
+    clang,
     command::{self, which},
     languages::{self, JAVASCRIPT, PYTHON},
     project::Project,
@@ -17,12 +19,28 @@ const NPM_LIMIT: Duration = Duration::from_secs(300);
 
 /// Installs what is missing or another version.
 pub(super) fn run(project: &Project) -> Result<()> {
+    c()?;
     if which("npm").is_none() {
         apt::install(&["npm"], "npm")?;
     }
     javascript(project)?;
     let wanted = project.root().join(PYTHON).join("requirements.txt");
     venv::install(&wanted, &languages::python_tools(project))
+}
+
+/// A clang that makes modules; else Debian's is installed.
+fn c() -> Result<()> {
+    let lacks = || match clang::find() {
+        Some(clang) => clang::lacks(&clang).map_err(anyhow::Error::from),
+        None => Ok(Some("there is no clang".to_owned())),
+    };
+    if lacks()?.is_some() {
+        apt::install(&clang::DEBIAN_PACKAGES, "a clang for WebAssembly")?;
+    }
+    match lacks()? {
+        None => Ok(()),
+        Some(why) => bail!("plugins in C cannot be compiled: {why}"),
+    }
 }
 
 /// What npm installs is what the lock file lists, with its digests. The stamp is a copy of it,

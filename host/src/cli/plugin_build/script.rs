@@ -2,19 +2,17 @@
 //! componentize-js or componentize-py, with the world `plugin` of the project's `wit/`.
 
 use std::{
-    env, fs,
+    env,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
-use super::{BuildError, Module, failed, not_started};
+use super::{BuildError, Module, WORLD, not_started, single};
 
 /// Where componentize-js is in a project; `npm install` puts it there.
 const COMPONENTIZE_JS: &str = "node_modules/@bytecodealliance/componentize-js/src/cli.js";
 /// Where componentize-py is in a project, in the virtual environment.
 const COMPONENTIZE_PY: &str = "venv/bin/componentize-py";
-/// The name of the world in `wit/`.
-const WORLD: &str = "plugin";
 
 /// A language whose plugins have an interpreter in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,16 +33,12 @@ impl Script {
         }
     }
 
-    /// Makes the component, named after the folder, beside the project's other build products.
+    /// Makes the component.
     pub(super) fn compile(self, dir: &Path) -> Result<Module, BuildError> {
-        let dir = dir.canonicalize().map_err(failed("read", dir))?;
-        let made = dir.join("target/witgate-build");
-        fs::create_dir_all(&made).map_err(failed("write", &made))?;
-        let name = dir.file_name().unwrap_or_default().to_string_lossy();
-        let path = made.join(format!("{name}.wasm"));
+        let (dir, module) = single(dir)?;
         let mut tool = match self {
-            Self::JavaScript => javascript(&dir, &path),
-            Self::Python => python(&dir, &path),
+            Self::JavaScript => javascript(&dir, &module.path),
+            Self::Python => python(&dir, &module.path),
         }
         .ok_or_else(|| self.lacking(&dir))?;
         // What the tool says is for people; the summary is all that goes to stdout.
@@ -55,10 +49,7 @@ impl Script {
             .status()
             .map_err(not_started(&tool))?;
         match status.success() {
-            true => Ok(Module {
-                name: name.into_owned(),
-                path,
-            }),
+            true => Ok(module),
             false => Err(BuildError::Tool(self.tool(), status)),
         }
     }
@@ -83,7 +74,7 @@ impl Script {
         };
         BuildError::Lacking {
             tool: self.tool(),
-            dir: dir.to_owned(),
+            place: shown.to_string(),
             mend,
             language,
         }

@@ -26,6 +26,8 @@ pub(in crate::cli) enum Language {
     JavaScript,
     /// With componentize-py
     Python,
+    /// With clang and wit-bindgen
+    C,
 }
 
 /// Path, where `{{name}}` is filled in, and text, likewise.
@@ -43,6 +45,7 @@ macro_rules! template {
             rust: text!("rust/", $name, ".rs.in"),
             javascript: text!("javascript/", $name, ".js.in"),
             python: text!("python/", $name, ".py.in"),
+            c: text!("c/", $name, ".c.in"),
             world: text!("world/", $name, ".wit.in"),
             sidecar: text!($name, ".toml.in"),
             cases: text!($name, ".cases.toml.in"),
@@ -54,6 +57,7 @@ struct Sources {
     rust: &'static str,
     javascript: &'static str,
     python: &'static str,
+    c: &'static str,
     world: &'static str,
     sidecar: &'static str,
     cases: &'static str,
@@ -137,6 +141,15 @@ pub(super) fn files(template: Template, language: Language) -> Vec<File> {
             ("plugin.py", sources.python),
             ("README.md", text!("python/README.md.in")),
             (".gitignore", text!("python/gitignore.in")),
+        ]),
+        Language::C => files.extend([
+            ("plugin.c", sources.c),
+            ("json.c", text!("c/json.c.in")),
+            ("json.h", text!("c/json.h.in")),
+            ("values.h", text!("c/values.h.in")),
+            ("compile_flags.txt", text!("c/compile_flags.txt.in")),
+            ("README.md", text!("c/README.md.in")),
+            (".gitignore", text!("c/gitignore.in")),
         ]),
     }
     if language != Language::Rust {

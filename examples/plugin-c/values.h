@@ -1,0 +1,1 @@
+../../host/src/cli/template/c/values.h.in
