@@ -48,6 +48,7 @@ fn the_page_of_the_interface_has_all_of_it() {
     let page = read(&root().join("docs/interface.md"));
     for entry in fs::read_dir(root().join("wit/0.1")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(name.ends_with(".wit"), "{name}");
         let shown = format!("{{{{#include ../wit/0.1/{name}}}}}");
         assert!(page.contains(&shown), "{shown}");
     }
@@ -131,6 +132,7 @@ fn each_link_leads_somewhere() {
     all.extend(pages("."));
     all.extend(pages("examples"));
     all.push(root().join("plugin-sdk/README.md"));
+    all.push(root().join("wit/README.md"));
     for folder in ["plugins", "examples"] {
         for entry in fs::read_dir(root().join(folder)).unwrap() {
             let page = entry.unwrap().path().join("README.md");

@@ -48,6 +48,7 @@ mod hot_reload;
 mod idle_connections;
 mod import_azure;
 mod interest;
+mod interface;
 mod interim;
 mod interim_h2;
 mod ip_filter;
