@@ -21,9 +21,9 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{plugin::compile, run};
+use crate::{config::OwnFile, plugin::compile, run};
 
 /// A TLS gateway whose decisions are hot-reloadable Wasm plugins.
 #[derive(Debug, Parser)]
@@ -71,6 +71,12 @@ enum Command {
     /// Translate the configuration of another gateway
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Print the JSON Schema of the files that operators write, for editors
+    Schema {
+        /// Which file
+        #[arg(value_enum)]
+        file: SchemaOf,
+    },
     /// Make, build and check plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -90,6 +96,14 @@ enum ImportCommand {
         #[command(flatten)]
         asked: import::AzureExport,
     },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SchemaOf {
+    /// The gateway's configuration
+    Gateway,
+    /// The file beside a plugin; `plugin schema --sidecar` has the plugin's own keys in it as well
+    Sidecar,
 }
 
 #[derive(Debug, Args)]
@@ -148,6 +162,9 @@ enum PluginCommand {
     Schema {
         /// The plugin's file
         file: PathBuf,
+        /// Of the whole sidecar, not only of its `[config]`
+        #[arg(long)]
+        sidecar: bool,
     },
     /// Try the cases beside plugins, one by one
     ///
@@ -255,6 +272,7 @@ impl Cli {
             }
             Command::Check(file) => check(&file.config),
             Command::Doctor { looked } => doctor::run(&looked),
+            Command::Schema { file } => plugin_schema::own(file.into()),
             Command::Import(ImportCommand::Azure { asked }) => match import::azure(&asked) {
                 Ok(code) => return code,
                 Err(message) => Err(message),
@@ -273,7 +291,9 @@ impl Cli {
             Command::Plugin(PluginCommand::Check { files, keys }) => {
                 plugin_check::run(&files, &keys)
             }
-            Command::Plugin(PluginCommand::Schema { file }) => plugin_schema::run(&file),
+            Command::Plugin(PluginCommand::Schema { file, sidecar }) => {
+                plugin_schema::run(&file, sidecar)
+            }
             Command::Plugin(PluginCommand::Test { files, bless }) => {
                 plugin_test::run(&files, bless)
             }
@@ -306,6 +326,15 @@ impl Cli {
                 eprintln!("{message}");
                 ExitCode::FAILURE
             }
+        }
+    }
+}
+
+impl From<SchemaOf> for OwnFile {
+    fn from(of: SchemaOf) -> Self {
+        match of {
+            SchemaOf::Gateway => Self::Gateway,
+            SchemaOf::Sidecar => Self::Sidecar,
         }
     }
 }

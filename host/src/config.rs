@@ -19,6 +19,7 @@ mod hosts;
 mod keys;
 mod limits;
 mod opening;
+mod own_schema;
 mod parse;
 mod pins;
 mod plugin_limits;
@@ -59,6 +60,7 @@ pub use error_pages::{ErrorPage, ErrorPages, Form, PageStatuses};
 pub use grants::{BodyLimits, CalloutLimits, Grant, Grants, KvLimits};
 pub use health::{Ejection, Fitness, Probe, Statuses};
 pub use opening::ProxyProtocol;
+pub use own_schema::OwnFile;
 pub use plugin_limits::{
     Isolation, LONGEST_SLICE, MAX_TABLE, OnError, OnErrors, PluginLimits, Suspension, TICK,
 };

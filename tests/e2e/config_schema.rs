@@ -71,6 +71,23 @@ async fn every_reference_plugin_has_a_schema() {
 }
 
 #[tokio::test]
+async fn the_schemas_of_the_gateway_s_own_files_are_printed() {
+    for (file, key) in [("gateway", "listeners"), ("sidecar", "deadline")] {
+        let said = output(&["schema", file]).await;
+        assert!(said.status.success());
+        let schema: Value = serde_json::from_slice(&said.stdout).unwrap();
+        assert!(schema["properties"][key].is_object(), "{file}");
+        assert_eq!(schema["additionalProperties"], false);
+    }
+    let router = wasm::references().join("path-router.wasm");
+    let router = router.display().to_string();
+    let said = output(&["plugin", "schema", "--sidecar", &router]).await;
+    let schema: Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert!(schema["properties"]["grants"].is_object());
+    assert!(schema["properties"]["config"]["properties"]["rules"].is_object());
+}
+
+#[tokio::test]
 async fn a_plugin_without_a_schema_is_as_before() {
     let dir = placed(&guest("answers-its-configuration"), "");
     let file = dir.path().join("20-a.wasm");

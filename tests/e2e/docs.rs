@@ -46,11 +46,17 @@ fn the_book_has_each_page_once() {
 #[test]
 fn the_page_of_the_interface_has_all_of_it() {
     let page = read(&root().join("docs/interface.md"));
-    for entry in fs::read_dir(root().join("wit/0.1")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(name.ends_with(".wit"), "{name}");
-        let shown = format!("{{{{#include ../wit/0.1/{name}}}}}");
-        assert!(page.contains(&shown), "{shown}");
+    for version in ["0.1", "0.2"] {
+        for entry in fs::read_dir(root().join("wit").join(version)).unwrap() {
+            let path = entry.unwrap().path();
+            let shown = format!("```wit\n{}\n```\n", read(&path).trim_end());
+            let name = path.display();
+            assert!(path.extension().is_some_and(|end| end == "wit"), "{name}");
+            assert!(
+                page.contains(&shown),
+                "{name} is not there, or stale: run `cargo xtask reference`"
+            );
+        }
     }
 }
 

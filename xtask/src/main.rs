@@ -1,5 +1,5 @@
 //! `cargo xtask …`: what a developer of Witgate runs. Sets up the machine, builds the gateway
-//! and its plugins, walks through the demo, runs the tests, measures, re-makes the SDK's bindings.
+//! and its plugins, walks through the demo, runs the tests, measures, re-makes the SDK's bindings and pages of the documentation.
 
 mod bench;
 mod bindings;
@@ -16,6 +16,7 @@ mod command;
 mod demo;
 mod languages;
 mod project;
+mod reference;
 mod setup;
 mod step;
 #[path = "../../host/src/cli/toolchain.rs"]
@@ -62,6 +63,12 @@ enum Task {
     /// Re-makes the SDK's Rust bindings from `wit/`
     Bindings {
         /// Changes nothing; fails if the bindings are not what `wit/` asks for
+        #[arg(long)]
+        check: bool,
+    },
+    /// Re-makes the pages of `docs/` that are made of other files: the tables of keys, the interface
+    Reference {
+        /// Changes nothing; fails if a page is not what it is made of
         #[arg(long)]
         check: bool,
     },
@@ -112,6 +119,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             bench::instructions::run(&project, &options)
         }
         Task::Bindings { check } => bindings::run(check),
+        Task::Reference { check } => reference::run(&project, check),
     }
 }
 

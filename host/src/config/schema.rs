@@ -71,6 +71,14 @@ impl ConfigSchema {
         &self.root
     }
 
+    /// The keys of what it does not allow about a value that is no sidecar's.
+    #[cfg(test)]
+    pub(super) fn wrong_keys(&self, value: &Value) -> Vec<String> {
+        let wrong = self.problems(value).into_iter();
+        let keys = wrong.map(|wrong| KeyPath(wrong.at[1..].to_vec()).to_string());
+        keys.collect()
+    }
+
     /// What the schema does not allow about a value; nothing when it is too involved to say.
     fn problems(&self, value: &Value) -> Vec<Wrong> {
         let mut walk = Walk {

@@ -282,9 +282,15 @@ impl OfVariant {
 }
 
 fn is_option(ty: &Type) -> bool {
-    let Type::Path(path) = ty else { return false };
-    let last = path.path.segments.last();
-    last.is_some_and(|last| last.ident == "Option")
+    match ty {
+        Type::Path(path) => {
+            let last = path.path.segments.last();
+            last.is_some_and(|last| last.ident == "Option")
+        }
+        // What a macro has passed on.
+        Type::Group(group) => is_option(&group.elem),
+        _ => false,
+    }
 }
 
 fn name(meta: &ParseNestedMeta<'_>) -> String {
@@ -349,13 +355,7 @@ fn doc(attributes: &[Attribute]) -> String {
     let lines = attributes
         .iter()
         .filter_map(|attribute| match &attribute.meta {
-            Meta::NameValue(doc) if doc.path.is_ident("doc") => match &doc.value {
-                Expr::Lit(ExprLit {
-                    lit: Lit::Str(text),
-                    ..
-                }) => Some(text.value()),
-                _ => None,
-            },
+            Meta::NameValue(doc) if doc.path.is_ident("doc") => literal(&doc.value),
             _ => None,
         });
     let mut doc = String::new();
@@ -371,4 +371,16 @@ fn doc(attributes: &[Attribute]) -> String {
         }
     }
     doc.trim().to_owned()
+}
+
+/// A string; what a macro has passed on is in a group.
+fn literal(value: &Expr) -> Option<String> {
+    match value {
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) => Some(text.value()),
+        Expr::Group(group) => literal(&group.expr),
+        _ => None,
+    }
 }
