@@ -15,6 +15,7 @@ mod clang;
 mod command;
 mod demo;
 mod languages;
+mod package;
 mod project;
 mod reference;
 mod setup;
@@ -66,6 +67,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Packs the crates that are published, and compiles them from their packages
+    Package,
     /// Re-makes the pages of `docs/` that are made of other files: the tables of keys, the interface
     Reference {
         /// Changes nothing; fails if a page is not what it is made of
@@ -119,6 +122,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             bench::instructions::run(&project, &options)
         }
         Task::Bindings { check } => bindings::run(check),
+        Task::Package => package::run(&project),
         Task::Reference { check } => reference::run(&project, check),
     }
 }

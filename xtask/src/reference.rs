@@ -59,13 +59,22 @@ fn with_files(page: &str, read: impl Fn(&str) -> Result<String>) -> Result<Strin
         let behind = behind.with_context(|| format!("{name}: no {END}"))?;
         let text = read(name)?;
         made.push_str(&format!(
-            "{}{name}{}```wit\n{}\n```\n{END}{behind}",
+            "{}{name}{}```{}\n{}\n```\n{END}{behind}",
             FILE.0,
             FILE.1,
+            language(name),
             text.trim_end()
         ));
     }
     Ok(made)
+}
+
+fn language(name: &str) -> &str {
+    match name.rsplit_once('.') {
+        Some((_, "rs")) => "rust",
+        Some((_, end)) => end,
+        None => "text",
+    }
 }
 
 #[cfg(test)]
