@@ -20,6 +20,14 @@ use std::time::Duration;
 
 /// The machine's civil time (UTC), counted from 1970. It may jump, also back: do not measure
 /// durations by it.
+///
+/// ```
+/// use std::time::Duration;
+/// use witgate_sdk::{clock, testing};
+///
+/// testing::set_time(Duration::from_secs(1_900_000_000));
+/// assert_eq!(clock::since_1970().as_secs(), 1_900_000_000);
+/// ```
 #[must_use]
 pub fn since_1970() -> Duration {
     #[cfg(target_arch = "wasm32")]
@@ -33,6 +41,15 @@ pub fn since_1970() -> Duration {
 
 /// Time since a moment before the plugin was loaded; never goes back. The same for all
 /// instances in one process, and of no meaning in another.
+///
+/// ```
+/// use std::time::Duration;
+/// use witgate_sdk::{clock, testing};
+///
+/// let since = clock::monotonic();
+/// testing::advance(Duration::from_millis(5));
+/// assert_eq!(clock::monotonic() - since, Duration::from_millis(5));
+/// ```
 #[must_use]
 pub fn monotonic() -> Duration {
     #[cfg(target_arch = "wasm32")]

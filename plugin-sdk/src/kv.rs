@@ -27,6 +27,12 @@ use std::time::Duration;
 pub use crate::bindings::kv::Refusal;
 
 /// What [`increment`] has made of an entry.
+///
+/// ```
+/// let counted = witgate_sdk::kv::increment("visits", 2, None)?;
+/// assert_eq!((counted.number, counted.left), (2, None));
+/// # Ok::<(), witgate_sdk::kv::Refusal>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counted {
     /// The number, this increment included.
@@ -38,6 +44,15 @@ pub struct Counted {
 
 /// The value of a key; none when there is none, or its time is up. See [`number`] for what
 /// [`increment`] has made.
+///
+/// ```
+/// use witgate_sdk::kv;
+///
+/// assert_eq!(kv::get("motto"), None);
+/// kv::set("motto", "facts in", None)?;
+/// assert_eq!(kv::get("motto").as_deref(), Some(&b"facts in"[..]));
+/// # Ok::<(), kv::Refusal>(())
+/// ```
 #[must_use]
 pub fn get(key: &str) -> Option<Vec<u8>> {
     #[cfg(target_arch = "wasm32")]
@@ -47,6 +62,14 @@ pub fn get(key: &str) -> Option<Vec<u8>> {
 }
 
 /// The number of a key, as [`increment`] has made it; none when there is none.
+///
+/// ```
+/// use witgate_sdk::kv;
+///
+/// kv::increment("visits", 3, None)?;
+/// assert_eq!(kv::number("visits"), Some(3));
+/// # Ok::<(), kv::Refusal>(())
+/// ```
 #[must_use]
 pub fn number(key: &str) -> Option<i64> {
     let bytes = get(key)?;
@@ -59,6 +82,16 @@ pub fn number(key: &str) -> Option<i64> {
 /// # Errors
 /// [`Refusal::Full`], or [`Refusal::TooLarge`] when the key has more than 512 bytes or the value
 /// too many; the entry is then as it was.
+///
+/// ```
+/// use std::time::Duration;
+/// use witgate_sdk::{kv, testing};
+///
+/// kv::set("motto", "facts in", Some(Duration::from_secs(1)))?;
+/// testing::advance(Duration::from_secs(1));
+/// assert_eq!(kv::get("motto"), None);
+/// # Ok::<(), kv::Refusal>(())
+/// ```
 pub fn set(key: &str, value: impl AsRef<[u8]>, ttl: Option<Duration>) -> Result<(), Refusal> {
     #[cfg(target_arch = "wasm32")]
     return crate::bindings::kv::set(key, value.as_ref(), ttl.map(milliseconds));
@@ -67,6 +100,15 @@ pub fn set(key: &str, value: impl AsRef<[u8]>, ttl: Option<Duration>) -> Result<
 }
 
 /// Removes an entry. Returns whether there was one.
+///
+/// ```
+/// use witgate_sdk::kv;
+///
+/// kv::set("motto", "facts in", None)?;
+/// assert!(kv::delete("motto"));
+/// assert!(!kv::delete("motto"));
+/// # Ok::<(), kv::Refusal>(())
+/// ```
 pub fn delete(key: &str) -> bool {
     #[cfg(target_arch = "wasm32")]
     return crate::bindings::kv::delete(key);
@@ -80,6 +122,14 @@ pub fn delete(key: &str) -> bool {
 ///
 /// # Errors
 /// As [`set`], and [`Refusal::NotANumber`] for a value that [`set`] has written.
+///
+/// ```
+/// use witgate_sdk::kv;
+///
+/// assert_eq!(kv::increment("visits", 1, None)?.number, 1);
+/// assert_eq!(kv::increment("visits", 5, None)?.number, 6);
+/// # Ok::<(), kv::Refusal>(())
+/// ```
 pub fn increment(key: &str, by: i64, ttl: Option<Duration>) -> Result<Counted, Refusal> {
     #[cfg(target_arch = "wasm32")]
     let counted = crate::bindings::kv::increment(key, by, ttl.map(milliseconds))?;

@@ -21,6 +21,14 @@ pub use crate::{
 };
 
 /// Whether a line of this level would be kept.
+///
+/// ```
+/// use witgate_sdk::log;
+///
+/// if log::enabled(log::Level::Debug) {
+///     log::debug!("{}", "what takes long to say");
+/// }
+/// ```
 #[must_use]
 pub fn enabled(level: Level) -> bool {
     #[cfg(target_arch = "wasm32")]
@@ -31,6 +39,12 @@ pub fn enabled(level: Level) -> bool {
 
 /// Writes one line. Cut at 4 KiB; control characters are escaped; more than 100 lines a second
 /// from one instance are counted instead of written.
+///
+/// ```
+/// use witgate_sdk::log;
+///
+/// log::write(log::Level::Info, "ready");
+/// ```
 pub fn write(level: Level, message: &str) {
     #[cfg(target_arch = "wasm32")]
     crate::bindings::log::write(level, message);

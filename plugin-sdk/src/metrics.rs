@@ -15,6 +15,13 @@
 //! ```
 
 /// Adds to the counter `witgate_plugin_custom_events_total` of this name.
+///
+/// ```
+/// use witgate_sdk::{metrics, testing};
+///
+/// metrics::count("refused", 2);
+/// assert_eq!(testing::counted("refused"), 2);
+/// ```
 pub fn count(name: &str, by: u64) {
     #[cfg(target_arch = "wasm32")]
     crate::bindings::metrics::count(name, by);
@@ -24,6 +31,13 @@ pub fn count(name: &str, by: u64) {
 
 /// Enters one value into the histogram `witgate_plugin_custom_values` of this name. The buckets
 /// end at 0.001, 0.0025, 0.005, 0.01 and so on up to 1000, then at 10,000, 100,000 and 1,000,000.
+///
+/// ```
+/// use witgate_sdk::{metrics, testing};
+///
+/// metrics::observe("age_seconds", 0.5);
+/// assert_eq!(testing::observed("age_seconds"), [0.5]);
+/// ```
 pub fn observe(name: &str, value: f64) {
     #[cfg(target_arch = "wasm32")]
     crate::bindings::metrics::observe(name, value);

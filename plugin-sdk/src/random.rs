@@ -22,6 +22,10 @@
 const MOST: usize = 65_536;
 
 /// So many random bytes.
+///
+/// ```
+/// assert_eq!(witgate_sdk::random::bytes(20).len(), 20);
+/// ```
 #[must_use]
 pub fn bytes(length: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(length);
@@ -32,6 +36,11 @@ pub fn bytes(length: usize) -> Vec<u8> {
 }
 
 /// Random bytes as an array: a key, a token.
+///
+/// ```
+/// let key: [u8; 32] = witgate_sdk::random::array();
+/// assert_ne!(key, [0; 32]);
+/// ```
 #[must_use]
 pub fn array<const N: usize>() -> [u8; N] {
     let mut array = [0; N];
@@ -40,6 +49,15 @@ pub fn array<const N: usize>() -> [u8; N] {
 }
 
 /// A random number of all that there are.
+///
+/// ```
+/// use witgate_sdk::{random, testing};
+///
+/// testing::seed(7);
+/// let first = random::number();
+/// testing::seed(7);
+/// assert_eq!(random::number(), first);
+/// ```
 #[must_use]
 pub fn number() -> u64 {
     #[cfg(target_arch = "wasm32")]
@@ -49,6 +67,11 @@ pub fn number() -> u64 {
 }
 
 /// A random number below `end`, each as likely as any other; 0 when `end` is 0.
+///
+/// ```
+/// assert!(witgate_sdk::random::below(6) < 6);
+/// assert_eq!(witgate_sdk::random::below(0), 0);
+/// ```
 #[must_use]
 pub fn below(end: u64) -> u64 {
     if end == 0 {

@@ -53,6 +53,23 @@ pub fn configure<P: Plugin>(text: &str) -> Result<P, ConfigError> {
 ///
 /// # Errors
 /// As [`configure`].
+///
+/// ```
+/// use witgate_sdk::{prelude::*, testing};
+///
+/// struct Nothing;
+///
+/// impl Plugin for Nothing {
+///     type Config = NoConfig;
+///
+///     fn configure(_: NoConfig) -> Result<Self, ConfigError> {
+///         Ok(Self)
+///     }
+/// }
+///
+/// assert!(testing::configure_sidecar::<Nothing>("deadline = '5ms'").is_ok());
+/// assert!(testing::configure_sidecar::<Nothing>("[config]\npool = 'web'").is_err());
+/// ```
 pub fn configure_sidecar<P: Plugin>(text: &str) -> Result<P, ConfigError> {
     match parse(text)?.get("config") {
         None => config::configure("{}"),
@@ -62,6 +79,15 @@ pub fn configure_sidecar<P: Plugin>(text: &str) -> Result<P, ConfigError> {
 }
 
 /// Lets so much time go by; until then the clock stands still, from 2026-01-01 on.
+///
+/// ```
+/// use std::time::Duration;
+/// use witgate_sdk::{clock, testing};
+///
+/// let since = clock::since_1970();
+/// testing::advance(Duration::from_secs(60));
+/// assert_eq!(clock::since_1970() - since, Duration::from_secs(60));
+/// ```
 pub fn advance(by: Duration) {
     world(|world| {
         world.monotonic = world.monotonic.saturating_add(by);
@@ -70,39 +96,96 @@ pub fn advance(by: Duration) {
 }
 
 /// Sets the civil time, counted from 1970; the monotonic clock goes on.
+///
+/// ```
+/// use std::time::Duration;
+/// use witgate_sdk::{clock, testing};
+///
+/// testing::set_time(Duration::from_secs(86_400));
+/// assert_eq!(clock::since_1970().as_secs(), 86_400);
+/// ```
 pub fn set_time(since_1970: Duration) {
     world(|world| world.wall = since_1970);
 }
 
 /// Random numbers begin anew; other seeds, other numbers.
+///
+/// ```
+/// use witgate_sdk::{random, testing};
+///
+/// testing::seed(1);
+/// let first = random::number();
+/// testing::seed(1);
+/// assert_eq!(random::number(), first);
+/// ```
 pub fn seed(seed: u64) {
     world(|world| world.seed = seed);
 }
 
 /// How many entries `kv` has room for; 10,000 until then.
+///
+/// ```
+/// use witgate_sdk::{kv, testing};
+///
+/// testing::limit_kv(1);
+/// assert!(kv::set("a", "1", None).is_ok());
+/// assert!(kv::set("b", "2", None).is_err());
+/// ```
 pub fn limit_kv(entries: usize) {
     world(|world| world.kv_entries = entries);
 }
 
 /// What the plugin has counted under a name; 0 for one that it has not used.
+///
+/// ```
+/// use witgate_sdk::{metrics, testing};
+///
+/// assert_eq!(testing::counted("refused"), 0);
+/// metrics::count("refused", 1);
+/// assert_eq!(testing::counted("refused"), 1);
+/// ```
 #[must_use]
 pub fn counted(name: &str) -> u64 {
     world(|world| world.counters.get(name).copied().unwrap_or(0))
 }
 
 /// The values that the plugin has entered under a name, in order.
+///
+/// ```
+/// use witgate_sdk::{metrics, testing};
+///
+/// metrics::observe("size", 3.0);
+/// metrics::observe("size", 4.0);
+/// assert_eq!(testing::observed("size"), [3.0, 4.0]);
+/// ```
 #[must_use]
 pub fn observed(name: &str) -> Vec<f64> {
     world(|world| world.values.get(name).cloned().unwrap_or_default())
 }
 
 /// The value of a field that the plugin has set for the access log; none when it has not.
+///
+/// ```
+/// use witgate_sdk::{access_log, testing};
+///
+/// access_log::set("tenant", "shop");
+/// assert_eq!(testing::access_field("tenant").as_deref(), Some("shop"));
+/// assert_eq!(testing::access_field("user"), None);
+/// ```
 #[must_use]
 pub fn access_field(name: &str) -> Option<String> {
     world(|world| world.access_fields.get(name).cloned())
 }
 
 /// Answers the plugin's callouts from now on; until then none can be sent.
+///
+/// ```
+/// use witgate_sdk::{callout::{self, Answer}, testing};
+///
+/// testing::on_callout(|asked| Ok(Answer::new(if asked.path() == "/check" { 200 } else { 404 })));
+/// let answer = testing::wait_for(callout::get("accounts", "/check").send());
+/// assert_eq!(answer.map(|answer| answer.status), Ok(200));
+/// ```
 pub fn on_callout(answer: impl FnMut(&Callout) -> Result<Answer, Failure> + 'static) {
     world(|world| world.answers = Some(Box::new(answer)));
 }
@@ -111,6 +194,10 @@ pub fn on_callout(answer: impl FnMut(&Callout) -> Result<Answer, Failure> + 'sta
 ///
 /// # Panics
 /// When it waits for something that is not of this SDK.
+///
+/// ```
+/// assert_eq!(witgate_sdk::testing::wait_for(async { 1 + 1 }), 2);
+/// ```
 pub fn wait_for<R>(decision: impl Future<Output = R>) -> R {
     let mut decision = std::pin::pin!(decision);
     let mut context = Context::from_waker(Waker::noop());
@@ -122,6 +209,15 @@ pub fn wait_for<R>(decision: impl Future<Output = R>) -> R {
 
 /// Begins with a new world, for a test that does not have a thread to itself, as with
 /// `--test-threads=1`.
+///
+/// ```
+/// use witgate_sdk::{kv, testing};
+///
+/// kv::set("a", "1", None)?;
+/// testing::reset();
+/// assert_eq!(kv::get("a"), None);
+/// # Ok::<(), kv::Refusal>(())
+/// ```
 pub fn reset() {
     world(|world| *world = crate::native::World::default());
 }

@@ -24,6 +24,13 @@ impl RawPool {
 }
 
 /// Builds a [`Pool`] for a test.
+///
+/// ```
+/// use witgate_sdk::Pool;
+///
+/// let pool = Pool::named("web").endpoint("a").endpoint("b").build();
+/// assert_eq!(pool.endpoints(), ["a", "b"]);
+/// ```
 #[derive(Debug, Clone)]
 pub struct PoolBuilder(RawPool);
 

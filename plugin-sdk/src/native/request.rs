@@ -125,6 +125,13 @@ impl RawRequest {
 /// What is not said is: a client at `192.0.2.1:50000`, a gateway at `198.51.100.1` with the
 /// port of the URL, a listener `public`, HTTP/1.1, TLS 1.3 when the URL is `https`, and no
 /// certificate of the client.
+///
+/// ```
+/// use witgate_sdk::Request;
+///
+/// let request = Request::post("https://shop.example/carts").header("x-beta", "1").build();
+/// assert_eq!((request.method().as_str(), request.path()), ("POST", "/carts"));
+/// ```
 #[derive(Debug, Clone)]
 pub struct RequestBuilder(RawRequest);
 

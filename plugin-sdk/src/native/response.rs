@@ -28,6 +28,13 @@ impl RawResponse {
 }
 
 /// Builds a [`Response`] for a test.
+///
+/// ```
+/// use witgate_sdk::Response;
+///
+/// let response = Response::with_status(404).header("server", "x").build();
+/// assert_eq!(response.status(), 404);
+/// ```
 #[derive(Debug, Clone)]
 pub struct ResponseBuilder(RawResponse);
 
