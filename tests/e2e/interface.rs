@@ -101,6 +101,16 @@ fn the_metadata_is_what_wkg_knows() {
     }
 }
 
+/// The page of the interface shows the plugin that is tested here.
+#[test]
+fn the_page_shows_the_plugin_without_the_sdk() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("../docs/interface.md")).unwrap();
+    let plugin = fs::read_to_string(root.join("guests/examples/without-the-sdk.rs")).unwrap();
+    let shown = format!("```rust\n{}\n```\n", plugin.trim_end());
+    assert!(page.contains(&shown), "stale: run `cargo xtask reference`");
+}
+
 /// A plugin that is made with a generator of bindings alone routes over both protocols.
 async fn routes(wasm: &[u8], name: &str) {
     let (web, api) = (
