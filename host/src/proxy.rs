@@ -91,6 +91,7 @@ pub async fn serve(client: Client, request: http::Request<ClientBody>) -> Served
                     snapshot: Rc::clone(&snapshot),
                     canaries: snapshot.canaries(client, record.id.0),
                     lap: record.started,
+                    turn: record.started,
                     services: RequestServices::new(
                         Rc::clone(&snapshot),
                         &record,
@@ -214,6 +215,8 @@ struct Exchange<'a> {
     canaries: Canaries,
     /// When the last plugin call ended.
     lap: Instant,
+    /// Since when its plugin calls hold the worker.
+    turn: Instant,
 }
 
 impl Exchange<'_> {

@@ -201,7 +201,7 @@ async fn loops_beyond_the_plugins_overtime_end_with_their_slice() {
     let client = gateway.client(Http::One);
     let mut causes = Vec::new();
     let mut late = Duration::ZERO;
-    for _ in 0..50 {
+    for _ in 0..100 {
         let begin = Instant::now();
         causes.push(client.get(BAD).await.cause().to_owned());
         late += begin.elapsed();
@@ -210,7 +210,7 @@ async fn loops_beyond_the_plugins_overtime_end_with_their_slice() {
     let (cut, all) = (cut.count(), causes.len());
     assert!(causes[0] == "plugin-deadline", "{causes:?}");
     assert!(cut >= all / 2, "{cut} of {all}");
-    assert!(late < Duration::from_millis(50) * 50, "{late:?}");
+    assert!(late < Duration::from_millis(50) * 100, "{late:?}");
     assert_eq!(client.get(GOOD).await.status, 200);
     assert!(
         gateway

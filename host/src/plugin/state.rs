@@ -21,7 +21,10 @@ use super::{
     ticker::Ticker,
     waiting::Asking,
 };
-use crate::{config::PluginLimits, total::Total};
+use crate::{
+    config::{PluginLimits, TICK},
+    total::Total,
+};
 
 /// WASI handles that one instance may have open, and random bytes that it gets in one call.
 const MAX_WASI_HANDLES: usize = 1000;
@@ -59,8 +62,12 @@ pub struct State {
 struct Clock {
     started: Instant,
     deadline: Duration,
+    /// How often it has left the worker to others.
     slices: u32,
-    /// Of the length of a slice, in ticks and as time.
+    /// What these slices were, together.
+    used: Duration,
+    /// A slice, in ticks and as time. While ticks are brisk, so are slices; what a call may use
+    /// stays the same.
     slice: (u64, Duration),
     /// None while an instance starts.
     overtime: Option<Arc<Overtime>>,
@@ -99,6 +106,7 @@ impl State {
                 deadline: Duration::ZERO,
                 slices: 0,
                 slice: (limits.slice_ticks(), limits.slice),
+                used: Duration::ZERO,
                 overtime: None,
                 on_probation: None,
                 ticker,
@@ -112,6 +120,7 @@ impl State {
         self.clock.started = started;
         self.clock.deadline = deadline;
         self.clock.slices = 0;
+        self.clock.used = Duration::ZERO;
         self.clock.on_probation = None;
         self.clock.ticker.run();
         self.clock.slice.0
@@ -140,20 +149,27 @@ impl Clock {
     /// traps; else the worker serves others first. What the call has waited for the gateway does
     /// not count.
     fn slice_over(&mut self, waited: Duration) -> wasmtime::Result<UpdateDeadline> {
-        let (ticks, slice) = self.slice;
+        let (ticks, first) = self.slice;
         let now = Instant::now();
         self.ticker.run();
         let ran = now.saturating_duration_since(self.started);
         if self.slices == 0 && ran < HARDLY_BEGUN {
             return Ok(UpdateDeadline::Continue(ticks));
         }
+        let slice = self.ticker.hurry() * u32::try_from(ticks).unwrap_or(1);
+        // The first tick comes at any time within the first one, half of it on average.
+        let was_over = self.used + TICK / 2 >= first;
         self.slices += 1;
+        self.used += slice;
+        let is_over = self.used + TICK / 2 >= first;
         let ran = ran.saturating_sub(waited);
         if self.slices >= MIN_SLICES && ran >= self.deadline {
             return Err(wasmtime::Error::new(DeadlineExceeded(self.deadline)));
         }
-        if let Some(overtime) = &self.overtime {
-            if self.slices > 1 && self.on_probation.is_none() {
+        if let Some(overtime) = &self.overtime
+            && is_over
+        {
+            if was_over && self.on_probation.is_none() {
                 overtime.take(slice, now);
             }
             if !overtime.is_left(now) {
@@ -206,5 +222,32 @@ impl WasiView for State {
             ctx: &mut wasi.context,
             table: &mut wasi.table,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_has_its_whole_slice_while_ticks_are_brisk() {
+        let ticker = Ticker::start().expect("a thread");
+        ticker.hurry();
+        let mut clock = Clock {
+            started: Instant::now() - HARDLY_BEGUN,
+            deadline: Duration::from_secs(60),
+            slices: 0,
+            used: Duration::ZERO,
+            slice: (5, Duration::from_millis(10)),
+            overtime: Some(Arc::new(Overtime::new(0, Duration::ZERO, None))),
+            on_probation: None,
+            ticker,
+        };
+        let mut end = || clock.slice_over(Duration::ZERO).expect("no trap yet");
+        for _ in 0..3 {
+            assert!(matches!(end(), UpdateDeadline::YieldCustom(5, _)));
+        }
+        // The fourth 2.5 ms: its slice is over, and there is no overtime.
+        assert!(matches!(end(), UpdateDeadline::Continue(1)));
     }
 }

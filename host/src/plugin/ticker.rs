@@ -6,7 +6,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread::{self, Thread},
     time::Duration,
@@ -16,8 +16,14 @@ use wasmtime::{Engine, EngineWeak};
 
 use crate::config::{LONGEST_SLICE, TICK};
 
+/// The clock's niceness.
+const PRIORITY: i32 = -10;
 /// How soon it ticks when it is asked to.
 const SOON: Duration = Duration::from_micros(250);
+/// How long a tick is while calls use up their slices, so that others wait less for them, and
+/// for how many ticks after the last that did.
+const BRISK: Duration = Duration::from_micros(500);
+const BRISK_TICKS: u32 = 400;
 /// Ticks without a call that begins or goes on after which it rests. A call that runs is heard of
 /// at the end of each of its slices.
 const AWAKE: u128 = 2 * LONGEST_SLICE.as_millis() / TICK.as_millis();
@@ -38,6 +44,8 @@ struct Clock {
     /// A call has begun, or gone on, since the last tick.
     busy: AtomicBool,
     resting: AtomicBool,
+    /// Ticks that are still to be brisk.
+    brisk: AtomicU32,
     engines: Mutex<Vec<EngineWeak>>,
 }
 
@@ -56,13 +64,17 @@ impl Ticker {
         let thread = thread::Builder::new()
             .name("plugin-ticker".to_owned())
             .spawn(move || {
+                // Where the machine allows it: a tick that waits for a processor is a longer
+                // slice for a call that has one.
+                let _ = rustix::process::setpriority_process(None, PRIORITY);
                 let mut quiet = 0;
                 while let Some(clock) = running.upgrade() {
                     clock.tick();
                     quiet = clock.quiet_for(quiet);
                     let may_rest = quiet >= AWAKE && clock.may_rest();
+                    let length = clock.next_tick();
                     drop(clock);
-                    thread::park_timeout(if may_rest { REST } else { TICK });
+                    thread::park_timeout(if may_rest { REST } else { length });
                     let Some(clock) = running.upgrade() else {
                         return;
                     };
@@ -94,6 +106,15 @@ impl Ticker {
         }
     }
 
+    /// A call has used up its slice, and may use up others: they are to be short. Returns how
+    /// long a tick was until now.
+    pub(super) fn hurry(&self) -> Duration {
+        match self.clock.brisk.swap(BRISK_TICKS, Ordering::Relaxed) {
+            0 => TICK,
+            _ => BRISK,
+        }
+    }
+
     /// Has it tick early, once.
     pub(super) fn soon(&self) {
         if !self.clock.hurry.swap(true, Ordering::Relaxed) {
@@ -116,6 +137,18 @@ impl Clock {
             true => 0,
             false => before + 1,
         }
+    }
+
+    /// How long the next tick is.
+    fn next_tick(&self) -> Duration {
+        // Only the clock itself counts down; what is lost to a call that hurries it meanwhile is
+        // one tick.
+        let brisk = self.brisk.load(Ordering::Relaxed);
+        if brisk == 0 {
+            return TICK;
+        }
+        self.brisk.store(brisk - 1, Ordering::Relaxed);
+        BRISK
     }
 
     /// Whether there is still no call, now that the next one sees that nobody ticks.
@@ -155,5 +188,20 @@ mod tests {
         // It runs for long enough to end the longest slice.
         thread::sleep(LONGEST_SLICE);
         assert!(!is_resting());
+    }
+
+    #[test]
+    fn ticks_are_brisk_for_a_while_after_a_slice_that_was_used_up() {
+        let ticker = Ticker {
+            thread: thread::current(),
+            clock: Arc::default(),
+        };
+        assert_eq!(ticker.clock.next_tick(), TICK);
+        assert_eq!(ticker.hurry(), TICK, "what it was until now");
+        assert_eq!(ticker.hurry(), BRISK);
+        for _ in 0..BRISK_TICKS {
+            assert_eq!(ticker.clock.next_tick(), BRISK);
+        }
+        assert_eq!(ticker.clock.next_tick(), TICK);
     }
 }

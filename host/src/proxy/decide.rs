@@ -1,7 +1,10 @@
 //! Asking plugins: routing, affinity, rewriting. A call that fails, or a decision that cannot
 //! be acted on, becomes an error of the request or, where its plugin fails open, no opinion.
 
-use std::{rc::Rc, time::Instant};
+use std::{
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use http::HeaderMap;
 
@@ -18,6 +21,9 @@ use crate::{
     record::Recorder,
 };
 
+/// How long the calls of one request hold their worker, one after the other.
+const TURN: Duration = Duration::from_micros(500);
+
 /// What routing came to.
 pub(super) enum Routed {
     /// A pool, by its place in the snapshot.
@@ -30,13 +36,14 @@ impl Exchange<'_> {
     /// Asks the routing plugins in order; the first that does not pass has decided.
     pub(super) async fn route(&mut self) -> Result<Routed, GatewayError> {
         let snapshot = Rc::clone(&self.snapshot);
-        self.lap = Instant::now();
+        self.turn_begins();
         for slot in &snapshot.routing {
             let Some(plugin) = slot.deciding(self.canaries, Role::Routing) else {
                 continue;
             };
             let shadow = slot.shadow(Role::Routing, &self.request);
             self.listen(plugin, shadow.as_ref());
+            self.serve_others_first().await;
             let called = plugin
                 .route(&mut self.request, &self.services, self.lap)
                 .await;
@@ -104,6 +111,7 @@ impl Exchange<'_> {
             return Ok(Wanted::Any);
         };
         let shadow = slot.shadow(Role::Affinity, &self.request);
+        self.serve_others_first().await;
         let called = plugin
             .prefer(&mut self.request, &local.facts, self.lap)
             .await;
@@ -133,6 +141,7 @@ impl Exchange<'_> {
                 continue;
             }
             self.listen(plugin, shadow.as_ref());
+            self.serve_others_first().await;
             let called = plugin
                 .rewrite_request(&mut self.request, &self.services, self.lap)
                 .await;
@@ -167,7 +176,7 @@ impl Exchange<'_> {
         head.version = http::Version::HTTP_11;
         let snapshot = Rc::clone(&self.snapshot);
         let mut response = Lendable::new(Response { head });
-        self.lap = Instant::now();
+        self.turn_begins();
         for slot in snapshot.rewriting.iter().rev() {
             let Some(plugin) = slot.deciding(self.canaries, Role::Rewriting) else {
                 continue;
@@ -178,6 +187,7 @@ impl Exchange<'_> {
             }
             self.listen(plugin, shadow.as_ref());
             let shadow = shadow.map(|shadow| (shadow, Lendable::new((*response).clone())));
+            self.serve_others_first().await;
             let called = plugin
                 .rewrite_response(&mut self.request, &mut response, &self.services, self.lap)
                 .await;
@@ -222,6 +232,7 @@ impl Exchange<'_> {
         if is_honoured && shadow.is_none() && plugin.version.does_without(Calls::STICK_HONOURED) {
             return Ok(());
         }
+        self.serve_others_first().await;
         let called = plugin
             .stick(&mut self.request, facts, id, outcome, self.lap)
             .await;
@@ -245,6 +256,20 @@ impl Exchange<'_> {
     ) -> Result<(), GatewayError> {
         let applied = edits::apply_to_response(list.unwrap_or_default(), headers);
         self.acted(plugin, role, applied).map(drop)
+    }
+
+    fn turn_begins(&mut self) {
+        self.lap = Instant::now();
+        self.turn = self.lap;
+    }
+
+    /// Leaves the worker to others when the calls since it last did have held it for a [`TURN`]:
+    /// each call is bounded, their sum is not.
+    async fn serve_others_first(&mut self) {
+        if self.lap.saturating_duration_since(self.turn) >= TURN {
+            tokio::task::yield_now().await;
+            self.turn_begins();
+        }
     }
 
     /// Notes what a plugin is answered while it waits, if its decision is recorded, since without
