@@ -41,6 +41,8 @@ pub struct Pool {
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Shares of new sessions, by endpoint; 0 for those that drain.
     pub weights: Vec<u16>,
+    /// The largest of them.
+    heaviest: u16,
     /// Which of them drain, by endpoint.
     pub drains: Vec<Drain>,
     /// How endpoints are chosen where affinity has no say.
@@ -115,6 +117,7 @@ impl Pool {
             .collect();
         Self {
             name: config.name.clone(),
+            heaviest: members.iter().map(weight).max().unwrap_or(0),
             weights: members.iter().map(weight).collect(),
             drains: members.iter().map(|member| member.drain).collect(),
             balance: config.balance.clone(),

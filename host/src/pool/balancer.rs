@@ -2,7 +2,7 @@
 //! Endpoints that have failed of late or for this request are passed over while there are
 //! others.
 
-use std::{cell::RefCell, time::Instant};
+use std::{cell::RefCell, cmp::Reverse, collections::BinaryHeap, time::Instant};
 
 use super::{
     Pool,
@@ -35,21 +35,28 @@ pub struct Choice {
 /// What one worker keeps to itself of one pool's balance.
 #[derive(Debug)]
 pub struct Balancer {
-    /// Smooth weighted round robin, which spreads the turns of a heavy endpoint between those
-    /// of the light ones.
-    credit: RefCell<Vec<i64>>,
+    /// Weighted round robin: whose turn is due first. Endpoints come round the more often the
+    /// heavier they are, so that a heavy one's turns lie between those of the light ones.
+    turns: RefCell<BinaryHeap<Reverse<Turn>>>,
+    /// The endpoint that is first among those whose turns are due at once.
+    first: usize,
     random: Random,
 }
+
+/// When an endpoint's next turn is due, in shares of a [`ROUND`], and its place after the first.
+type Turn = (u128, usize);
+
+/// The time between two turns of an endpoint with a share of one.
+const ROUND: u128 = 1 << 40;
+/// How often an endpoint is drawn before all are looked at.
+const DRAWS: usize = 16;
 
 impl Balancer {
     /// A balancer of this many endpoints. Workers begin their rotation at different places.
     pub fn new(endpoints: usize, worker: usize) -> Self {
-        let mut credit = vec![0; endpoints];
-        if let Some(first) = credit.get_mut(worker.checked_rem(endpoints).unwrap_or(0)) {
-            *first = 1;
-        }
         Self {
-            credit: RefCell::new(credit),
+            turns: RefCell::new((0..endpoints).map(|place| Reverse((0, place))).collect()),
+            first: worker.checked_rem(endpoints).unwrap_or(0),
             random: Random::new(),
         }
     }
@@ -102,37 +109,49 @@ impl Balancer {
     }
 
     fn next(&self, pool: &Pool, now: Instant, fit: impl Fn(usize) -> bool) -> Option<usize> {
-        let shares =
-            || open(pool, &fit).map(|(index, weight)| (index, pool.share(index, weight, now)));
+        let share = |index| share(pool, index, now, &fit);
         match pool.balance {
-            Balance::RoundRobin | Balance::Hash(_) => self.in_turn(shares()),
-            Balance::LeastRequests => self.least_requests(pool, shares),
-            Balance::Random => self.draw(shares),
+            Balance::RoundRobin | Balance::Hash(_) => self.in_turn(pool, share),
+            Balance::LeastRequests => self.least_requests(pool, share),
+            Balance::Random => self.draw(pool, share),
         }
     }
 
-    fn in_turn(&self, shares: impl Iterator<Item = Share>) -> Option<usize> {
-        let mut credit = self.credit.borrow_mut();
-        let mut total = 0;
-        let mut best: Option<(usize, i64)> = None;
-        for (index, share) in shares {
-            let Some(credit) = credit.get_mut(index) else {
-                continue;
-            };
-            *credit += i64::from(share);
-            total += i64::from(share);
-            if best.is_none_or(|(_, most)| *credit > most) {
-                best = Some((index, *credit));
+    /// Looks at those alone whose turn comes before that of the one that is chosen, not at all.
+    /// Who is not fit has had its turn.
+    fn in_turn(&self, pool: &Pool, share: impl Fn(usize) -> Option<u32>) -> Option<usize> {
+        let mut turns = self.turns.borrow_mut();
+        let mut passed_over = Vec::new();
+        let mut chosen = None;
+        while chosen.is_none()
+            && let Some(Reverse((due, place))) = turns.pop()
+        {
+            let index = (place + self.first) % pool.endpoints.len().max(1);
+            let fit = share(index);
+            let weight = pool.weights.get(index).copied().unwrap_or(0);
+            let share = fit.unwrap_or(u32::from(weight) * 100).max(1);
+            let turn = Reverse((due + ROUND / u128::from(share), place));
+            match fit {
+                Some(_) => {
+                    turns.push(turn);
+                    chosen = Some(index);
+                }
+                None => passed_over.push(turn),
             }
         }
-        let (index, _) = best?;
-        if let Some(chosen) = credit.get_mut(index) {
-            *chosen -= total;
-        }
-        Some(index)
+        turns.extend(passed_over);
+        chosen
     }
 
-    fn draw<I: Iterator<Item = Share>>(&self, shares: impl Fn() -> I) -> Option<usize> {
+    fn draw(&self, pool: &Pool, share: impl Fn(usize) -> Option<u32>) -> Option<usize> {
+        // A drawn endpoint is taken as often as its share is of the largest.
+        let largest = u64::from(pool.heaviest) * 100;
+        let is_taken =
+            |index| share(index).is_some_and(|share| self.random.below(largest) < u64::from(share));
+        if let Some(index) = self.drawn(pool, is_taken) {
+            return Some(index);
+        }
+        let shares = || (0..pool.endpoints.len()).filter_map(|index| Some((index, share(index)?)));
         let total: u64 = shares().map(|(_, share)| u64::from(share)).sum();
         if total == 0 {
             return None;
@@ -150,29 +169,47 @@ impl Balancer {
 
     /// The power of two choices: nearly as even as looking at all, without every worker
     /// running to the same one.
-    fn least_requests<I: Iterator<Item = Share>>(
-        &self,
-        pool: &Pool,
-        shares: impl Fn() -> I,
-    ) -> Option<usize> {
-        let count = shares().count() as u64;
-        if count == 0 {
-            return None;
-        }
-        let first = self.random.below(count);
-        let second = (first + 1 + self.random.below((count - 1).max(1))) % count;
-        let at = |place: u64| shares().nth(usize::try_from(place).unwrap_or(0));
-        let (first, second) = (at(first)?, at(second)?);
+    fn least_requests(&self, pool: &Pool, share: impl Fn(usize) -> Option<u32>) -> Option<usize> {
+        let first = self.any(pool, |index| share(index).is_some())?;
+        let others = |index| index != first && share(index).is_some();
+        let Some(second) = self.any(pool, others) else {
+            return Some(first);
+        };
+        let load = |index| load(pool, index, share(index).unwrap_or(1));
         // Of equals the first: it was drawn.
-        match load(pool, second) < load(pool, first) {
-            true => Some(second.0),
-            false => Some(first.0),
+        match load(second) < load(first) {
+            true => Some(second),
+            false => Some(first),
         }
+    }
+
+    /// Any endpoint that is fit, each as likely as the others.
+    fn any(&self, pool: &Pool, fit: impl Fn(usize) -> bool) -> Option<usize> {
+        self.drawn(pool, &fit).or_else(|| {
+            let all = || (0..pool.endpoints.len()).filter(|index| fit(*index));
+            let count = all().count() as u64;
+            let place = self.random.below(count.max(1));
+            all().nth(usize::try_from(place).unwrap_or(0))
+        })
+    }
+
+    /// An endpoint that is taken, if one is among the first few that are drawn.
+    fn drawn(&self, pool: &Pool, is_taken: impl Fn(usize) -> bool) -> Option<usize> {
+        let endpoints = pool.endpoints.len().max(1) as u64;
+        let mut draws = (0..DRAWS).map(|_| self.random.below(endpoints));
+        draws.find_map(|index| usize::try_from(index).ok().filter(|index| is_taken(*index)))
     }
 }
 
-/// An endpoint's place, and its share of new sessions.
-type Share = (usize, u32);
+/// An endpoint's share of new sessions; none when it takes none.
+fn share(pool: &Pool, index: usize, now: Instant, fit: impl Fn(usize) -> bool) -> Option<u32> {
+    let weight = pool
+        .weights
+        .get(index)
+        .copied()
+        .filter(|weight| *weight > 0)?;
+    fit(index).then(|| pool.share(index, weight, now))
+}
 
 /// The endpoints that take new sessions, with their weights.
 fn open(pool: &Pool, fit: impl Fn(usize) -> bool) -> impl Iterator<Item = (usize, u16)> {
@@ -184,7 +221,7 @@ fn open(pool: &Pool, fit: impl Fn(usize) -> bool) -> impl Iterator<Item = (usize
 }
 
 /// Running requests, with the one to be placed, for each unit of its share.
-fn load(pool: &Pool, (index, share): Share) -> f64 {
+fn load(pool: &Pool, index: usize, share: u32) -> f64 {
     let endpoint = pool.endpoints.get(index);
     let running = endpoint.map_or(0, |endpoint| endpoint.running());
     (running + 1) as f64 / f64::from(share)

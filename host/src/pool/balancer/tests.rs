@@ -193,3 +193,53 @@ fn keys_fall_by_weight_and_stay_when_others_fail() {
     pool.answered(1, 200, Instant::now());
     assert_eq!((0..2000).map(choose).collect::<Vec<_>>(), before);
 }
+
+#[test]
+fn turns_of_a_heavy_endpoint_lie_between_those_of_light_ones() {
+    let picks = picks(&pool(&[4, 1, 1]), 600);
+    let heavy = |picks: &[usize]| picks.iter().filter(|index| **index == 0).count();
+    assert_eq!(heavy(&picks), 400);
+    assert!(
+        picks.chunks(6).all(|round| (3..=5).contains(&heavy(round))),
+        "{picks:?}"
+    );
+}
+
+#[test]
+fn who_comes_back_gets_no_more_turns_than_others() {
+    let pool = pool(&[1, 1]);
+    let balancer = Balancer::new(2, 0);
+    let at = |now| {
+        let choice = balancer.choose(&pool, Wanted::Any, &[], now);
+        choice.unwrap().index
+    };
+    let now = Instant::now();
+    eject(&pool, 0, now);
+    assert!((0..100).all(|_| at(now) == 1));
+    let later = now + Duration::from_secs(60);
+    let first = (0..100).filter(|_| at(later) == 0).count();
+    assert!((49..=51).contains(&first), "{first}");
+}
+
+#[test]
+fn few_of_ten_thousand_are_looked_at() {
+    for balance in ["round-robin", "least-requests", "random"] {
+        let lines = format!("balance = \"{balance}\"");
+        let pool = pool_with(&lines, &vec![2; 10_000]);
+        let balancer = Balancer::new(10_000, 1);
+        let looked = std::cell::Cell::new(0);
+        let chosen = (0..10_000).filter_map(|_| {
+            balancer.next(&pool, Instant::now(), |index| {
+                looked.set(looked.get() + 1);
+                // Half of them serve.
+                index % 2 == 0
+            })
+        });
+        assert!(chosen.inspect(|index| assert_eq!(index % 2, 0)).count() == 10_000);
+        let each = looked.get() / 10_000;
+        assert!(
+            each <= 8,
+            "{balance} looks at {each} of them for each choice"
+        );
+    }
+}
