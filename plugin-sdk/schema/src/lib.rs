@@ -55,10 +55,13 @@ pub use write::json;
 ///
 /// assert!(matches!(<Vec<Seconds>>::SHAPE, Shape::List(Shape::Number)));
 /// ```
+#[diagnostic::on_unimplemented(
+    note = "say what it reads as: `#[schema(as = Type)]`, or `#[schema(any)]`"
+)]
 pub trait Schema {
     /// What may stand there.
     const SHAPE: Shape;
-    /// Whether the key may be missing: only of `Option`.
+    /// Whether the key may be missing: only of `Option`, and of what reads as one.
     const OPTIONAL: bool = false;
 }
 

@@ -2,8 +2,11 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    num::{NonZeroU8, NonZeroU16, NonZeroU32, NonZeroU64, NonZeroUsize},
+    rc::Rc,
+    sync::Arc,
 };
 
 use crate::{Schema, Shape};
@@ -51,6 +54,11 @@ integers!(u8 u16 u32 u64 i8 i16 i32 i64);
 shapes! {
     usize: Shape::Integer { least: 0, most: u64::MAX as i128 };
     isize: Shape::Integer { least: i64::MIN as i128, most: i64::MAX as i128 };
+    NonZeroU8: Shape::Integer { least: 1, most: u8::MAX as i128 };
+    NonZeroU16: Shape::Integer { least: 1, most: u16::MAX as i128 };
+    NonZeroU32: Shape::Integer { least: 1, most: u32::MAX as i128 };
+    NonZeroU64: Shape::Integer { least: 1, most: u64::MAX as i128 };
+    NonZeroUsize: Shape::Integer { least: 1, most: u64::MAX as i128 };
 }
 
 impl<T: Schema> Schema for Option<T> {
@@ -66,9 +74,29 @@ impl<T: Schema, const N: usize> Schema for [T; N] {
     const SHAPE: Shape = Shape::List(&T::SHAPE);
 }
 
-impl<T: Schema + ?Sized> Schema for Box<T> {
-    const SHAPE: Shape = T::SHAPE;
+impl<T: Schema> Schema for VecDeque<T> {
+    const SHAPE: Shape = Shape::List(&T::SHAPE);
 }
+
+impl<T: Schema> Schema for BTreeSet<T> {
+    const SHAPE: Shape = Shape::List(&T::SHAPE);
+}
+
+impl<T: Schema, S> Schema for HashSet<T, S> {
+    const SHAPE: Shape = Shape::List(&T::SHAPE);
+}
+
+// serde asks the type inside, also about a key that is missing.
+macro_rules! pointers {
+    ($($pointer:ident)*) => {
+        $(impl<T: Schema + ?Sized> Schema for $pointer<T> {
+            const SHAPE: Shape = T::SHAPE;
+            const OPTIONAL: bool = T::OPTIONAL;
+        })*
+    };
+}
+
+pointers!(Box Arc Rc);
 
 impl<T: Schema + ToOwned + ?Sized> Schema for Cow<'_, T> {
     const SHAPE: Shape = T::SHAPE;

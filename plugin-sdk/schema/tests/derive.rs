@@ -2,7 +2,12 @@
 
 #![allow(dead_code, reason = "only the types matter")]
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
+    num::NonZeroU16,
+    rc::Rc,
+    sync::Arc,
+};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -158,6 +163,58 @@ fn each_attribute_counts() {
         "additionalProperties": false,
     });
     assert_eq!(schema::<Config>(), expected);
+}
+
+#[derive(Deserialize, Schema)]
+#[serde(transparent)]
+#[schema(crate = witgate_schema)]
+struct Named {
+    name: Option<String>,
+    #[serde(skip)]
+    seen: u8,
+}
+
+#[derive(Deserialize, Schema)]
+#[serde(transparent)]
+#[schema(crate = witgate_schema)]
+struct Bounded(#[schema(least = 3)] u8, #[serde(default)] bool);
+
+#[derive(Deserialize, Schema)]
+#[serde(rename_all = "camelCase")]
+#[schema(crate = witgate_schema)]
+struct Holders {
+    named: Named,
+    bounded: Bounded,
+    boxed: Box<Option<bool>>,
+    _max_age: NonZeroU16,
+    set: BTreeSet<bool>,
+    hashed: HashSet<bool>,
+    queue: VecDeque<bool>,
+}
+
+#[test]
+fn transparent_types_and_holders_are_what_they_hold() {
+    let bools = || json!({"type": "array", "items": {"type": "boolean"}});
+    let expected = json!({
+        "type": "object",
+        "properties": {
+            "named": {"type": "string"},
+            "bounded": {"type": "integer", "minimum": 3, "maximum": 255},
+            "boxed": {"type": "boolean"},
+            "maxAge": {"type": "integer", "minimum": 1, "maximum": 65535},
+            "set": bools(),
+            "hashed": bools(),
+            "queue": bools(),
+        },
+        "required": ["bounded", "maxAge", "set", "hashed", "queue"],
+    });
+    assert_eq!(schema::<Holders>(), expected);
+    // serde reads what the schema says.
+    let written = json!({"bounded": 5, "maxAge": 1, "set": [], "hashed": [true], "queue": []});
+    let read: Holders = serde_json::from_value(written).expect("a value that fits");
+    assert_eq!((read.named.name, read.bounded.0), (None, 5));
+    assert!(matches!(<Arc<Rc<Option<bool>>>>::SHAPE, Shape::Bool));
+    const { assert!(<Arc<Rc<Option<bool>>>>::OPTIONAL && !<Box<bool>>::OPTIONAL) };
 }
 
 #[test]

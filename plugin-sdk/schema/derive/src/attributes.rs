@@ -16,6 +16,7 @@ pub(crate) struct Container {
     pub(crate) default: bool,
     pub(crate) strict: bool,
     pub(crate) untagged: bool,
+    pub(crate) transparent: bool,
     /// Of the fields of a struct, or the variants of an enum.
     pub(crate) rename_fields: Case,
     pub(crate) rename_variants: Case,
@@ -123,6 +124,7 @@ impl Container {
                 "default" => found.default = true,
                 "deny_unknown_fields" => found.strict = true,
                 "untagged" => found.untagged = true,
+                "transparent" => found.transparent = true,
                 "rename_all" => {
                     let case = renamed(meta)?.map(|case| Case::parse(&case)).transpose()?;
                     found.rename_fields = case.unwrap_or_default();
@@ -251,6 +253,9 @@ impl OfVariant {
             doc: doc(attributes),
             ..Self::default()
         };
+        each(attributes, "schema", |meta| {
+            Err(meta.error("a variant has no `#[schema(…)]`: write it on the field in it"))
+        })?;
         each(attributes, "serde", |meta| {
             let name = name(meta);
             match name.as_str() {
@@ -282,13 +287,22 @@ impl OfVariant {
 }
 
 fn is_option(ty: &Type) -> bool {
+    is_named(ty, "Option")
+}
+
+/// Whether serde takes the field for no part of a transparent type when it reads.
+pub(crate) fn is_beside(field: &Field, attributes: &OfField) -> bool {
+    attributes.skip || attributes.default || is_named(&field.ty, "PhantomData")
+}
+
+fn is_named(ty: &Type, name: &str) -> bool {
     match ty {
         Type::Path(path) => {
             let last = path.path.segments.last();
-            last.is_some_and(|last| last.ident == "Option")
+            last.is_some_and(|last| last.ident == name)
         }
         // What a macro has passed on.
-        Type::Group(group) => is_option(&group.elem),
+        Type::Group(group) => is_named(&group.elem, name),
         _ => false,
     }
 }

@@ -38,6 +38,9 @@ impl Case {
         match self {
             Self::Upper => name.to_ascii_uppercase(),
             Self::AsIs | Self::Lower => name.to_owned(),
+            Self::Pascal | Self::Camel => {
+                self.joined(name.split('_').filter(|word| !word.is_empty()))
+            }
             case => case.joined(name.split('_')),
         }
     }
@@ -106,6 +109,15 @@ mod tests {
         for (case, field, variant) in cases {
             assert_eq!(case.of_field("max_age"), field, "{case:?}");
             assert_eq!(case.of_variant("MaxAge"), variant, "{case:?}");
+        }
+        let odd = [
+            (Case::Camel, "maxAge"),
+            (Case::Pascal, "MaxAge"),
+            (Case::Kebab, "-max--age"),
+            (Case::Snake, "_max__age"),
+        ];
+        for (case, field) in odd {
+            assert_eq!(case.of_field("_max__age"), field, "{case:?}");
         }
     }
 }

@@ -11,7 +11,7 @@ use syn::{
     parse_macro_input, spanned::Spanned as _,
 };
 
-use attributes::{Container, OfField, OfVariant};
+use attributes::{Container, OfField, OfVariant, is_beside};
 use case::Case;
 
 /// Derives the schema of what `Deserialize` reads; see the trait.
@@ -30,8 +30,15 @@ fn implement(input: &DeriveInput) -> Result<TokenStream> {
     }
     let container = Container::of(&input.attrs)?;
     let lib = container.path();
+    let mut optional = quote!(false);
     let shape = match (&container.shape, &input.data) {
         (Some(shape), _) => shape.tokens(&lib),
+        (None, Data::Struct(data)) if container.transparent => {
+            let (field, attributes) = only_field(&data.fields)?;
+            let required = attributes.required(field, &lib);
+            optional = quote!(!(#required));
+            attributes.shape(field, &lib)
+        }
         (None, Data::Struct(data)) => of_struct(&container, &data.fields)?,
         (None, Data::Enum(data)) => of_enum(&container, data)?,
         (None, Data::Union(_)) => {
@@ -46,8 +53,27 @@ fn implement(input: &DeriveInput) -> Result<TokenStream> {
         #[automatically_derived]
         impl #lib::Schema for #name {
             const SHAPE: #lib::Shape = #shape;
+            const OPTIONAL: bool = #optional;
         }
     })
+}
+
+/// The one that a transparent struct reads as.
+fn only_field(fields: &Fields) -> Result<(&Field, OfField)> {
+    let mut read = Vec::new();
+    for field in fields {
+        let attributes = OfField::of(&field.attrs)?;
+        if !is_beside(field, &attributes) {
+            read.push((field, attributes));
+        }
+    }
+    match (read.pop(), read.as_slice()) {
+        (Some(only), []) => Ok(only),
+        _ => Err(Error::new(
+            fields.span(),
+            "expected one field that is read in a transparent struct",
+        )),
+    }
 }
 
 fn of_struct(container: &Container, fields: &Fields) -> Result<TokenStream> {
@@ -183,5 +209,41 @@ fn tagged(lib: &syn::Path, name: &str, shape: &TokenStream, doc: &str) -> TokenS
             strict: true,
             doc: "",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use syn::parse_quote;
+
+    use super::*;
+
+    fn refusal(input: &DeriveInput) -> String {
+        match implement(input) {
+            Ok(made) => panic!("derived {made}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_transparent_struct_has_one_field() {
+        let several: DeriveInput = parse_quote! {
+            #[serde(transparent)]
+            struct Two { a: u8, b: u8 }
+        };
+        assert!(refusal(&several).contains("expected one field"));
+        let none: DeriveInput = parse_quote! {
+            #[serde(transparent)]
+            struct None { #[serde(skip)] a: u8 }
+        };
+        assert!(refusal(&none).contains("expected one field"));
+    }
+
+    #[test]
+    fn words_on_a_variant_are_refused() {
+        let words: DeriveInput = parse_quote! {
+            enum Mode { #[schema(words = "a host")] Host(String) }
+        };
+        assert!(refusal(&words).contains("a variant has no `#[schema(…)]`"));
     }
 }
