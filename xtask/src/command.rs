@@ -28,6 +28,22 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// As [`run`], and returns what it writes to its stdout, which the person sees at its end.
+pub(crate) fn run_and_read(command: &mut Command) -> Result<String> {
+    let name = name(command);
+    let Output { status, stdout, .. } = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot run {name}"))?;
+    let said = String::from_utf8_lossy(&stdout).into_owned();
+    print!("{said}");
+    if !status.success() {
+        bail!("{name} failed ({status})");
+    }
+    Ok(said)
+}
+
 /// Runs a program quietly and for a limited time; an error has the line that tells most.
 pub(crate) fn run_quietly(command: &mut Command, limit: Duration) -> Result<()> {
     let name = name(command);

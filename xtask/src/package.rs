@@ -37,8 +37,26 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     })
 }
 
-/// The interface of a version of the SDK: 0.1.0 of 0.1.7, as patches leave it alone.
+/// The interface of a version of the SDK: 0.1.0 of 0.1.7 and of 0.1.0-rc.1, as patches leave it alone.
 fn minor(version: &str) -> String {
+    let version = version.split(['-', '+']).next().unwrap_or_default();
     let end = version.rfind('.').unwrap_or(version.len());
     format!("{}.0", version.get(..end).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::minor;
+
+    #[test]
+    fn patches_and_candidates_have_the_interface_of_their_minor_version() {
+        for (version, interface) in [
+            ("0.1.0", "0.1.0"),
+            ("0.1.7", "0.1.0"),
+            ("0.2.0-rc.1", "0.2.0"),
+            ("1.12.3+build.5", "1.12.0"),
+        ] {
+            assert_eq!(minor(version), interface, "{version}");
+        }
+    }
 }

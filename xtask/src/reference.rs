@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{command, project::Project, step::step};
 
@@ -12,7 +12,7 @@ const INTERFACE: &str = "docs/interface.md";
 const FILE: (&str, &str) = ("<!-- file: ", " -->\n");
 const END: &str = "<!-- end of file -->";
 /// The test that compares the tables, or writes them when it is told to.
-const TABLES: &str = "own_schema::reference::the_reference_is_what_the_schema_says";
+const TABLES: &str = "config::own_schema::reference::the_reference_is_what_the_schema_says";
 
 /// Re-makes the pages; with `check`, only compares them.
 ///
@@ -23,12 +23,19 @@ pub(crate) fn run(project: &Project, check: bool) -> Result<()> {
     step("The tables of docs/configuration.md", || {
         let mut cargo = project.cargo("test");
         // The whole workspace, as the tests need it; see `build`.
-        cargo.args(["--quiet", "--workspace", "--lib", TABLES]);
+        cargo.args(["--quiet", "--workspace", "--lib", TABLES, "--", "--exact"]);
         if !check {
             cargo.env("WITGATE_WRITE_REFERENCE", "1");
         }
-        command::run(&mut cargo)
+        let said = command::run_and_read(&mut cargo)?;
+        ensure!(has_run(&said), "there is no test {TABLES}");
+        Ok(())
     })
+}
+
+/// Whether one of the test binaries had the test; cargo is content without it.
+fn has_run(said: &str) -> bool {
+    said.lines().any(|line| line.contains(" 1 passed;"))
 }
 
 fn interface(project: &Project, check: bool) -> Result<()> {
@@ -80,6 +87,17 @@ fn language(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_that_is_not_there_has_not_run() {
+        let line = |passed| {
+            format!(
+                "running {passed} tests\n\ntest result: ok. {passed} passed; 0 failed; 0 ignored\n"
+            )
+        };
+        assert!(!has_run(&[line(0), line(0)].concat()));
+        assert!(has_run(&[line(0), line(1), line(0)].concat()));
+    }
 
     #[test]
     fn what_is_between_the_marks_is_made_anew() {
