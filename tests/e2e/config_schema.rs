@@ -101,6 +101,22 @@ async fn a_plugin_without_a_schema_is_as_before() {
 }
 
 #[tokio::test]
+async fn what_is_no_plugin_is_not_said_to_lack_a_schema() {
+    let guest = guest("answers-its-configuration");
+    let cut = &guest[..guest.len() / 2];
+    let files: [(&[u8], &str); 2] = [
+        (b"# Notes", "is not WebAssembly"),
+        (cut, "is not valid WebAssembly (cut short while copying?)"),
+    ];
+    for (bytes, expected) in files {
+        let dir = placed(bytes, "");
+        let (ok, text) = plugin("schema", &dir.path().join("20-a.wasm")).await;
+        assert!(!ok && text.contains(expected), "{expected} in {text}");
+        assert!(!text.contains("has no schema"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn plugin_check_points_at_the_wrong_key_of_the_sidecar() {
     let sidecar = "deadline = \"5ms\"\n\n[[config.rules]]\npaths = [\"/a\"]\npol = \"web\"\n";
     let dir = placed(&wasm::reference("path-router"), sidecar);

@@ -116,6 +116,9 @@ pub(crate) enum BuildError {
         /// What is wrong with it.
         source: SchemaError,
     },
+    /// What was built has a schema already, which is none.
+    #[error("the component that was made")]
+    Made(#[source] LoadError),
     /// A file cannot be read or written.
     #[error("cannot {action} {path}")]
     File {

@@ -222,19 +222,27 @@ pub(super) fn kind(file: &[u8]) -> Kind {
 
 /// The schema of the configuration that a file has in a section of its own, wherever in it: the
 /// SDK leaves it in the core module, other tools beside that.
+///
+/// # Errors
+/// The file is not WebAssembly or is damaged, or what it has as its schema is none.
 pub fn config_schema(file: &[u8]) -> Result<Option<ConfigSchema>, LoadError> {
-    let sections = Parser::new(0).parse_all(file).map_while(Result::ok);
-    let mut texts = sections.filter_map(|payload| match payload {
-        // What has no schema has an empty section.
-        Payload::CustomSection(section)
-            if section.name() == SCHEMA && !section.data().is_empty() =>
-        {
-            Some(section.data())
+    look_at(file)?;
+    for payload in Parser::new(0).parse_all(file) {
+        let payload = payload.map_err(|error| LoadError::Damaged {
+            message: error.to_string(),
+        })?;
+        match payload {
+            // What has no schema has an empty section.
+            Payload::CustomSection(section)
+                if section.name() == SCHEMA && !section.data().is_empty() =>
+            {
+                let schema = ConfigSchema::parse(section.data());
+                return schema.map(Some).map_err(LoadError::Schema);
+            }
+            _ => {}
         }
-        _ => None,
-    });
-    let schema = texts.next().map(ConfigSchema::parse);
-    schema.transpose().map_err(LoadError::Schema)
+    }
+    Ok(None)
 }
 
 /// The section that holds this schema, to be put behind a component or module.

@@ -13,8 +13,8 @@ const FILE: &str = "config.schema.json";
 /// component has none.
 pub(super) fn put(dir: &Path, component: Vec<u8>) -> Result<Vec<u8>, BuildError> {
     let path = dir.join(FILE);
-    let has_own = plugin::config_schema(&component).is_ok_and(|schema| schema.is_some());
-    if has_own || !path.is_file() {
+    let own = plugin::config_schema(&component).map_err(BuildError::Made)?;
+    if own.is_some() || !path.is_file() {
         return Ok(component);
     }
     let text = fs::read(&path).map_err(failed("read", &path))?;
@@ -55,6 +55,15 @@ mod tests {
     fn a_project_without_one_stays_as_it_is() {
         let dir = project(None);
         assert_eq!(put(dir.path(), COMPONENT.to_vec()).unwrap(), COMPONENT);
+    }
+
+    #[test]
+    fn a_component_with_a_broken_schema_is_refused() {
+        let dir = project(Some("{}"));
+        let broken = [COMPONENT, &plugin::schema_section(b"[]")].concat();
+        let error = put(dir.path(), broken).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("has no usable schema"), "{source}");
     }
 
     #[test]
