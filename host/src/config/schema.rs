@@ -16,14 +16,19 @@ use super::{
     raw,
     sidecar::Sidecar,
 };
-use words::{closest, expected, found, names, quoted_name};
+use words::{MAX_COMPARED, MAX_LETTERS, expected, found, names, quoted_name};
 
 /// Bytes of a schema. The largest of the reference plugins has 5 kB.
 const MAX_BYTES: usize = 256 << 10;
 /// Subschemas inside each other, references counted.
 const MAX_DEPTH: usize = 64;
-/// Comparisons of a value with a subschema, a name or a choice: well below a second in all.
+/// Comparisons of a value with a subschema, a name or a choice, and what is written about them: well
+/// below a second and a few megabytes in all.
 const MAX_STEPS: usize = 200_000;
+/// Bytes of a message or a reference for a step.
+const BYTES_PER_STEP: usize = 16;
+/// Bytes that are only looked at, or pairs of letters, for a step.
+const LETTERS_PER_STEP: usize = 64;
 /// As many as are shown of one file.
 const MAX_PROBLEMS: usize = 50;
 
@@ -140,13 +145,35 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn wrong(&self, mark: Mark, message: String, help: Option<String>) -> Wrong {
-        Wrong {
+    fn wrong(
+        &mut self,
+        mark: Mark,
+        message: String,
+        help: Option<String>,
+    ) -> Result<Wrong, TooInvolved> {
+        self.step(self.at.len() + message.len() / BYTES_PER_STEP)?;
+        Ok(Wrong {
             at: self.at.clone(),
             mark,
             message,
             help,
-        }
+        })
+    }
+
+    /// The name that was probably meant, as help.
+    fn closest<'n>(
+        &mut self,
+        written: &str,
+        names: impl Iterator<Item = &'n str>,
+    ) -> Result<Option<String>, TooInvolved> {
+        let names: Vec<&str> = names.take(MAX_COMPARED).collect();
+        let short = names.into_iter().filter(|name| name.len() <= MAX_LETTERS);
+        let short: Vec<&str> = short.collect();
+        let letters: usize = short.iter().map(|name| name.len()).sum();
+        let pairs = letters * written.len().min(MAX_LETTERS);
+        self.step(short.len() + pairs / LETTERS_PER_STEP)?;
+        let meant = raw::closest(written, &short);
+        Ok(meant.map(|meant| format!("did you mean {}?", quoted_name(meant))))
     }
 
     fn within<R>(
@@ -175,8 +202,8 @@ impl<'a> Walk<'a> {
         let checked = match schema {
             Value::Bool(false) => {
                 let message = format!("found {}, expected nothing here", found(value));
-                out.push(self.wrong(Mark::Key, message, None));
-                Ok(())
+                self.wrong(Mark::Key, message, None)
+                    .map(|wrong| out.push(wrong))
             }
             Value::Object(schema) => self.keywords(schema, value, out),
             _ => Ok(()),
@@ -192,13 +219,13 @@ impl<'a> Walk<'a> {
         value: &Value,
         out: &mut Vec<Wrong>,
     ) -> Result<(), TooInvolved> {
-        if let Some(target) = self.target(schema) {
+        if let Some(target) = self.target(schema)? {
             self.check(target, value, out)?;
         }
         if !self.has_type(schema, value)? {
             let expected = expected(schema);
             let message = format!("found {}, expected {expected}", found(value));
-            out.push(self.wrong(Mark::Value, message, None));
+            out.push(self.wrong(Mark::Value, message, None)?);
             return Ok(());
         }
         self.one_of_values(schema, value, out)?;
@@ -212,14 +239,21 @@ impl<'a> Walk<'a> {
             }
         }
         match value {
-            Value::Number(_) => self.bounds(schema, value, out),
-            Value::String(text) => self.length(schema, text.chars().count(), "characters", out),
+            Value::Number(_) => self.bounds(schema, value, out)?,
+            Value::String(text) => {
+                if schema.contains_key("minLength") || schema.contains_key("maxLength") {
+                    self.step(text.len() / LETTERS_PER_STEP)?;
+                    self.length(schema, text.chars().count(), "characters", out)?;
+                }
+            }
             Value::Array(entries) => {
-                self.length(schema, entries.len(), "entries", out);
+                self.length(schema, entries.len(), "entries", out)?;
                 let Some(items) = schema.get("items") else {
                     return Ok(());
                 };
-                for (index, entry) in entries.iter().enumerate() {
+                // The first ones have schemas of their own, which are passed over.
+                let first = list(schema, "prefixItems").len();
+                for (index, entry) in entries.iter().enumerate().skip(first) {
                     self.within(Segment::Index(index), |walk| walk.check(items, entry, out))?;
                 }
             }
@@ -230,9 +264,13 @@ impl<'a> Walk<'a> {
     }
 
     /// What `$ref` points to, in the same schema.
-    fn target(&self, schema: &Map<String, Value>) -> Option<&'a Value> {
-        let pointer = schema.get("$ref")?.as_str()?.strip_prefix('#')?;
-        self.root.pointer(pointer)
+    fn target(&mut self, schema: &Map<String, Value>) -> Result<Option<&'a Value>, TooInvolved> {
+        let pointer = schema.get("$ref").and_then(Value::as_str);
+        let Some(pointer) = pointer.and_then(|pointer| pointer.strip_prefix('#')) else {
+            return Ok(None);
+        };
+        self.step(pointer.len() / BYTES_PER_STEP)?;
+        Ok(self.root.pointer(pointer))
     }
 
     fn has_type(
@@ -267,21 +305,26 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let message = format!("found {}, expected {}", found(value), expected(schema));
-        let help = value.as_str().and_then(|text| {
-            let names = allowed.iter().filter_map(Value::as_str);
-            closest(text, names)
-        });
-        out.push(self.wrong(Mark::Value, message, help));
+        let help = match value.as_str() {
+            Some(text) => self.closest(text, allowed.iter().filter_map(Value::as_str))?,
+            None => None,
+        };
+        out.push(self.wrong(Mark::Value, message, help)?);
         Ok(())
     }
 
-    fn bounds(&self, schema: &Map<String, Value>, value: &Value, out: &mut Vec<Wrong>) {
+    fn bounds(
+        &mut self,
+        schema: &Map<String, Value>,
+        value: &Value,
+        out: &mut Vec<Wrong>,
+    ) -> Result<(), TooInvolved> {
         let bound = |name: &str| schema.get(name).filter(|bound| bound.is_number());
         let (least, most) = (bound("minimum"), bound("maximum"));
         let is_low = least.is_some_and(|least| is_less(value, least));
         let is_high = most.is_some_and(|most| is_less(most, value));
         if !is_low && !is_high {
-            return;
+            return Ok(());
         }
         // The ends of 64 bits tell nobody anything.
         let most =
@@ -292,10 +335,17 @@ impl<'a> Walk<'a> {
             (_, most) => format!("at most {}", most.unwrap_or(&Value::Null)),
         };
         let message = format!("found {value}, expected {expected}");
-        out.push(self.wrong(Mark::Value, message, None));
+        out.push(self.wrong(Mark::Value, message, None)?);
+        Ok(())
     }
 
-    fn length(&self, schema: &Map<String, Value>, found: usize, of: &str, out: &mut Vec<Wrong>) {
+    fn length(
+        &mut self,
+        schema: &Map<String, Value>,
+        found: usize,
+        of: &str,
+        out: &mut Vec<Wrong>,
+    ) -> Result<(), TooInvolved> {
         let keywords = match of {
             "entries" => ["minItems", "maxItems"],
             _ => ["minLength", "maxLength"],
@@ -305,10 +355,11 @@ impl<'a> Walk<'a> {
         let expected = match (least, most) {
             (Some(least), _) if found < least => format!("at least {least}"),
             (_, Some(most)) if found > most => format!("at most {most}"),
-            _ => return,
+            _ => return Ok(()),
         };
         let message = format!("found {found} {of}, expected {expected}");
-        out.push(self.wrong(Mark::Value, message, None));
+        out.push(self.wrong(Mark::Value, message, None)?);
+        Ok(())
     }
 
     fn table(
@@ -318,7 +369,11 @@ impl<'a> Walk<'a> {
         out: &mut Vec<Wrong>,
     ) -> Result<(), TooInvolved> {
         let known = schema.get("properties").and_then(Value::as_object);
-        let others = schema.get("additionalProperties");
+        // Patterns are not looked at, so that any other key may be one of theirs.
+        let others = match schema.contains_key("patternProperties") {
+            true => None,
+            false => schema.get("additionalProperties"),
+        };
         for (key, value) in table {
             self.step(1)?;
             if out.len() >= MAX_PROBLEMS {
@@ -328,7 +383,7 @@ impl<'a> Walk<'a> {
             let segment = Segment::Key(key.clone());
             match (of_key, others) {
                 (None, Some(Value::Bool(false))) => self.within(segment, |walk| {
-                    out.push(walk.unknown(key, known));
+                    out.push(walk.unknown(key, known)?);
                     Ok(())
                 })?,
                 (Some(of_key), _) | (None, Some(of_key)) => {
@@ -342,16 +397,22 @@ impl<'a> Walk<'a> {
         for key in required.iter().filter_map(Value::as_str) {
             if !table.contains_key(key) && out.len() < MAX_PROBLEMS {
                 let message = format!("the key {} is missing", quoted_name(key));
-                out.push(self.wrong(Mark::Value, message, None));
+                out.push(self.wrong(Mark::Value, message, None)?);
             }
         }
         Ok(())
     }
 
-    fn unknown(&self, key: &str, known: Option<&Map<String, Value>>) -> Wrong {
+    fn unknown(
+        &mut self,
+        key: &str,
+        known: Option<&Map<String, Value>>,
+    ) -> Result<Wrong, TooInvolved> {
+        self.step(known.map_or(0, Map::len))?;
         let all = known.into_iter().flat_map(Map::keys).map(String::as_str);
         let message = format!("unknown key, expected {}", names(all.clone()));
-        self.wrong(Mark::Key, message, closest(key, all))
+        let help = self.closest(key, all)?;
+        self.wrong(Mark::Key, message, help)
     }
 }
 
@@ -364,7 +425,8 @@ fn list<'a>(schema: &'a Map<String, Value>, keyword: &str) -> &'a [Value] {
 fn is_of(value: &Value, name: &str) -> bool {
     match name {
         "string" => value.is_string(),
-        "integer" => value.is_i64() || value.is_u64(),
+        // 1.0 is one as well (JSON Schema, validation §6.1.1).
+        "integer" => value.as_f64().is_some_and(|number| number.fract() == 0.0),
         "number" => value.is_number(),
         "boolean" => value.is_boolean(),
         "array" => value.is_array(),

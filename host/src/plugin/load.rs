@@ -58,10 +58,7 @@ pub async fn load(
             Arc::new(CheckedComponent::compile(engine, &source.bytes, limits).await?)
         }
     };
-    if let Some(schema) = &component.schema {
-        let compared = source.sidecar.check_config(schema);
-        compared.map_err(LoadError::Configuration)?;
-    }
+    let source = compared(&component, source).await?;
     let version = Arc::new(Version::new(engine, component, source, workers)?);
     step(LoadStep::Testing);
     Instance::try_out(&version).await?;
@@ -72,6 +69,27 @@ pub async fn load(
         keep(engine, &version).await;
     }
     Ok(version)
+}
+
+/// The source again, when its schema allows its configuration. On a thread of its own: whoever made
+/// the schema says how long it takes, within its bounds.
+async fn compared(component: &Arc<CheckedComponent>, source: Source) -> Result<Source, LoadError> {
+    if component.schema.is_none() {
+        return Ok(source);
+    }
+    let component = Arc::clone(component);
+    let comparing = tokio::task::spawn_blocking(move || {
+        if let Some(schema) = &component.schema {
+            source.sidecar.check_config(schema)?;
+        }
+        Ok(source)
+    });
+    match comparing.await {
+        Ok(compared) => compared.map_err(LoadError::Configuration),
+        Err(panic) => Err(LoadError::Compile {
+            message: panic.to_string(),
+        }),
+    }
 }
 
 /// Keeps the code of a version that is good, for the next start. What takes too long to compile

@@ -250,6 +250,24 @@ fn each_key_of_the_file_is_in_one_table_of_the_reference() {
     }
 }
 
+/// The configurations of `examples/`.
+fn examples() -> Vec<(PathBuf, Value)> {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples");
+    let dirs = fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let files = dirs.map(|dir| dir.join("witgate.toml"));
+    let all: Vec<_> = files
+        .filter(|file| file.is_file())
+        .map(|file| {
+            let read: toml::Table = toml::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+            (file, serde_json::to_value(read).unwrap())
+        })
+        .collect();
+    assert!(all.len() >= 8, "{}", all.len());
+    all
+}
+
 #[test]
 fn the_schemas_allow_what_the_reference_shows() {
     let every_key = fs::read_to_string(page()).unwrap();
@@ -264,6 +282,18 @@ fn the_schemas_allow_what_the_reference_shows() {
     let written = serde_json::to_value(written).unwrap();
     let schema = super::super::ConfigSchema::parse(OwnFile::Gateway.schema().as_bytes()).unwrap();
     assert_eq!(schema.wrong_keys(&written), [""; 0]);
+    for (name, file) in examples() {
+        assert_eq!(schema.wrong_keys(&file), [""; 0], "{}", name.display());
+    }
+    for on in ["client-address", "header:x", "cookie:session"] {
+        let mut hashed = written.clone();
+        let pools = hashed["pools"].as_object_mut().unwrap();
+        for pool in pools.values_mut() {
+            pool["balance"] = Value::from("hash");
+            pool["hash_on"] = Value::from(on);
+        }
+        assert_eq!(schema.wrong_keys(&hashed), [""; 0], "{on}");
+    }
     let mut wrong = written;
     wrong["log"]["levle"] = Value::from("info");
     wrong["workers"] = Value::from(0);

@@ -42,7 +42,7 @@ tables! {
         #[schema(choice("round-robin", "least-requests", "random", "hash"), default = r#""round-robin""#)]
         balance: Option<String>,
         /// What requests are told apart by. Not with another `balance`.
-        #[schema(choice("client-address", "path", "header:NAME", "cookie:NAME"), default = r#"required with `"hash"`"#)]
+        #[schema(range = r#"`"client-address"`, `"path"`, `"header:NAME"`, `"cookie:NAME"`"#, default = r#"required with `"hash"`"#)]
         hash_on: Option<String>,
         /// Which certificates are accepted: see [Trust](#trust).
         #[schema(range = "exactly one kind", default = r#"required with `"https"`"#)]

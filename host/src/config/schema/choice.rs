@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Mark, TooInvolved, Walk, Wrong,
-    words::{closest, expected, found, list},
+    words::{MAX_COMPARED, expected, found, list},
 };
 
 /// An alternative that does not fit, and why.
@@ -29,27 +29,38 @@ impl<'a> Walk<'a> {
             if wrong.is_empty() {
                 return Ok(());
             }
-            if let Some(schema) = self.resolved(choice) {
+            // TOML has no null, which other tools allow wherever a key may be missing.
+            let schema = self.resolved(choice)?;
+            let schema = schema.filter(|schema| schema.get("type") != Some(&Value::from("null")));
+            if let Some(schema) = schema {
                 all.push(Tried { schema, wrong });
             }
         }
         match self.meant(&all, value)? {
             Some(index) => out.extend(all.swap_remove(index).wrong),
-            None => out.push(self.none_of(&all, value)),
+            None => out.push(self.none_of(&all, value)?),
         }
         Ok(())
     }
 
     /// The schema that a reference stands for; only one step, as more of them are rare.
-    fn resolved(&self, choice: &'a Value) -> Option<&'a Map<String, Value>> {
-        let schema = choice.as_object()?;
-        match self.target(schema) {
+    fn resolved(
+        &mut self,
+        choice: &'a Value,
+    ) -> Result<Option<&'a Map<String, Value>>, TooInvolved> {
+        let Some(schema) = choice.as_object() else {
+            return Ok(None);
+        };
+        Ok(match self.target(schema)? {
             Some(target) => target.as_object(),
             None => Some(schema),
-        }
+        })
     }
 
     fn meant(&mut self, all: &[Tried<'_>], value: &Value) -> Result<Option<usize>, TooInvolved> {
+        if all.len() == 1 {
+            return Ok(Some(0));
+        }
         let mut of_kind = Vec::new();
         for (index, tried) in all.iter().enumerate() {
             // Strings are told apart by their values, not by their kind.
@@ -79,8 +90,9 @@ impl<'a> Walk<'a> {
         Ok(None)
     }
 
-    fn none_of(&self, all: &[Tried<'_>], value: &Value) -> Wrong {
-        let choices = list(all.iter().map(|tried| expected(tried.schema)));
+    fn none_of(&mut self, all: &[Tried<'_>], value: &Value) -> Result<Wrong, TooInvolved> {
+        self.step(all.len())?;
+        let choices = list(all.iter(), |tried| expected(tried.schema));
         let message = format!("found {}, expected {choices}", found(value));
         let written = match value {
             Value::String(text) => Some(text),
@@ -90,10 +102,13 @@ impl<'a> Walk<'a> {
         let is_text = value.is_string();
         let names = all.iter().flat_map(|tried| {
             let keyword = if is_text { "enum" } else { "required" };
-            let names = super::list(tried.schema, keyword);
-            names.iter().filter_map(Value::as_str)
+            let names = super::list(tried.schema, keyword).iter();
+            names.take(MAX_COMPARED).filter_map(Value::as_str)
         });
-        let help = written.and_then(|written| closest(written, names));
+        let help = match written {
+            Some(written) => self.closest(written, names)?,
+            None => None,
+        };
         self.wrong(Mark::Value, message, help)
     }
 }

@@ -3,14 +3,14 @@
 
 use serde_json::{Map, Value};
 
-use super::raw;
-
 /// Names in one list; all of them would hide those that matter.
 const MAX_NAMES: usize = 20;
 /// Names that a misspelt one is compared with.
-const MAX_COMPARED: usize = 100;
+pub(super) const MAX_COMPARED: usize = 100;
+/// Where nothing may stand.
+const NOTHING: &str = "nothing here";
 /// Characters of a name, or of a value.
-const MAX_LETTERS: usize = 64;
+pub(super) const MAX_LETTERS: usize = 64;
 
 /// `string "x"`, ``integer `5` ``, `a table`: what stands there.
 pub(super) fn found(value: &Value) -> String {
@@ -28,7 +28,7 @@ pub(super) fn found(value: &Value) -> String {
 /// What a schema expects, as far as a few words can say it.
 pub(super) fn expected(schema: &Map<String, Value>) -> String {
     if let Some(Value::Array(all)) = schema.get("enum") {
-        return list(all.iter().map(constant));
+        return list(all.iter(), constant);
     }
     if let Some(one) = schema.get("const") {
         return constant(one);
@@ -38,7 +38,10 @@ pub(super) fn expected(schema: &Map<String, Value>) -> String {
         (Some(Value::String(name)), Some(title)) if name == "string" => words(title),
         (Some(Value::String(name)), _) if name == "object" => table(schema),
         (Some(Value::String(name)), _) => of_type(name),
-        (Some(Value::Array(names)), _) => list(names.iter().filter_map(Value::as_str).map(of_type)),
+        (Some(Value::Array(names)), _) => {
+            let names = names.iter().filter_map(Value::as_str);
+            list(names.filter(|name| *name != "null"), of_type)
+        }
         _ => "another value".to_owned(),
     }
 }
@@ -51,6 +54,8 @@ fn of_type(name: &str) -> String {
         "boolean" => "a boolean",
         "array" => "an array",
         "object" => "a table",
+        // TOML has no null.
+        "null" => NOTHING,
         _ => "another value",
     };
     words.to_owned()
@@ -58,8 +63,8 @@ fn of_type(name: &str) -> String {
 
 /// With the keys that it must have.
 fn table(schema: &Map<String, Value>) -> String {
-    let required = super::list(schema, "required").iter();
-    match required.filter_map(Value::as_str).next() {
+    let required = super::list(schema, "required");
+    match required.first().and_then(Value::as_str) {
         Some(first) => format!("a table with {}", quoted_name(first)),
         None => "a table".to_owned(),
     }
@@ -74,13 +79,13 @@ fn constant(value: &Value) -> String {
 
 /// `a`, `b` or `c`.
 pub(super) fn names<'a>(all: impl Iterator<Item = &'a str>) -> String {
-    list(all.map(quoted_name))
+    list(all, quoted_name)
 }
 
-/// A, b or c.
-pub(super) fn list(all: impl Iterator<Item = String>) -> String {
+/// A, b or c, each in words. Those that are not shown are only counted.
+pub(super) fn list<T>(all: impl Iterator<Item = T>, words: impl Fn(T) -> String) -> String {
     let mut all = all;
-    let mut shown: Vec<String> = all.by_ref().take(MAX_NAMES).collect();
+    let mut shown: Vec<String> = all.by_ref().take(MAX_NAMES).map(words).collect();
     let more = all.count();
     if more > 0 {
         shown.push(format!("{more} others"));
@@ -88,31 +93,24 @@ pub(super) fn list(all: impl Iterator<Item = String>) -> String {
     match shown.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, others)) => format!("{} or {last}", others.join(", ")),
-        None => "nothing here".to_owned(),
+        None => NOTHING.to_owned(),
     }
-}
-
-/// The name that was probably meant, as help.
-pub(super) fn closest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    let short = names
-        .take(MAX_COMPARED)
-        .filter(|name| name.len() <= MAX_LETTERS);
-    let short: Vec<&str> = short.collect();
-    let meant = raw::closest(written, &short)?;
-    Some(format!("did you mean {}?", quoted_name(meant)))
 }
 
 pub(super) fn quoted_name(name: &str) -> String {
     format!("`{}`", cut(name))
 }
 
-/// Words that stand without quotes.
+/// Words that stand without quotes, so that theirs need no escape.
 fn words(text: &str) -> String {
-    let is_odd = |letter: char| letter.is_control();
-    text.chars()
-        .filter(|letter| !is_odd(*letter))
-        .take(2 * MAX_LETTERS)
-        .collect()
+    let mut words = String::new();
+    for letter in text.chars().take(2 * MAX_LETTERS) {
+        match letter {
+            '"' | '\'' | '\\' => words.push(letter),
+            _ => words.extend(letter.escape_debug()),
+        }
+    }
+    words
 }
 
 fn cut(text: &str) -> String {
