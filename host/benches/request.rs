@@ -65,7 +65,7 @@ fn choice(criterion: &mut Criterion) {
     for size in [10, 10_000] {
         for balance in ["round-robin", "least-requests", "random"] {
             let pool = of_endpoints(size, balance);
-            let balancer = Balancer::new(size, 0);
+            let balancer = Balancer::new(&pool.weights, 0);
             let now = Instant::now();
             let mut choose = |name: &str, wanted| {
                 criterion.bench_function(&format!("{name}, {size} endpoints"), |bench| {

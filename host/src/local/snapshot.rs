@@ -148,7 +148,7 @@ impl LocalPool {
                 .affinity
                 .and_then(|index| plugins.get(index).cloned()),
             balancer: same_list.map_or_else(
-                || Rc::new(Balancer::new(count, worker)),
+                || Rc::new(Balancer::new(&running.pool.weights, worker)),
                 |before| Rc::clone(&before.balancer),
             ),
             connections: (0..count)

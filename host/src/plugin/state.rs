@@ -66,6 +66,8 @@ struct Clock {
     slices: u32,
     /// What these slices were, together.
     used: Duration,
+    /// Pauses behind slices that were brisk: there are more of them, which is not the call's doing.
+    extra_pauses: Duration,
     /// A slice, in ticks and as time. While ticks are brisk, so are slices; what a call may use
     /// stays the same.
     slice: (u64, Duration),
@@ -107,6 +109,7 @@ impl State {
                 slices: 0,
                 slice: (limits.slice_ticks(), limits.slice),
                 used: Duration::ZERO,
+                extra_pauses: Duration::ZERO,
                 overtime: None,
                 on_probation: None,
                 ticker,
@@ -121,6 +124,7 @@ impl State {
         self.clock.deadline = deadline;
         self.clock.slices = 0;
         self.clock.used = Duration::ZERO;
+        self.clock.extra_pauses = Duration::ZERO;
         self.clock.on_probation = None;
         self.clock.ticker.run();
         self.clock.slice.0
@@ -156,14 +160,14 @@ impl Clock {
         if self.slices == 0 && ran < HARDLY_BEGUN {
             return Ok(UpdateDeadline::Continue(ticks));
         }
-        let slice = self.ticker.hurry() * u32::try_from(ticks).unwrap_or(1);
+        let slice = self.ticker.be_brisk() * u32::try_from(ticks).unwrap_or(1);
         // The first tick comes at any time within the first one, half of it on average.
         let was_over = self.used + TICK / 2 >= first;
         self.slices += 1;
         self.used += slice;
         let is_over = self.used + TICK / 2 >= first;
-        let ran = ran.saturating_sub(waited);
-        if self.slices >= MIN_SLICES && ran >= self.deadline {
+        let ran = ran.saturating_sub(waited + self.extra_pauses);
+        if self.used >= first * MIN_SLICES && ran >= self.deadline {
             return Err(wasmtime::Error::new(DeadlineExceeded(self.deadline)));
         }
         if let Some(overtime) = &self.overtime
@@ -183,6 +187,9 @@ impl Clock {
                 overtime.tick_soon();
                 return Ok(UpdateDeadline::Continue(1));
             }
+        }
+        if slice < first {
+            self.extra_pauses += PAUSE;
         }
         Ok(UpdateDeadline::YieldCustom(
             ticks,
@@ -229,25 +236,39 @@ impl WasiView for State {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_call_has_its_whole_slice_while_ticks_are_brisk() {
+    /// A call with a slice of 10 ms and these bounds, while ticks are brisk.
+    fn brisk(deadline: Duration, overtime: u8) -> Clock {
         let ticker = Ticker::start().expect("a thread");
-        ticker.hurry();
-        let mut clock = Clock {
+        ticker.be_brisk();
+        Clock {
             started: Instant::now() - HARDLY_BEGUN,
-            deadline: Duration::from_secs(60),
+            deadline,
             slices: 0,
             used: Duration::ZERO,
+            extra_pauses: Duration::ZERO,
             slice: (5, Duration::from_millis(10)),
-            overtime: Some(Arc::new(Overtime::new(0, Duration::ZERO, None))),
+            overtime: Some(Arc::new(Overtime::new(overtime, Duration::ZERO, None))),
             on_probation: None,
             ticker,
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_has_its_whole_slice_while_ticks_are_brisk() {
+        let mut clock = brisk(Duration::from_secs(60), 0);
         let mut end = || clock.slice_over(Duration::ZERO).expect("no trap yet");
         for _ in 0..3 {
             assert!(matches!(end(), UpdateDeadline::YieldCustom(5, _)));
         }
         // The fourth 2.5 ms: its slice is over, and there is no overtime.
         assert!(matches!(end(), UpdateDeadline::Continue(1)));
+    }
+
+    #[tokio::test]
+    async fn five_slices_come_before_the_deadline_while_ticks_are_brisk() {
+        let mut clock = brisk(Duration::ZERO, 100);
+        let until_trap = (1..).find(|_| clock.slice_over(Duration::ZERO).is_err());
+        assert_eq!(until_trap, Some(20), "50 ms in steps of 2.5 ms");
+        assert_eq!(clock.extra_pauses, 19 * PAUSE);
     }
 }

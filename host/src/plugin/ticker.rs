@@ -40,7 +40,7 @@ pub(super) struct Ticker {
 #[derive(Default)]
 struct Clock {
     /// Somebody waits for the next tick.
-    hurry: AtomicBool,
+    tick_soon: AtomicBool,
     /// A call has begun, or gone on, since the last tick.
     busy: AtomicBool,
     resting: AtomicBool,
@@ -79,7 +79,7 @@ impl Ticker {
                         return;
                     };
                     clock.resting.store(false, Ordering::SeqCst);
-                    if clock.hurry.swap(false, Ordering::Relaxed) {
+                    if clock.tick_soon.swap(false, Ordering::Relaxed) {
                         thread::sleep(SOON);
                     }
                 }
@@ -107,8 +107,9 @@ impl Ticker {
     }
 
     /// A call has used up its slice, and may use up others: they are to be short. Returns how
-    /// long a tick was until now.
-    pub(super) fn hurry(&self) -> Duration {
+    /// long a tick was until now, which is what the slice was made of unless another call has made
+    /// ticks brisk within it.
+    pub(super) fn be_brisk(&self) -> Duration {
         match self.clock.brisk.swap(BRISK_TICKS, Ordering::Relaxed) {
             0 => TICK,
             _ => BRISK,
@@ -117,7 +118,7 @@ impl Ticker {
 
     /// Has it tick early, once.
     pub(super) fn soon(&self) {
-        if !self.clock.hurry.swap(true, Ordering::Relaxed) {
+        if !self.clock.tick_soon.swap(true, Ordering::Relaxed) {
             self.thread.unpark();
         }
     }
@@ -141,8 +142,7 @@ impl Clock {
 
     /// How long the next tick is.
     fn next_tick(&self) -> Duration {
-        // Only the clock itself counts down; what is lost to a call that hurries it meanwhile is
-        // one tick.
+        // Only the clock itself counts down; a call that makes it brisk meanwhile loses one tick.
         let brisk = self.brisk.load(Ordering::Relaxed);
         if brisk == 0 {
             return TICK;
@@ -197,8 +197,8 @@ mod tests {
             clock: Arc::default(),
         };
         assert_eq!(ticker.clock.next_tick(), TICK);
-        assert_eq!(ticker.hurry(), TICK, "what it was until now");
-        assert_eq!(ticker.hurry(), BRISK);
+        assert_eq!(ticker.be_brisk(), TICK, "what it was until now");
+        assert_eq!(ticker.be_brisk(), BRISK);
         for _ in 0..BRISK_TICKS {
             assert_eq!(ticker.clock.next_tick(), BRISK);
         }

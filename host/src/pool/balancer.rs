@@ -52,11 +52,18 @@ const ROUND: u128 = 1 << 40;
 const DRAWS: usize = 16;
 
 impl Balancer {
-    /// A balancer of this many endpoints. Workers begin their rotation at different places.
-    pub fn new(endpoints: usize, worker: usize) -> Self {
+    /// A balancer of endpoints with these weights. Workers begin their rotation at different
+    /// places.
+    pub fn new(weights: &[u16], worker: usize) -> Self {
+        let first = worker.checked_rem(weights.len()).unwrap_or(0);
+        let (before, from) = weights.split_at(first);
+        // The first turn comes when half of the time between two is over, so that light ones do
+        // not all come before the second turn of a heavy one.
+        let turn = |weight: &u16| ROUND / (u128::from((*weight).max(1)) * 200);
+        let turns = from.iter().chain(before).map(turn).zip(0..);
         Self {
-            turns: RefCell::new((0..endpoints).map(|place| Reverse((0, place))).collect()),
-            first: worker.checked_rem(endpoints).unwrap_or(0),
+            turns: RefCell::new(turns.map(Reverse).collect()),
+            first,
             random: Random::new(),
         }
     }

@@ -52,7 +52,7 @@ fn pool(weights: &[u16]) -> Pool {
 }
 
 pub(in crate::pool) fn picks(pool: &Pool, count: usize) -> Vec<usize> {
-    let balancer = Balancer::new(pool.endpoints.len(), 0);
+    let balancer = Balancer::new(&pool.weights, 0);
     (0..count)
         .filter_map(|_| balancer.choose(pool, Wanted::Any, &[], Instant::now()))
         .map(|choice| choice.index)
@@ -104,7 +104,7 @@ fn least_requests_never_picks_the_busiest() {
 #[test]
 fn least_requests_gives_a_heavy_endpoint_its_weight_of_requests() {
     let pool = pool_with("balance = \"least-requests\"", &[4, 1]);
-    let balancer = Balancer::new(2, 0);
+    let balancer = Balancer::new(&pool.weights, 0);
     for _ in 0..50 {
         let choice = balancer.choose(&pool, Wanted::Any, &[], Instant::now());
         running(&pool, choice.unwrap().index, 1);
@@ -125,7 +125,7 @@ fn a_pool_of_one_is_chosen_by_every_balance() {
 fn weight_zero_serves_only_those_that_stick() {
     let pool = pool(&[0, 1]);
     assert_eq!(picks(&pool, 3), [1, 1, 1]);
-    let balancer = Balancer::new(2, 0);
+    let balancer = Balancer::new(&pool.weights, 0);
     let choose = |wanted, tried: &[usize]| balancer.choose(&pool, wanted, tried, Instant::now());
     let sticks = choose(Wanted::Endpoint(Some(0)), &[]);
     assert_eq!(
@@ -143,7 +143,7 @@ fn an_ejected_endpoint_is_passed_over_until_its_time_is_up() {
     let pool = pool(&[1, 1]);
     let now = Instant::now();
     eject(&pool, 0, now);
-    let balancer = Balancer::new(2, 0);
+    let balancer = Balancer::new(&pool.weights, 0);
     let choose = |wanted, at| {
         balancer
             .choose(&pool, wanted, &[], at)
@@ -180,7 +180,7 @@ fn equal_keys_fall_on_equal_endpoints_and_few_move() {
 #[test]
 fn keys_fall_by_weight_and_stay_when_others_fail() {
     let pool = pool(&[3, 1]);
-    let balancer = Balancer::new(2, 0);
+    let balancer = Balancer::new(&pool.weights, 0);
     let choose = |key| {
         let choice = balancer.choose(&pool, Wanted::Key(key), &[], Instant::now());
         choice.unwrap().index
@@ -206,9 +206,14 @@ fn turns_of_a_heavy_endpoint_lie_between_those_of_light_ones() {
 }
 
 #[test]
+fn a_light_endpoint_waits_for_its_turn_at_the_start_as_well() {
+    assert_eq!(counts(&pool(&[1, 99]), 40), [0, 40]);
+}
+
+#[test]
 fn who_comes_back_gets_no_more_turns_than_others() {
     let pool = pool(&[1, 1]);
-    let balancer = Balancer::new(2, 0);
+    let balancer = Balancer::new(&pool.weights, 0);
     let at = |now| {
         let choice = balancer.choose(&pool, Wanted::Any, &[], now);
         choice.unwrap().index
@@ -226,7 +231,7 @@ fn few_of_ten_thousand_are_looked_at() {
     for balance in ["round-robin", "least-requests", "random"] {
         let lines = format!("balance = \"{balance}\"");
         let pool = pool_with(&lines, &vec![2; 10_000]);
-        let balancer = Balancer::new(10_000, 1);
+        let balancer = Balancer::new(&pool.weights, 1);
         let looked = std::cell::Cell::new(0);
         let chosen = (0..10_000).filter_map(|_| {
             balancer.next(&pool, Instant::now(), |index| {

@@ -106,7 +106,7 @@ fn an_unhealthy_endpoint_is_never_chosen_not_even_as_the_last() {
     unhealthy(&pool, 1);
     assert!(picks(&pool, 4).is_empty());
     assert_eq!(pool.state(1, now), EndpointState::Unhealthy);
-    let balancer = Balancer::new(2, 0);
+    let balancer = Balancer::new(&pool.weights, 0);
     for wanted in [Wanted::Endpoint(Some(0)), Wanted::Hash(1), Wanted::Key(1)] {
         assert_eq!(balancer.choose(&pool, wanted, &[], now), None);
     }
@@ -129,7 +129,7 @@ fn what_drains_serves_only_those_that_stick_until_it_leaves() {
     pool.drains[1] = Drain::Leaves(now + SECOND);
     (pool.weights[0], pool.weights[1]) = (0, 0);
     assert_eq!(counts(&pool, 6), [0, 0, 6]);
-    let balancer = Balancer::new(3, 0);
+    let balancer = Balancer::new(&pool.weights, 0);
     let stuck = |index, at| {
         let choice = balancer.choose(&pool, Wanted::Endpoint(Some(index)), &[], at);
         choice.unwrap().index
