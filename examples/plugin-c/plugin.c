@@ -34,7 +34,7 @@ void exports_witgate_plugin_routing_route(exports_witgate_plugin_routing_decisio
 }
 
 void exports_witgate_plugin_rewriting_rewrite_request(exports_witgate_plugin_rewriting_list_request_edit_t *edits) {
-    edits->len = 0;
+    *edits = (exports_witgate_plugin_rewriting_list_request_edit_t){NULL, 0};
 }
 
 void exports_witgate_plugin_rewriting_rewrite_response(exports_witgate_plugin_rewriting_list_response_edit_t *edits) {

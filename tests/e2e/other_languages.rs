@@ -143,15 +143,15 @@ async fn the_example_in_c_routes_requests() {
     works(&gateway, "c").await;
 }
 
-/// From the sources to a live plugin by what its README says, in a copy of its folder.
+/// From the sources to a live plugin by what its README says, from the top of a copy.
 #[tokio::test]
 async fn the_commands_of_the_example_in_c_work() {
     let (_upstreams, gateway) = gateway().await;
     let dir = TempDir::new().unwrap();
-    let folder = readme::copy("examples/plugin-c", dir.path());
+    let folder = readme::copy("examples/plugin-c", &dir.path().join("examples"));
     let page = fs::read_to_string(folder.join("README.md")).unwrap();
     let plugins = gateway.setup().plugins();
-    let done = readme::run(&page, &folder, &[("PLUGINS", &plugins)]).await;
+    let done = readme::run(&page, dir.path(), &[("PLUGINS", &plugins)]).await;
     let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
     assert!(done.status.success(), "{said}");
     is_live(&gateway, "c").await;
