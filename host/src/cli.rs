@@ -21,7 +21,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::{config::OwnFile, plugin::compile, run};
 
@@ -75,7 +75,7 @@ enum Command {
     Schema {
         /// Which file
         #[arg(value_enum)]
-        file: SchemaOf,
+        file: OwnFile,
     },
     /// Make, build and check plugins
     #[command(subcommand)]
@@ -96,14 +96,6 @@ enum ImportCommand {
         #[command(flatten)]
         asked: import::AzureExport,
     },
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum SchemaOf {
-    /// The gateway's configuration
-    Gateway,
-    /// The file beside a plugin; `plugin schema --sidecar` has the plugin's own keys in it as well
-    Sidecar,
 }
 
 #[derive(Debug, Args)]
@@ -272,7 +264,7 @@ impl Cli {
             }
             Command::Check(file) => check(&file.config),
             Command::Doctor { looked } => doctor::run(&looked),
-            Command::Schema { file } => plugin_schema::own(file.into()),
+            Command::Schema { file } => plugin_schema::own(file),
             Command::Import(ImportCommand::Azure { asked }) => match import::azure(&asked) {
                 Ok(code) => return code,
                 Err(message) => Err(message),
@@ -326,15 +318,6 @@ impl Cli {
                 eprintln!("{message}");
                 ExitCode::FAILURE
             }
-        }
-    }
-}
-
-impl From<SchemaOf> for OwnFile {
-    fn from(of: SchemaOf) -> Self {
-        match of {
-            SchemaOf::Gateway => Self::Gateway,
-            SchemaOf::Sidecar => Self::Sidecar,
         }
     }
 }

@@ -87,6 +87,30 @@ async fn the_schemas_of_the_gateway_s_own_files_are_printed() {
     assert!(schema["properties"]["config"]["properties"]["rules"].is_object());
 }
 
+/// As large as its sidecar allows, which is more than the default.
+#[tokio::test]
+async fn the_schema_of_a_large_file_is_printed() {
+    let mut wasm = b"\0asm\x0d\0\x01\0".to_vec();
+    // A custom section of 66 MiB, named `x`.
+    wasm.extend([0, 0x80, 0x80, 0x80, 0x21, 1, b'x']);
+    wasm.resize(8 + 5 + (66 << 20), 0);
+    let large = described(&wasm, r#"{"title": "large"}"#);
+    for (sidecar, expected) in [
+        ("file_size = \"80MiB\"\n", "\"title\": \"large\""),
+        ("", "error: "),
+        ("file_siz = \"80MiB\"\n", "error: "),
+    ] {
+        let dir = placed(&large, sidecar);
+        let (ok, text) = plugin("schema", &dir.path().join("20-a.wasm")).await;
+        assert_eq!(ok, expected != "error: ", "{text}");
+        assert!(text.contains(expected), "{text}");
+    }
+    let router = wasm::reference("path-router");
+    let dir = placed(&router, "deadlin = \"1s\"\n");
+    let (ok, text) = plugin("schema", &dir.path().join("20-a.wasm")).await;
+    assert!(ok && text.contains("\"rules\""), "{text}");
+}
+
 #[tokio::test]
 async fn a_plugin_without_a_schema_is_as_before() {
     let dir = placed(&guest("answers-its-configuration"), "");

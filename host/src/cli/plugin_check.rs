@@ -89,7 +89,7 @@ async fn check(
 }
 
 /// The one beside a file, if there is one.
-fn sidecar(file: &Path) -> Result<Option<Sidecar>, RejectReason> {
+pub(super) fn sidecar(file: &Path) -> Result<Option<Sidecar>, RejectReason> {
     let found = Found::at(file.to_owned()).filter(|found| found.sidecar.exists());
     let sidecar = found.map(|found| Sidecar::load(&found.sidecar, &PluginLimits::DEFAULT));
     Ok(sidecar.transpose()?)

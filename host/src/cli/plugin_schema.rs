@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{describe, say};
+use super::{describe, plugin_check, say};
 use crate::{
     config::{OwnFile, PluginLimits},
     plugin::{self, LoadError, folder},
@@ -20,7 +20,11 @@ pub(super) fn own(file: OwnFile) -> Result<(), String> {
 /// Prints that of a plugin's configuration, or of its whole sidecar.
 pub(super) fn run(file: &Path, sidecar: bool) -> Result<(), String> {
     let refused = |error: LoadError| format!("error: {}: {}", file.display(), describe(&error));
-    let limit = PluginLimits::DEFAULT.file_size;
+    // One that is wrong is what a schema helps to mend: then the defaults hold.
+    let beside = plugin_check::sidecar(file).ok().flatten();
+    let limit = beside.map_or(PluginLimits::DEFAULT.file_size, |sidecar| {
+        sidecar.limits.file_size
+    });
     let bytes = folder::read_bounded(file, limit).map_err(refused)?;
     let schema = plugin::config_schema(&bytes).map_err(refused)?;
     let Some(schema) = schema else {

@@ -9,11 +9,11 @@ use witgate_schema::{Schema as _, Shape, json};
 use super::raw;
 
 /// A file that operators write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum OwnFile {
-    /// The gateway's configuration.
+    /// The gateway's configuration
     Gateway,
-    /// A plugin's sidecar.
+    /// The file beside a plugin; `plugin schema --sidecar` has the plugin's own keys in it as well
     Sidecar,
 }
 
