@@ -131,7 +131,7 @@ enum PluginCommand {
         /// The file to write; a folder (or a name that ends with /) takes one file per plugin
         #[arg(short, long, value_name = "OUT")]
         output: PathBuf,
-        /// Options for cargo or clang, behind `--`
+        /// Options for cargo or clang, behind `--`; the tools of JavaScript and Python take none
         #[arg(last = true, value_name = "ARGS")]
         args: Vec<String>,
     },

@@ -80,7 +80,7 @@ async fn what_is_lacking_is_named_with_what_mends_it() {
         "LACKING   node, for plugins in JavaScript: no node in the PATH\n              apt-get install nodejs npm",
         "LACKING   Python, for plugins in Python: no python3 or python in the PATH\n              apt-get install python3",
         "LACKING   clang, for plugins in C: no clang in the PATH\n              apt-get install clang lld wasi-libc libclang-rt-dev-wasm32",
-        "error: 5 things lacking",
+        "error: 4 things lacking",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
@@ -90,7 +90,7 @@ async fn what_is_lacking_is_named_with_what_mends_it() {
         "echo 'stdin:1: fatal error: no stdlib.h' >&2; exit 1",
     );
     let (_, said) = doctor(empty.path(), &["--lang", "c"]).await;
-    let part = "LACKING   a C library for WebAssembly, for plugins in C: stdin:1: fatal error: no stdlib.h\n";
+    let part = "LACKING   a linker and a C library for WebAssembly, for plugins in C: stdin:1: fatal error: no stdlib.h\n";
     assert!(said.contains(part), "{said}");
     fs::remove_file(empty.path().join("clang")).unwrap();
     if !Path::new("/usr/bin/rustc").exists() {
@@ -100,6 +100,48 @@ async fn what_is_lacking_is_named_with_what_mends_it() {
             said.contains("rustup target add wasm32-unknown-unknown"),
             "{said}"
         );
+    }
+}
+
+/// With no wasm-ld in the PATH: the SDK's clang has its own.
+#[tokio::test]
+async fn the_sdk_that_is_named_is_looked_at_and_no_other() {
+    let path = TempDir::new().unwrap();
+    program(path.path(), "clang", "echo 'clang of the PATH'");
+    let sdk = TempDir::new().unwrap();
+    let says = async || {
+        let mut command = command(&["doctor", "--lang", "c"]);
+        command.env_clear().env("PATH", path.path());
+        text(
+            &command
+                .env("WASI_SDK_PATH", sdk.path())
+                .output()
+                .await
+                .unwrap(),
+        )
+    };
+    let mend = "\n              unset WASI_SDK_PATH, or name the SDK's folder\n";
+    let shown = sdk.path().display();
+    let said = says().await;
+    let wrong = format!(
+        "LACKING   clang, for plugins in C: WASI_SDK_PATH is {shown}, which has no bin/clang{mend}"
+    );
+    assert!(said.contains(&wrong), "{said}");
+    let bin = sdk.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    program(&bin, "clang", "echo 'clang of the SDK'");
+    let said = says().await;
+    for part in [
+        format!("ok        clang, for plugins in C: clang of the SDK ({shown}/bin/clang)"),
+        "ok        a linker and a C library for WebAssembly, for plugins in C: it is".to_owned(),
+    ] {
+        assert!(said.contains(&part), "{part}: {said}");
+    }
+    assert!(!said.contains("LACKING"), "{said}");
+    program(&bin, "clang", "echo 'error: no wasm-ld' >&2; exit 1");
+    let said = says().await;
+    for part in ["/bin/clang tells no version", "error: no wasm-ld"] {
+        assert!(said.contains(&format!("{part}{mend}")), "{part}: {said}");
     }
 }
 

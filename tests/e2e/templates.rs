@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -250,13 +250,14 @@ async fn a_tool_that_is_not_there_is_named_with_what_installs_it() {
     for (language, mend) in [
         ("js", "componentize-js is not in "),
         ("python", "componentize-py is not in "),
-        ("c", "clang is not in the PATH"),
+        ("c", "no clang in the PATH: apt-get install clang "),
     ] {
         let (ok, said) = plugin(dir.path(), &["new", language, "--lang", language]).await;
         assert!(ok, "{said}");
         let run = command(&["plugin", "build", language, "-o", "out.wasm"])
             .current_dir(dir.path())
             .env("PATH", "/nowhere")
+            .env_remove("WASI_SDK_PATH")
             .output()
             .await
             .unwrap();
@@ -269,7 +270,60 @@ async fn a_tool_that_is_not_there_is_named_with_what_installs_it() {
         );
         assert!(!dir.path().join("out.wasm").exists());
     }
+    let sdk = dir.path().join("sdk/bin");
+    fs::create_dir_all(&sdk).unwrap();
+    let built = async || {
+        let run = command(&["plugin", "build", "c", "-o", "out.wasm"])
+            .current_dir(dir.path())
+            .env("WASI_SDK_PATH", dir.path().join("sdk"))
+            .output();
+        String::from_utf8_lossy(&run.await.unwrap().stderr).into_owned()
+    };
+    let said = built().await;
+    let wrong = "/sdk, which has no bin/clang: unset WASI_SDK_PATH, or name the SDK's folder (";
+    assert!(said.contains(wrong), "{said}");
+    let clang = sdk.join("clang");
+    fs::write(&clang, "#!/bin/sh\necho 'said by the SDK' >&2; exit 3\n").unwrap();
+    fs::set_permissions(&clang, fs::Permissions::from_mode(0o755)).unwrap();
+    let said = built().await;
+    for part in [
+        "clang: compiling 3 files\n",
+        "sdk/bin/clang says of ",
+        "said by the SDK",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
     fs::create_dir(dir.path().join("empty")).unwrap();
     let (ok, said) = plugin(dir.path(), &["build", "empty", "-o", "out.wasm"]).await;
     assert!(!ok && said.contains("is not a cargo project"), "{said}");
+}
+
+#[tokio::test]
+async fn options_that_no_tool_would_see_are_refused() {
+    let dir = TempDir::new().unwrap();
+    for (language, tool) in [("js", "componentize-js"), ("python", "componentize-py")] {
+        let (ok, said) = plugin(dir.path(), &["new", language, "--lang", language]).await;
+        assert!(ok, "{said}");
+        let build = ["build", language, "-o", "out.wasm", "--", "-p", "x"];
+        let (ok, said) = plugin(dir.path(), &build).await;
+        let refusal = format!("error: {tool} is given no options, found `-p x`: those behind `--`");
+        assert!(!ok && said.contains(&refusal), "{said}");
+    }
+}
+
+/// A file's name is never an option of clang's.
+#[tokio::test]
+async fn sources_with_odd_names_are_compiled() {
+    let dir = TempDir::new().unwrap();
+    let project = built(dir.path(), "router", "c").await;
+    let source = fs::read_to_string(project.join("plugin.c")).unwrap();
+    let calls = source.replace("return true;", "return minus() && at();");
+    let whole = format!("#include <stdbool.h>\nbool minus(void);\nbool at(void);\n{calls}");
+    fs::write(project.join("plugin.c"), whole).unwrap();
+    for (file, function) in [("-x.c", "minus"), ("@x.c", "at")] {
+        let text = format!("#include <stdbool.h>\nbool {function}(void) {{ return true; }}\n");
+        fs::write(project.join(file), text).unwrap();
+    }
+    let (ok, said) = plugin(dir.path(), &["build", "router", "-o", "out.wasm"]).await;
+    assert!(ok && said.contains("clang: compiling 5 files\n"), "{said}");
 }

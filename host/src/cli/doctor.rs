@@ -207,35 +207,27 @@ fn python(is_needed: bool) -> Vec<Finding> {
     )]
 }
 
-/// Clang, its linker for WebAssembly, and whether they make a module with what else that takes.
+/// Clang, and whether it makes a module, which takes a linker and a C library as well.
 fn c(is_needed: bool) -> Vec<Finding> {
-    let mend = format!("apt-get install {}", clang::DEBIAN_PACKAGES.join(" "));
-    let found = clang::find();
-    let name = found
-        .as_ref()
-        .map_or("clang".into(), |path| path.to_string_lossy());
-    let mut findings = vec![
-        Finding::of(
-            "clang, for plugins in C",
-            program(&[&name], "--version", &mend),
-            is_needed,
-        ),
-        Finding::of(
-            "wasm-ld, for plugins in C",
-            program(&["wasm-ld"], "--version", &mend),
-            is_needed,
-        ),
-    ];
-    if let Some(clang) = &found {
-        let made = match clang::lacks(clang) {
-            Ok(None) => Ok("it is there".to_owned()),
-            Ok(Some(why)) => Err((why, mend)),
-            Err(error) => Err((error.to_string(), mend)),
-        };
-        let what = "a C library for WebAssembly, for plugins in C";
-        findings.push(Finding::of(what, made, is_needed));
-    }
-    findings
+    let mend = clang::mend();
+    let what = "clang, for plugins in C";
+    let clang = match clang::find() {
+        Ok(clang) => clang,
+        Err(why) => return vec![Finding::of(what, Err((why, mend)), is_needed)],
+    };
+    let name = clang.to_string_lossy();
+    let version = program(&[&name], "--version", &mend)
+        .map_err(|(_, mend)| (format!("{name} tells no version"), mend));
+    let made = match clang::lacks(&clang) {
+        Ok(None) => Ok("it is there".to_owned()),
+        Ok(Some(why)) => Err((why, mend)),
+        Err(error) => Err((error.to_string(), mend)),
+    };
+    let library = "a linker and a C library for WebAssembly, for plugins in C";
+    vec![
+        Finding::of(what, version, is_needed),
+        Finding::of(library, made, is_needed),
+    ]
 }
 
 fn tools() -> Vec<Finding> {

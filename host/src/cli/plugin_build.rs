@@ -62,12 +62,28 @@ pub(crate) enum BuildError {
     Lacking {
         /// Its name.
         tool: &'static str,
-        /// The project, or another place where it should be.
+        /// The project, where it should be.
         place: String,
         /// What installs it.
         mend: String,
         /// For `doctor`.
         language: &'static str,
+    },
+    /// There is no clang where one is looked for.
+    #[error("{why}: {mend} (`witgate doctor --lang c` says what is needed)")]
+    NoClang {
+        /// Where there is none.
+        why: String,
+        /// What mends it.
+        mend: String,
+    },
+    /// Options for a tool that is given none.
+    #[error("{tool} is given no options, found `{}`: those behind `--` are for cargo and clang", .args.join(" "))]
+    Options {
+        /// Its name.
+        tool: &'static str,
+        /// The options.
+        args: Vec<String>,
     },
     /// It has shown its errors and failed.
     #[error("{0} failed ({1})")]
@@ -143,15 +159,15 @@ struct Module {
 /// gets `NAME.wasm` for each.
 ///
 /// Builds with `--release` and for `wasm32-unknown-unknown` unless `args` name a
-/// profile or target; projects in C hand `args` to clang. Blocks until cargo is done; cargo's output goes to stderr and the
-/// summary to stdout. Files are replaced by renaming, so that a gateway which watches the
+/// profile or target; projects in C hand `args` to clang, those in JavaScript and Python take none.
+/// Blocks until the tool is done; its output goes to stderr and the summary to stdout. Files are replaced by renaming, so that a gateway which watches the
 /// folder never sees half of one.
 ///
 /// # Errors
 /// See [`BuildError`]; components written before the failure stay.
 pub(crate) fn run(dir: &Path, out: &Path, args: &[String]) -> Result<(), BuildError> {
     let modules = match Script::of(dir) {
-        Some(script) => vec![script.compile(dir)?],
+        Some(script) => vec![script.compile(dir, args)?],
         None if c::is_project(dir) => vec![c::compile(dir, args)?],
         None if names_option(args, &["--target"]) => compile(&Toolchain::Installed, dir, args)?,
         None => compile(&Toolchain::find(dir)?, dir, args)?,

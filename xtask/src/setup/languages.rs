@@ -31,15 +31,15 @@ pub(super) fn run(project: &Project) -> Result<()> {
 /// A clang that makes modules; else Debian's is installed.
 fn c() -> Result<()> {
     let lacks = || match clang::find() {
-        Some(clang) => clang::lacks(&clang).map_err(anyhow::Error::from),
-        None => Ok(Some("there is no clang".to_owned())),
+        Ok(clang) => clang::lacks(&clang).map_err(anyhow::Error::from),
+        Err(why) => Ok(Some(why)),
     };
     if lacks()?.is_some() {
         apt::install(&clang::DEBIAN_PACKAGES, "a clang for WebAssembly")?;
     }
     match lacks()? {
         None => Ok(()),
-        Some(why) => bail!("plugins in C cannot be compiled: {why}"),
+        Some(why) => bail!("plugins in C cannot be compiled: {why}: {}", clang::mend()),
     }
 }
 

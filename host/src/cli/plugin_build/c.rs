@@ -23,15 +23,25 @@ pub(super) fn is_project(dir: &Path) -> bool {
 /// Makes the core module; `args` are for clang, behind all others.
 pub(super) fn compile(dir: &Path, args: &[String]) -> Result<Module, BuildError> {
     let (dir, module) = single(dir)?;
-    let clang = clang::find().ok_or_else(lacking)?;
+    let clang = clang::find().map_err(|why| BuildError::NoClang {
+        why,
+        mend: clang::mend(),
+    })?;
     let bindings = dir.join(BINDINGS);
     let generated = generate(&dir.join("wit"), &bindings)?;
+    let sources = sources(&dir)?;
+    let generated: Vec<_> = generated
+        .iter()
+        .filter(|name| !name.ends_with(".h"))
+        .collect();
+    let files = sources.len() + generated.iter().filter(|name| name.ends_with(".c")).count();
+    let _ = writeln!(io::stderr(), "clang: compiling {files} files");
     let mut command = clang::command(&clang);
     command
         .current_dir(&dir)
         .args(["-O2", "-Wall", "-Wextra", "-isystem", BINDINGS])
-        .args(sources(&dir)?)
-        .args(generated.iter().filter(|name| !name.ends_with(".h")))
+        .args(sources)
+        .args(generated)
         .arg("-o")
         .arg(&module.path);
     if io::stderr().is_terminal() {
@@ -50,22 +60,19 @@ pub(super) fn compile(dir: &Path, args: &[String]) -> Result<Module, BuildError>
     }
 }
 
-fn lacking() -> BuildError {
-    BuildError::Lacking {
-        tool: "clang",
-        place: "the PATH".to_owned(),
-        mend: format!("apt-get install {}", clang::DEBIAN_PACKAGES.join(" ")),
-        language: "c",
-    }
-}
-
-/// The names of the folder's own sources, in order: messages show them as they are here.
+/// The names of the folder's own sources, in order: messages and `assert` show them as they are
+/// here. `./` is put before those that clang would take for an option or a file of options.
 fn sources(dir: &Path) -> Result<Vec<PathBuf>, BuildError> {
-    let entries = fs::read_dir(dir).map_err(failed("read", dir))?;
-    let names = entries.filter_map(|entry| Some(PathBuf::from(entry.ok()?.file_name())));
-    let mut names: Vec<_> = names
-        .filter(|name| name.extension().is_some_and(|one| one == "c"))
-        .collect();
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir).map_err(failed("read", dir))? {
+        let name = PathBuf::from(entry.map_err(failed("read", dir))?.file_name());
+        if name.extension().is_some_and(|one| one == "c") {
+            names.push(match name.as_os_str().as_encoded_bytes() {
+                [b'-' | b'@', ..] => Path::new(".").join(name),
+                _ => name,
+            });
+        }
+    }
     names.sort();
     Ok(names)
 }

@@ -33,8 +33,14 @@ impl Script {
         }
     }
 
-    /// Makes the component.
-    pub(super) fn compile(self, dir: &Path) -> Result<Module, BuildError> {
+    /// Makes the component; there have to be no `args`.
+    pub(super) fn compile(self, dir: &Path, args: &[String]) -> Result<Module, BuildError> {
+        if !args.is_empty() {
+            return Err(BuildError::Options {
+                tool: self.tool(),
+                args: args.to_vec(),
+            });
+        }
         let (dir, module) = single(dir)?;
         let mut tool = match self {
             Self::JavaScript => javascript(&dir, &module.path),
