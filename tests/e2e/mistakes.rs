@@ -51,14 +51,33 @@ impl Place {
 
     /// What `witgate` says, run here.
     async fn says(&self, arguments: &[&str]) -> String {
+        self.says_with(arguments, None).await
+    }
+
+    /// The same with this PATH, if one is given.
+    async fn says_with(&self, arguments: &[&str], path: Option<&str>) -> String {
         let target = wasm::references().with_file_name("new-plugins");
         let mut command = command(arguments);
         command
             .current_dir(self.0.path())
             .env("CARGO_TARGET_DIR", target);
+        if let Some(path) = path {
+            command.env("PATH", path).env_remove("WASI_SDK_PATH");
+        }
         let output = command.output().await.unwrap();
         let text = [output.stdout, output.stderr].concat();
         String::from_utf8_lossy(&text).into_owned()
+    }
+
+    /// What is said when a new project is built, in a file of which something was replaced.
+    async fn edited(&self, file: &str, from: &str, to: &str) -> String {
+        self.says(&["plugin", "new", "mine"]).await;
+        let file = format!("mine/{file}");
+        let text = fs::read_to_string(self.0.path().join(&file)).unwrap();
+        assert!(text.contains(from), "{text}");
+        self.put(&file, text.replace(from, to));
+        self.says(&["plugin", "build", "mine", "-o", "out.wasm"])
+            .await
     }
 
     async fn check(&self, bytes: impl AsRef<[u8]>) -> String {
@@ -120,9 +139,8 @@ async fn made(mistake: &str) -> String {
         }
         "a core module without a component type" => place.check(b"\0asm\x01\0\0\0").await,
         "no `export!`" => {
-            // What cargo makes of a library that exports nothing of the SDK's.
             place
-                .check(wat::parse_str("(module (func (export \"run\")))").unwrap())
+                .edited("src/lib.rs", "witgate_sdk::export!(Router: Routing);", "")
                 .await
         }
         "an import that no gateway has" => place.check(wasm::unknown_import()).await,
@@ -146,6 +164,21 @@ async fn made(mistake: &str) -> String {
             place
                 .says(&["plugin", "build", "mine", "-o", "out.wasm"])
                 .await
+        }
+        "clang not installed" => {
+            place.says(&["plugin", "new", "mine", "--lang", "c"]).await;
+            let build = ["plugin", "build", "mine", "-o", "out.wasm"];
+            place.says_with(&build, Some("/nowhere")).await
+        }
+        "clang without a C library" => {
+            place.says(&["plugin", "new", "mine", "--lang", "c"]).await;
+            let build = ["plugin", "build", "mine", "-o", "out.wasm"];
+            // Has it look for headers where its own are, and nowhere else.
+            let said = place
+                .says(&[&build[..], &["--", "-nostdlibinc"]].concat())
+                .await;
+            assert!(said.contains("file not found"), "{said}");
+            said
         }
         "a grant that is missing" => place.call(guest("uses-everything"), "/").await,
         "a key of `[config]` that is misspelt" => {
@@ -183,14 +216,9 @@ async fn made(mistake: &str) -> String {
                 .await
         }
         "`rand`, or another crate that needs `getrandom`" => {
-            place.says(&["plugin", "new", "mine"]).await;
-            let manifest = place.0.path().join("mine/Cargo.toml");
-            let text = fs::read_to_string(&manifest).unwrap();
-            let random = text.replace("[dependencies]", "[dependencies]\ngetrandom = \"0.4\"");
-            assert_ne!(text, random);
-            place.put("mine/Cargo.toml", random);
+            let dependencies = "[dependencies]\ngetrandom = \"0.4\"";
             place
-                .says(&["plugin", "build", "mine", "-o", "out.wasm"])
+                .edited("Cargo.toml", "[dependencies]", dependencies)
                 .await
         }
         "`std::thread`" => {
