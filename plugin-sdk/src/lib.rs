@@ -85,6 +85,18 @@
 //! [`AsyncRouting`] and [`AsyncRewriting`], whose functions are `async`: see [`callout`] and
 //! [`Request::body_start`]. They are of the draft of WIT 0.2 and may change until it is published.
 //!
+//! # Text, and no types of `http`
+//!
+//! Facts are text, bytes and numbers, as they cross into the plugin. The gateway has parsed them; types of
+//! the crate `http` would parse them again in every call, and be code in every plugin. Compare words:
+//!
+//! ```
+//! # use witgate_sdk::prelude::*;
+//! let request = Request::post("https://shop.example/api/carts").header("X-Beta", "1").build();
+//! assert!(request.method() == "POST" && request.path().starts_with("/api/"));
+//! assert_eq!(request.header_str("x-beta").as_deref(), Some("1"));
+//! ```
+//!
 //! # Errors
 //!
 //! A wrong configuration is a [`ConfigError`]; the version is then not taken into service. A
