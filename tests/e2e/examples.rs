@@ -6,6 +6,7 @@ use std::{
     net::TcpListener,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::{Child, Command},
 };
 
 use witgate_tests::{TempDir, readme, wasm};
@@ -14,7 +15,7 @@ use witgate_tests::{TempDir, readme, wasm};
 const PORTS: [&str; 7] = ["8443", "8080", "9901", "9001", "9002", "9003", "9004"];
 
 /// What the examples share.
-const SHARED: [&str; 3] = ["curlrc", "start.sh", "stop.sh"];
+const SHARED: [&str; 5] = ["curlrc", "is-ours.sh", "start.sh", "stop.sh", "wait.sh"];
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -144,6 +145,126 @@ async fn the_commands_of_grpc_work() {
 #[tokio::test]
 async fn the_commands_of_websocket_chat_work() {
     works("websocket-chat").await;
+}
+
+/// Examples whose commands another file's test runs, and what of it shows that.
+const RUN_ELSEWHERE: [(&str, &str, &str); 2] = [
+    (
+        "azure-migration",
+        include_str!("import_azure.rs"),
+        "readme::run(&page, &folder",
+    ),
+    (
+        "plugin-c",
+        include_str!("other_languages.rs"),
+        "readme::copy(\"examples/plugin-c\"",
+    ),
+];
+
+/// Examples whose commands are not run as they stand, and why.
+const NOT_RUN: [(&str, &str); 4] = [
+    ("quickstart", "walked through by `cargo xtask demo --check`"),
+    ("plugin-javascript", "built by `cargo xtask languages`"),
+    ("plugin-python", "built by `cargo xtask languages`"),
+    ("systemd", "needs root"),
+];
+
+#[test]
+fn the_commands_of_each_example_are_run_or_there_is_a_reason() {
+    let mut pages = 0;
+    for entry in fs::read_dir(repository().join("examples")).unwrap() {
+        let entry = entry.unwrap();
+        let Ok(page) = fs::read_to_string(entry.path().join("README.md")) else {
+            continue;
+        };
+        if readme::blocks(&page, "sh").is_empty() {
+            continue;
+        }
+        let name = entry.file_name().into_string().unwrap();
+        let is_run_here = include_str!("examples.rs").contains(&format!("works(\"{name}\").await"));
+        let is_run_elsewhere = RUN_ELSEWHERE
+            .iter()
+            .any(|(one, tests, shown)| *one == name && tests.contains(shown));
+        let has_reason = NOT_RUN.iter().any(|(one, _)| *one == name);
+        let ways = [is_run_here, is_run_elsewhere, has_reason];
+        let count = ways.into_iter().filter(|way| *way).count();
+        assert_eq!(
+            count, 1,
+            "{name}: run here, run elsewhere, reason: {ways:?}"
+        );
+        pages += 1;
+    }
+    assert!(pages >= 13, "{pages}");
+}
+
+/// A folder `examples/one` with the shared scripts above it, and `run/` in it.
+fn scripts() -> Example {
+    let example = Example {
+        name: "one",
+        dir: TempDir::new().unwrap(),
+    };
+    fs::create_dir_all(example.folder().join("run")).unwrap();
+    for file in SHARED {
+        let from = repository().join("examples").join(file);
+        fs::copy(from, example.folder().join("..").join(file)).unwrap();
+    }
+    example
+}
+
+/// Runs one of the scripts there: success and stderr.
+fn script(example: &Example, arguments: &[&str]) -> (bool, String) {
+    let mut shell = Command::new("sh");
+    let shell = shell.args(arguments).current_dir(example.folder());
+    let done = shell.env("WAIT_SECONDS", "1").output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    (done.status.success(), said)
+}
+
+/// A process that does nothing, in this folder.
+fn sleeper(folder: &Path) -> Child {
+    let mut sleep = Command::new("sleep");
+    sleep.arg("60").current_dir(folder).spawn().unwrap()
+}
+
+#[test]
+fn waiting_in_an_example_has_an_end() {
+    let example = scripts();
+    let run = example.folder().join("run");
+    fs::write(run.join("server.log"), "no such certificate\n").unwrap();
+    let mut server = sleeper(&example.folder());
+    fs::write(run.join("server.pid"), server.id().to_string()).unwrap();
+    assert!(script(&example, &["../wait.sh", "server", "true"]).0);
+    // It runs, and what is awaited does not come.
+    let (ok, said) = script(&example, &["../wait.sh", "server", "false"]);
+    assert!(
+        !ok && said.contains("not as awaited after 1 s: false"),
+        "{said}"
+    );
+    assert!(said.contains("no such certificate"), "{said}");
+    // It has ended.
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let (ok, said) = script(&example, &["../wait.sh", "server", "false"]);
+    assert!(!ok && said.contains("server has ended"), "{said}");
+    assert!(said.contains("no such certificate"), "{said}");
+}
+
+#[test]
+fn stop_ends_what_is_of_its_folder_and_nothing_else() {
+    let example = scripts();
+    let run = example.folder().join("run");
+    let mut ours = sleeper(&example.folder());
+    let mut stranger = sleeper(example.dir.path());
+    for (name, process) in [("ours", &ours), ("left-over", &stranger)] {
+        fs::write(run.join(format!("{name}.pid")), process.id().to_string()).unwrap();
+    }
+    let (ok, said) = script(&example, &["../stop.sh"]);
+    let lives = stranger.try_wait().unwrap().is_none();
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    assert!(ok && lives, "{said}");
+    assert!(!ours.wait().unwrap().success());
+    assert_eq!(fs::read_dir(run).unwrap().count(), 0);
 }
 
 #[test]
