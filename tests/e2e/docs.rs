@@ -44,6 +44,14 @@ fn the_book_has_each_page_once() {
 }
 
 #[test]
+fn the_concepts_begin_with_the_diagram_of_the_readme() {
+    let diagram = |page: &str| readme::blocks(&read(&root().join(page)), "text").remove(0);
+    let shown = diagram("docs/concepts.md");
+    assert!(shown.contains("cookie-affinity.wasm"), "{shown}");
+    assert_eq!(shown, diagram("README.md"));
+}
+
+#[test]
 fn the_page_of_the_interface_has_all_of_it() {
     let page = read(&root().join("docs/interface.md"));
     for version in ["0.1", "0.2"] {
