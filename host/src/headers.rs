@@ -2,59 +2,59 @@
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{
-        CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-        TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-    },
+    header::{CONNECTION, CONTENT_LENGTH, COOKIE, TE, TRANSFER_ENCODING, UPGRADE},
 };
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-/// Of the upgrade to `h2c`, which is never passed on (RFC 7540 §3.2.1).
-const HTTP2_SETTINGS: HeaderName = HeaderName::from_static("http2-settings");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
-
-/// Fields that never cross the gateway (RFC 9110 §7.6.1), `te` apart.
-const HOP_BY_HOP: [HeaderName; 6] = [
-    CONNECTION,
-    KEEP_ALIVE,
-    PROXY_CONNECTION,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    PROXY_AUTHENTICATE,
-];
 
 /// The certificate of the client, and its issuers' (RFC 9440): the gateway's own word.
 pub const CLIENT_CERT: HeaderName = HeaderName::from_static("client-cert");
 /// See [`CLIENT_CERT`].
 pub const CLIENT_CERT_CHAIN: HeaderName = HeaderName::from_static("client-cert-chain");
 
-/// Fields that a `Connection` field cannot have removed: without them the message would mean
+/// Whether a field never crosses the gateway (RFC 9110 §7.6.1); `te` may, see [`clean_request`].
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "transfer-encoding"
+            | "upgrade"
+            | "proxy-authenticate"
+    )
+}
+
+/// Whether a `Connection` field cannot have this one removed: without it the message would mean
 /// something else on the other side.
-const NEVER_DROPPED: [HeaderName; 3] = [HOST, CONTENT_LENGTH, COOKIE];
+fn is_never_dropped(name: &str) -> bool {
+    matches!(name, "host" | "content-length" | "cookie")
+}
+
+/// Whether a field says who the client is.
+fn is_client_certificate(name: &str) -> bool {
+    matches!(name, "client-cert" | "client-cert-chain")
+}
 
 /// Whether only the gateway may set this field: it frames the message, belongs to one
 /// connection, says where the message goes or who the client is.
 pub fn is_protected(name: &HeaderName) -> bool {
-    HOP_BY_HOP.contains(name)
-        || [CONTENT_LENGTH, TE, TRAILER, HOST].contains(name)
-        || [CLIENT_CERT, CLIENT_CERT_CHAIN].contains(name)
+    let name = name.as_str();
+    is_hop_by_hop(name)
+        || is_client_certificate(name)
+        || matches!(name, "content-length" | "te" | "trailer" | "host")
 }
 
 /// Makes a request's fields fit to go upstream. `TE: trailers` stays, as trailers are passed
 /// on; `Expect` goes, as the gateway answers it itself. Only the gateway says who the client is.
 pub fn clean_request(headers: &mut HeaderMap) {
     let trailers = accepts_trailers(headers);
-    remove_hop_by_hop(headers);
-    for name in [
-        TE,
-        EXPECT,
-        PROXY_AUTHORIZATION,
-        HTTP2_SETTINGS,
-        CLIENT_CERT,
-        CLIENT_CERT_CHAIN,
-    ] {
-        headers.remove(name);
-    }
+    remove_hop_by_hop_and(headers, |name| {
+        // The settings are of the upgrade to `h2c`, which is never passed on (RFC 7540 §3.2.1).
+        is_client_certificate(name)
+            || matches!(
+                name,
+                "te" | "expect" | "proxy-authorization" | "http2-settings"
+            )
+    });
     if trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
@@ -78,8 +78,7 @@ pub fn clean_response(headers: &mut HeaderMap) {
     if headers.contains_key(TRANSFER_ENCODING) {
         headers.remove(CONTENT_LENGTH);
     }
-    remove_hop_by_hop(headers);
-    headers.remove(TE);
+    remove_hop_by_hop_and(headers, |name| name == "te");
 }
 
 /// The fields of an upstream's interim answer (RFC 9110 §15.2) as they go to the client; none
@@ -99,11 +98,9 @@ pub fn interim(status: StatusCode, headers: &HeaderMap) -> Option<HeaderMap> {
 /// `x-forwarded-for`, so that a client could speak in the gateway's name. nginx and Azure drop
 /// them as well.
 pub fn remove_lookalikes(headers: &mut HeaderMap) {
-    let lookalike = |name: &&HeaderName| name.as_str().contains('_');
-    let found: Vec<_> = headers.keys().filter(lookalike).cloned().collect();
-    for name in found {
-        headers.remove(name);
-    }
+    remove_where(headers, |name| {
+        name.as_str().bytes().any(|byte| byte == b'_')
+    });
 }
 
 /// Makes one `cookie` field of many, as HTTP/1.1 wants it (RFC 9113 §8.2.3).
@@ -130,11 +127,18 @@ fn accepts_trailers(headers: &HeaderMap) -> bool {
     codings.any(|coding| coding.trim().eq_ignore_ascii_case("trailers"))
 }
 
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    for name in named_by_connection(headers) {
-        headers.remove(name);
-    }
-    for name in HOP_BY_HOP {
+fn remove_hop_by_hop_and(headers: &mut HeaderMap, also: impl Fn(&str) -> bool) {
+    let named = named_by_connection(headers);
+    remove_where(headers, |name| {
+        is_hop_by_hop(name.as_str()) || also(name.as_str()) || named.contains(name)
+    });
+}
+
+/// Removes these fields, all lines of each. One look at each field of a message, which has few,
+/// costs less than a look-up of each name that might be there.
+fn remove_where(headers: &mut HeaderMap, goes: impl Fn(&HeaderName) -> bool) {
+    let found: Vec<_> = headers.keys().filter(|name| goes(name)).cloned().collect();
+    for name in found {
         headers.remove(name);
     }
 }
@@ -150,14 +154,20 @@ pub fn is_token(text: &str) -> bool {
     HeaderName::from_bytes(text.as_bytes()).is_ok()
 }
 
-/// The fields that all `Connection` lines name.
+/// The fields that all `Connection` lines name. `close` and `keep-alive`, which most of them say,
+/// are no names of fields that anybody keeps.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let says_more = |option: &&[u8]| {
+        !option.eq_ignore_ascii_case(b"keep-alive") && !option.eq_ignore_ascii_case(b"close")
+    };
     headers
         .get_all(CONNECTION)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .filter(|name| !NEVER_DROPPED.contains(name))
+        .map(<[u8]>::trim_ascii)
+        .filter(says_more)
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        .filter(|name| !is_never_dropped(name.as_str()))
         .collect()
 }
 
