@@ -220,7 +220,7 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    async fn run(mut self) -> Result<hyper::Response<Content>, GatewayError> {
+    async fn run(&mut self) -> Result<hyper::Response<Content>, GatewayError> {
         let pool = match self.route().await? {
             Routed::To(pool) => pool,
             Routed::Answered(response) => return Ok(*response),

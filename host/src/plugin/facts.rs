@@ -87,13 +87,24 @@ impl Request {
 
     /// The authority's host: no port, no brackets, no final dot.
     pub fn host(&self) -> &str {
-        let host = self.authority.host();
-        let host = host
-            .strip_prefix('[')
-            .and_then(|h| h.strip_suffix(']'))
-            .unwrap_or(host);
-        host.strip_suffix('.').unwrap_or(host)
+        host(&self.authority)
     }
+}
+
+/// Of an authority without user information. Byte by byte: a host is shorter than a search for
+/// one byte takes to begin.
+fn host(authority: &Authority) -> &str {
+    let text = authority.as_str();
+    let until = |stop| {
+        let found = text.bytes().position(|byte| byte == stop);
+        found.unwrap_or(text.len())
+    };
+    let host = match text.starts_with('[') {
+        true => text.get(1..until(b']')),
+        false => text.get(..until(b':')),
+    };
+    let host = host.unwrap_or(text);
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 /// 128 bits, unique to a request; written as 32 lower-case hexadecimal digits.
@@ -263,6 +274,19 @@ mod tests {
         assert_eq!(cookie(&headers, "b").as_deref(), Some("2"));
         assert_eq!(cookie(&headers, "c").as_deref(), Some("3"));
         assert_eq!(cookie(&headers, "B"), None);
+    }
+
+    #[test]
+    fn a_host_has_no_port_no_brackets_and_no_final_dot() {
+        for (authority, expected) in [
+            ("shop.example", "shop.example"),
+            ("shop.example:8443", "shop.example"),
+            ("shop.example.:8443", "shop.example"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("[::1]:8443", "::1"),
+        ] {
+            assert_eq!(host(&Authority::from_static(authority)), expected);
+        }
     }
 
     #[test]

@@ -92,12 +92,13 @@ impl Exchange<'_> {
         index: usize,
         mut connection: Connection,
         sending: &Sending,
+        now: Instant,
     ) -> Result<(http::Response<Incoming>, Connection), Failed> {
         if let Some(endpoint) = local.running.pool.endpoints.get(index) {
             endpoint.counters.of(self.record.worker()).requests.add(1);
         }
         // Connecting has its own deadlines; the wait for the answer begins here.
-        sending.upload.last.set(Instant::now());
+        sending.upload.last.set(now);
         let version = connection.version();
         self.record.speaks(version);
         let request = self.upstream_request(local, index, sending, version);

@@ -123,7 +123,7 @@ impl Asking<'_> {
         let slot = self.in_time(permit_request(self.local, index)).await?;
         let _slot = slot.map_err(|error| NotAnswered::unasked(&no_room(error)))?;
         let _running = Running::on(endpoint, self.worker);
-        let mut open = open_connection(self.local, index, &self.name);
+        let mut open = open_connection(self.local, index, &self.name, Instant::now());
         let (response, connection, upload) = loop {
             let was_open = open.is_some();
             let mut connection = match open.take() {

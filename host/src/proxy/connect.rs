@@ -21,10 +21,11 @@ pub(super) fn open_connection(
     local: &LocalPool,
     index: usize,
     name: &upstream::Name,
+    now: Instant,
 ) -> Option<Connection> {
     let http = local.running.transports.get(index)?.http;
     let connections = local.connections.get(index)?;
-    connections.take(name, http, Instant::now())
+    connections.take(name, http, now)
 }
 
 /// Where a new connection goes, and where it belongs.

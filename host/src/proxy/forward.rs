@@ -132,12 +132,14 @@ impl Exchange<'_> {
         self.record.attempt(choice.index);
         self.admit(local, choice.index).await.map_err(no_room)?;
         // A tunnel has a connection of its own from the start.
+        let now = Instant::now();
         let open = match self.upgrade {
             Some(_) => None,
-            None => open_connection(local, choice.index, name),
+            None => open_connection(local, choice.index, name, now),
         };
         if let Some(connection) = open {
-            match self.attempt(local, choice.index, connection, sending).await {
+            let attempt = self.attempt(local, choice.index, connection, sending, now);
+            match attempt.await {
                 Err(failed) if failed.next == Next::NewConnection => {}
                 Err(failed) if tries.after_race(&failed, sending) => self.record.again(),
                 done => return done,
@@ -156,7 +158,9 @@ impl Exchange<'_> {
         let what = || What::Connect(trace::endpoint(&local.running.pool, choice.index));
         self.record
             .end_span(since, what, trace::Outcome::Word(outcome));
-        self.attempt(local, choice.index, connected?, sending).await
+        let now = Instant::now();
+        self.attempt(local, choice.index, connected?, sending, now)
+            .await
     }
 
     fn answer(
@@ -173,12 +177,10 @@ impl Exchange<'_> {
             (_, false) => Outcome::Moved,
         };
         let status = response.status().as_u16();
-        local
-            .running
-            .pool
-            .answered(choice.index, status, Instant::now());
+        let now = Instant::now();
+        local.running.pool.answered(choice.index, status, now);
         self.record
-            .answered(local.affinity.is_some().then_some(outcome));
+            .answered(local.affinity.is_some().then_some(outcome), now);
         upload.answered.set(true);
         let idle = self.snapshot.shared.config.timeouts.body_idle;
         let (head, body) = match self.agreed(&response) {

@@ -138,24 +138,37 @@ fn segments(path: &str, rules: &Requests) -> Result<String, &'static str> {
 /// that is not `default_port`, the one of the scheme (RFC 3986 §6.2.2.1, §6.2.3).
 pub(super) fn authority(sent: Authority, default_port: u16) -> Result<Authority, &'static str> {
     let text = sent.as_str();
-    if text.contains('@') {
+    if text.bytes().any(|byte| byte == b'@') {
         return Err("Host has user information");
     }
     let (host, port) = split_port(text)?;
     let host = host_name(host)?;
-    let normal = match port.filter(|port| *port != default_port) {
+    let port = port.filter(|port| *port != default_port);
+    if is_normal_authority(text, &host, port) {
+        return Ok(sent);
+    }
+    let normal = match port {
         Some(port) => format!("{host}:{port}"),
         None => host.into_owned(),
     };
-    if normal == text {
-        return Ok(sent);
-    }
     Authority::try_from(normal).map_err(|_| "Host is not a host")
 }
 
+/// Whether it was sent as it would be written. Most are, and need no copy to tell.
+fn is_normal_authority(text: &str, host: &str, port: Option<u16>) -> bool {
+    match (text.strip_prefix(host), port) {
+        (Some(rest), None) => rest.is_empty(),
+        // A port is written without leading zeros.
+        (Some(rest), Some(_)) => matches!(rest.as_bytes(), [b':', b'1'..=b'9', ..]),
+        (None, _) => false,
+    }
+}
+
 fn split_port(text: &str) -> Result<(&str, Option<u16>), &'static str> {
-    let name = text.rfind(']').map_or(0, |end| end + 1);
-    let Some(colon) = text.get(name..).and_then(|rest| rest.find(':')) else {
+    // Byte by byte: a host is shorter than a search for one byte takes to begin.
+    let name = text.bytes().rposition(|byte| byte == b']');
+    let name = name.map_or(0, |end| end + 1);
+    let Some(colon) = text.bytes().skip(name).position(|byte| byte == b':') else {
         return Ok((text, None));
     };
     let (host, port) = text.split_at(name + colon);
@@ -319,6 +332,7 @@ mod tests {
             ("shop.example:0443", "shop.example"),
             ("shop.example:", "shop.example"),
             ("shop.example:80", "shop.example:80"),
+            ("shop.example:08443", "shop.example:8443"),
             ("a_b.example", "a_b.example"),
             ("192.0.2.1:443", "192.0.2.1"),
             ("[2001:DB8:0::1]:443", "[2001:db8::1]"),

@@ -38,7 +38,6 @@ pub(super) struct Record {
     open: Rc<OpenConnection>,
     served: Served,
     pub(super) started: Instant,
-    time: SystemTime,
     peer: std::net::SocketAddr,
     method: http::Method,
     uri: Uri,
@@ -108,7 +107,6 @@ impl Record {
             spans: keeps_spans.then(|| Rc::new(Spans::new(started))),
             served: Served::All(snapshot),
             started,
-            time: SystemTime::now(),
             peer: connection.peer,
             method: head.method.clone(),
             uri: head.uri.clone(),
@@ -243,9 +241,10 @@ impl Record {
     }
 
     /// An answer has begun; `outcome` where affinity had a say.
-    pub(super) fn answered(&mut self, outcome: Option<Outcome>) {
+    pub(super) fn answered(&mut self, outcome: Option<Outcome>, now: Instant) {
         self.outcome = outcome;
-        self.upstream = self.sent_upstream.map(|sent| sent.elapsed());
+        let sent = self.sent_upstream;
+        self.upstream = sent.map(|sent| now.saturating_duration_since(sent));
     }
 
     /// It becomes a part of its trace, which its fields name from now on.
@@ -382,9 +381,9 @@ impl Drop for Record {
         }
         self.open.requests.end(now);
         self.leave();
-        self.count();
+        self.count(now);
         if self.open.local.access_log.is_on() {
-            self.open.local.access_log.write(&self.entry());
+            self.open.local.access_log.write(&self.entry(now));
         }
     }
 }
@@ -438,7 +437,7 @@ impl Record {
         }
     }
 
-    fn count(&self) {
+    fn count(&self, now: Instant) {
         let counters = self.open.listener.counters.of(self.worker());
         let class = self
             .status
@@ -452,18 +451,19 @@ impl Record {
                 counters.tunnels.sub(1);
                 passage.opened_after
             }
-            None => self.started.elapsed(),
+            None => now.saturating_duration_since(self.started),
         };
         counters.durations.observe(duration);
     }
 
-    fn entry(&self) -> Entry<'_> {
+    fn entry(&self, now: Instant) -> Entry<'_> {
+        let duration = now.saturating_duration_since(self.started);
         let running = self.running_pool();
         let passage = self.passage.as_deref();
         let (bytes_in, bytes_out) = self.bytes();
         let endpoint = self.tried();
         Entry {
-            time: humantime::format_rfc3339_millis(self.time),
+            time: humantime::format_rfc3339_millis(SystemTime::now() - duration),
             id: self.id,
             listener: &self.open.listener.name,
             peer: self.peer,
@@ -487,7 +487,7 @@ impl Record {
                 .as_ref()
                 .map(|spans| spans.entries(|place| self.called_at(place))),
             fields: fields(&self.access_fields),
-            duration_us: microseconds(self.started.elapsed()),
+            duration_us: microseconds(duration),
             upstream_us: self.upstream.map(microseconds),
             bytes_in,
             bytes_out,

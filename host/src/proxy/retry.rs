@@ -52,9 +52,10 @@ impl<'a> Tries<'a> {
 
     /// Where the request is tried first; none when no endpoint will do.
     pub(super) fn first(&mut self) -> Option<Choice> {
-        self.local.budget.earn(Instant::now());
+        let now = Instant::now();
+        self.local.budget.earn(now);
         self.count = 1;
-        self.choose(&[])
+        self.choose(&[], now)
     }
 
     /// What this failure allows.
@@ -89,11 +90,12 @@ impl<'a> Tries<'a> {
             return None;
         }
         self.failed.push(at);
-        let elsewhere = self.choose(&self.failed);
+        let now = Instant::now();
+        let elsewhere = self.choose(&self.failed, now);
         let choice = match again {
             Again::Anywhere => elsewhere
-                .or_else(|| self.choose(&[at]))
-                .or_else(|| self.choose(&[])),
+                .or_else(|| self.choose(&[at], now))
+                .or_else(|| self.choose(&[], now)),
             _ => elsewhere,
         }?;
         if again == Again::ElsewhereForFree {
@@ -137,10 +139,8 @@ impl<'a> Tries<'a> {
         self.local.running.pool.retries.on.contains(&failure)
     }
 
-    fn choose(&self, but: &[usize]) -> Option<Choice> {
+    fn choose(&self, but: &[usize], now: Instant) -> Option<Choice> {
         let pool = &self.local.running.pool;
-        self.local
-            .balancer
-            .choose(pool, self.wanted, but, Instant::now())
+        self.local.balancer.choose(pool, self.wanted, but, now)
     }
 }
