@@ -32,7 +32,14 @@ pub(crate) fn release(project: &Project) -> Result<()> {
         "Build the gateway for release (as one piece: it takes many minutes)",
         || {
             let mut build = project.cargo("build");
-            command::run(build.args(["--release", "--workspace", "--bin", "witgate"]))
+            command::run(build.args([
+                "--release",
+                "--workspace",
+                "--bin",
+                "witgate",
+                "--bin",
+                "bench-bare",
+            ]))
         },
     )
 }

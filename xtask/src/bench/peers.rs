@@ -27,6 +27,8 @@ const START: Duration = Duration::from_secs(120);
 pub(crate) enum Server {
     /// The peer, with two processes.
     Nginx,
+    /// The libraries that the gateway stands on, with two threads; HTTP/1.1 to the upstream.
+    Bare,
     /// The gateway.
     Witgate(Setup),
 }
@@ -86,6 +88,7 @@ pub(crate) enum Upstream {
 pub(crate) struct Stage {
     dir: TempDir,
     gateway: PathBuf,
+    bare: PathBuf,
     client: PathBuf,
     nginx: PathBuf,
     /// Cargo's target folder.
@@ -95,12 +98,14 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Makes certificates and starts the upstream; `gateway` is the binary to measure.
+    /// Makes certificates and starts the upstream; `gateway` is the binary to measure, of the same
+    /// build as `bench-bare` beside it.
     pub(crate) fn new(project: &Project, gateway: PathBuf) -> Result<Self> {
         raise_descriptors()?;
         let dir = TempDir::with_prefix("witgate-bench-")?;
         let mut stage = Self {
             dir,
+            bare: gateway.with_file_name("bench-bare"),
             gateway,
             client: project.binary("bench-client"),
             nginx: nginx::program(project)?,
@@ -154,9 +159,20 @@ impl Stage {
         let dir = self.folder(name)?;
         let command = match server {
             Server::Nginx => nginx::peer(self, &dir, port)?,
+            Server::Bare => self.bare(port),
             Server::Witgate(setup) => witgate::command(self, &dir, port, setup)?,
         };
         Ok((command, dir, port))
+    }
+
+    fn bare(&self, port: u16) -> Command {
+        let mut command = Command::new(&self.bare);
+        command
+            .args(["--listen", &format!("127.0.0.1:{port}"), "--upstream"])
+            .arg(format!("127.0.0.1:{}", self.upstream_port()))
+            .arg("--certs")
+            .arg(self.dir());
+        command
     }
 
     fn run(&self, name: &str, command: &mut Command, dir: PathBuf, port: u16) -> Result<Running> {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::{
     measure::Outcome,
     report,
-    scenario::{Goal, Limit, Metric, NGINX, PLAIN, ROLES, Scenario},
+    scenario::{BARE, Goal, Limit, Metric, NGINX, PLAIN, ROLES, Scenario},
 };
 
 const WIDTH: f64 = 860.0;
@@ -16,6 +16,7 @@ const RIGHT: f64 = 60.0;
 const TOP: f64 = 76.0;
 const BAR: f64 = 13.0;
 const GAP: f64 = 16.0;
+const BARE_COLOUR: &str = "#9aa5ad";
 const PLAIN_COLOUR: &str = "#2a78b8";
 const ROLES_COLOUR: &str = "#e08a1e";
 
@@ -94,7 +95,7 @@ fn bars(scenario: &Scenario, outcome: &Outcome) -> Vec<Bar> {
             goal: wanted,
         })
     };
-    [PLAIN, ROLES].into_iter().filter_map(bar).collect()
+    [BARE, PLAIN, ROLES].into_iter().filter_map(bar).collect()
 }
 
 fn axis(text: &mut String, end: f64, bottom: f64, x: impl Fn(f64) -> f64) {
@@ -123,6 +124,7 @@ fn axis(text: &mut String, end: f64, bottom: f64, x: impl Fn(f64) -> f64) {
 
 fn draw(text: &mut String, bar: &Bar, y: f64, x: impl Fn(f64) -> f64) {
     let colour = match bar.run {
+        BARE => BARE_COLOUR,
         PLAIN => PLAIN_COLOUR,
         _ => ROLES_COLOUR,
     };
@@ -156,9 +158,10 @@ fn legend() -> String {
         "<text x=\"{LEFT}\" y=\"22\" font-weight=\"bold\">CPU time for each request, by nginx's</text>\n"
     );
     let entries = [
-        (LEFT, PLAIN_COLOUR, "Witgate"),
-        (LEFT + 90.0, ROLES_COLOUR, "with three plugins"),
-        (LEFT + 240.0, "#c00", "goal"),
+        (LEFT, BARE_COLOUR, BARE),
+        (LEFT + 120.0, PLAIN_COLOUR, "Witgate"),
+        (LEFT + 210.0, ROLES_COLOUR, "with three plugins"),
+        (LEFT + 360.0, "#c00", "goal"),
     ];
     for (x, colour, name) in entries {
         let (width, start) = if name == "goal" {
@@ -185,7 +188,7 @@ mod tests {
         let Some(picture) = svg(&report::tests::measured()) else {
             panic!("no picture");
         };
-        for colour in [PLAIN_COLOUR, ROLES_COLOUR] {
+        for colour in [BARE_COLOUR, PLAIN_COLOUR, ROLES_COLOUR] {
             // One in the legend, one in the picture.
             assert_eq!(picture.matches(colour).count(), 2, "{picture}");
         }

@@ -150,6 +150,7 @@ pub(crate) mod tests {
             scenario: "h1".into(),
             runs: vec![
                 run(scenario::NGINX, [20.0, 40.0, 20.0]),
+                run(scenario::BARE, [10.0, 20.0, 10.0]),
                 run(scenario::PLAIN, [15.0, 30.0, 16.0]),
                 run(scenario::ROLES, [22.0, 44.0, 22.0]),
             ],

@@ -106,6 +106,8 @@ pub(crate) enum Limit {
 }
 
 pub(crate) const NGINX: &str = "nginx";
+/// hyper and rustls without a gateway.
+pub(crate) const BARE: &str = "libraries alone";
 pub(crate) const PLAIN: &str = "plain";
 pub(crate) const ROLES: &str = "three roles";
 
@@ -266,8 +268,9 @@ impl Scenario {
         self
     }
 
-    /// Another protocol to the upstream, where the server can.
+    /// Another protocol to the upstream: nginx keeps its own, the libraries alone speak no other.
     fn upstream(mut self, upstream: Upstream) -> Self {
+        self.runs.retain(|run| run.server != Server::Bare);
         for run in &mut self.runs {
             if let Server::Witgate(setup) = &mut run.server {
                 setup.upstream = upstream;
@@ -281,7 +284,7 @@ fn loaded(name: &'static str, title: &'static str, load: Load) -> Scenario {
     peers(name, title, Work::Load(load))
 }
 
-/// nginx, then Witgate without plugins and with three roles.
+/// nginx, what Witgate stands on, then Witgate without plugins and with three roles.
 fn peers(name: &'static str, title: &'static str, work: Work) -> Scenario {
     let witgate = |plugins| {
         Server::Witgate(Setup {
@@ -291,6 +294,7 @@ fn peers(name: &'static str, title: &'static str, work: Work) -> Scenario {
     };
     let runs = [
         (NGINX, Server::Nginx),
+        (BARE, Server::Bare),
         (PLAIN, witgate(Plugins::None)),
         (ROLES, witgate(Plugins::Roles)),
     ];
