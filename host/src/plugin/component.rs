@@ -55,6 +55,8 @@ pub struct CheckedComponent {
     pub(super) interest: Option<interest::GuestIndices>,
     /// Whether its calls may wait.
     pub(super) waits: bool,
+    /// Whether it imports anything of WASI.
+    pub(super) uses_wasi: bool,
     /// What it imports, as written in it.
     pub imports: Vec<String>,
     /// What its configuration may be; none when the file does not say.
@@ -141,6 +143,7 @@ impl CheckedComponent {
             runtime,
             pre,
             waits,
+            uses_wasi: imports.iter().any(|name| name.starts_with("wasi:")),
             imports,
             schema,
             keep_as,
@@ -170,10 +173,6 @@ impl CheckedComponent {
     pub fn needs(&self) -> Vec<Grant> {
         let imports = |grant: &Grant| self.imports.iter().any(|name| name == grant.interface());
         Grant::ALL.into_iter().filter(imports).collect()
-    }
-
-    pub(super) fn imports_wasi(&self) -> bool {
-        self.imports.iter().any(|name| name.starts_with("wasi:"))
     }
 }
 

@@ -305,7 +305,7 @@ fn new_store(plugin: &Arc<Version>, uses: Option<Uses>) -> Store<State> {
         Arc::clone(&plugin.engine.memory),
         Arc::clone(&plugin.engine.bodies),
         plugin.component.runtime.ticker.clone(),
-        plugin.component.imports_wasi(),
+        plugin.component.uses_wasi,
     );
     state.shared = uses.map(Box::new);
     state.asking = Asking::of(&plugin.source.sidecar);
@@ -375,7 +375,7 @@ async fn call<R>(
 ) -> Result<R, CallError> {
     let deadline = plugin.limits.deadline;
     begin(store, since, deadline);
-    let result = match plugin.component.imports_wasi() {
+    let result = match plugin.component.uses_wasi {
         // Only WASI lets a call wait outside Wasm, where epochs do not reach it.
         true => {
             let ticker = plugin.component.runtime.ticker.clone();

@@ -56,6 +56,7 @@ pub(super) fn apply_to_request(
         request.keep_original();
         request.head.uri = uri;
     }
+    request.head.headers.reserve(edits.len());
     for edit in edits {
         match edit {
             Edit::Authority(authority) => {
@@ -171,6 +172,9 @@ fn field_of(field: Field) -> Result<(HeaderName, HeaderValue), Refused> {
 }
 
 fn field_name(name: &str) -> Result<HeaderName, Refused> {
+    if let Some(usual) = usual_name(name) {
+        return Ok(usual);
+    }
     let refused = || Refused::FieldName(name.chars().take(MAX_NAME).collect());
     if name.len() > MAX_NAME {
         return Err(refused());
@@ -180,6 +184,30 @@ fn field_name(name: &str) -> Result<HeaderName, Refused> {
         true => Err(Refused::ProtectedField(parsed.as_str().to_owned())),
         false => Ok(parsed),
     }
+}
+
+/// Names that requests are given more often than others and that `http` has no constants for:
+/// one that is parsed is a copy, and so is each copy of that.
+fn usual_name(name: &str) -> Option<HeaderName> {
+    const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+    const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+    const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+    const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+    const X_ORIGINAL_HOST: HeaderName = HeaderName::from_static("x-original-host");
+    const X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
+    const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+    const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    Some(match name {
+        "x-forwarded-for" => X_FORWARDED_FOR,
+        "x-forwarded-proto" => X_FORWARDED_PROTO,
+        "x-forwarded-host" => X_FORWARDED_HOST,
+        "x-forwarded-port" => X_FORWARDED_PORT,
+        "x-original-host" => X_ORIGINAL_HOST,
+        "x-original-url" => X_ORIGINAL_URL,
+        "x-real-ip" => X_REAL_IP,
+        "x-request-id" => X_REQUEST_ID,
+        _ => return None,
+    })
 }
 
 fn checked_path(path: String) -> Result<String, Refused> {
@@ -262,6 +290,25 @@ mod tests {
 
     use super::*;
     use crate::plugin::{Connection, RequestId};
+
+    #[test]
+    fn usual_names_are_legal_and_free_to_set() {
+        for name in [
+            "x-forwarded-for",
+            "x-forwarded-proto",
+            "x-forwarded-host",
+            "x-forwarded-port",
+            "x-original-host",
+            "x-original-url",
+            "x-real-ip",
+            "x-request-id",
+        ] {
+            let usual = usual_name(name).expect("one of them");
+            assert_eq!(usual.as_str(), name);
+            assert!(!headers::is_protected(&usual), "{name}");
+        }
+        assert_eq!(usual_name("host"), None);
+    }
 
     fn request(uri: &str) -> Request {
         let (head, ()) = http::Request::builder()
