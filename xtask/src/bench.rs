@@ -5,6 +5,7 @@
 //! `scenario` says what is measured, `peers` starts the servers, `load` asks them, `measure` and
 //! `special` take samples, and `statistics`, `report` and `plot` make something of them.
 
+pub(crate) mod guided;
 pub(crate) mod instructions;
 mod load;
 mod measure;
@@ -50,6 +51,9 @@ pub(crate) struct Options {
     /// One round of a second with the debug build: whether the harness works, no measurement
     #[arg(long, conflicts_with_all = ["rounds", "seconds", "write_docs"])]
     quick: bool,
+    /// With the gateway that `cargo xtask release` has built
+    #[arg(long, conflicts_with_all = ["quick", "report"])]
+    guided: bool,
     /// Measures nothing and shows what was measured before
     #[arg(long, conflicts_with_all = ["rounds", "seconds", "quick"])]
     report: bool,
@@ -94,7 +98,11 @@ fn measure(
             rounds: options.rounds,
             seconds: options.seconds,
         };
-        (project.release_binary("witgate"), effort)
+        let gateway = match options.guided {
+            true => guided::binary(project),
+            false => project.release_binary("witgate"),
+        };
+        (gateway, effort)
     };
     let stage = step("Start the upstream", || Stage::new(project, gateway))?;
     for scenario in chosen {

@@ -1,9 +1,11 @@
 //! Builds what demo and tests run. Cargo knows what has changed, so each of these may be
 //! called at any time.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 
-use crate::{command, project::Project, step::step};
+use crate::{command, project::Project, setup::Compiler, step::step};
 
 /// Everything native: the gateway, the demo's upstreams, this program.
 ///
@@ -42,6 +44,20 @@ pub(crate) fn release(project: &Project) -> Result<()> {
             ]))
         },
     )
+}
+
+/// The same with this flag for the compiler, into a folder of its own. Returns the program. The
+/// flag is not for what runs while it compiles.
+pub(crate) fn with_flag(project: &Project, dir: &Path, flag: &str) -> Result<PathBuf> {
+    let host = Compiler::of_path()?.host;
+    let mut build = project.cargo("build");
+    build
+        .args(["--release", "--workspace", "--bin", "witgate"])
+        .args(["--target", host.as_str(), "--target-dir"])
+        .arg(dir)
+        .env("RUSTFLAGS", flag);
+    command::run(&mut build)?;
+    Ok(dir.join(host).join("release/witgate"))
 }
 
 /// The reference plugins, into `target/plugins/`.

@@ -57,6 +57,8 @@ enum Task {
         #[arg(last = true)]
         arguments: Vec<String>,
     },
+    /// Builds the gateway as it is meant to run, guided by what requests do, into `target/guided/witgate`
+    Release,
     /// Measures what requests cost, beside nginx; builds the gateway for release, which takes long
     Bench(bench::Options),
     /// Counts instructions and allocations for each request; fails when they are more than before
@@ -116,6 +118,7 @@ fn run(task: Task) -> anyhow::Result<()> {
                 command::run(cargo.arg("--workspace").args(arguments))
             })
         }
+        Task::Release => bench::guided::run(&project),
         Task::Bench(options) => bench::run(&project, &options),
         Task::Instructions(options) => {
             prepare(&project)?;

@@ -6,6 +6,7 @@
 mod apt;
 mod languages;
 mod peers;
+mod profdata;
 mod venv;
 
 use std::{process::Command, time::Duration};
@@ -13,6 +14,7 @@ use std::{process::Command, time::Duration};
 use anyhow::{Result, bail};
 
 pub(crate) use peers::NGINX;
+pub(crate) use profdata::{Compiler, find as llvm_profdata};
 
 use crate::{
     command::{self, which},
