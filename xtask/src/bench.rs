@@ -24,6 +24,7 @@ use clap::Args;
 use crate::{build, project::Project, setup, step::step};
 use measure::Effort;
 use peers::Stage;
+pub(crate) use peers::envoy;
 use record::Record;
 use scenario::Scenario;
 
@@ -90,6 +91,10 @@ fn measure(
 ) -> Result<()> {
     crate::prepare(project)?;
     setup::bench(project)?;
+    if chosen.iter().any(Scenario::has_envoy) {
+        setup::envoy(project)?;
+        step("Build the filter for Envoy", || envoy::build(project))?;
+    }
     let (gateway, effort) = if options.quick {
         (project.binary("witgate"), QUICK)
     } else {

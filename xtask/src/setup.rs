@@ -55,6 +55,11 @@ pub(crate) fn bench(project: &Project) -> Result<()> {
     })
 }
 
+/// What the measurement beside Envoy needs besides: its program, from PyPI.
+pub(crate) fn envoy(project: &Project) -> Result<()> {
+    step("Look for Envoy", || peers::envoy(project))
+}
+
 /// What counting instructions needs besides.
 pub(crate) fn instructions(project: &Project) -> Result<()> {
     bench(project)?;

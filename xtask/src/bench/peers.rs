@@ -1,6 +1,7 @@
 //! The servers: an nginx behind all as the upstream, an nginx as the peer, and gateways on
 //! configurations of their own. All in one temporary folder, on free ports of the loopback.
 
+pub(crate) mod envoy;
 mod nginx;
 mod witgate;
 
@@ -27,6 +28,8 @@ const START: Duration = Duration::from_secs(120);
 pub(crate) enum Server {
     /// The peer, with two processes.
     Nginx,
+    /// Another peer, with two threads and one Wasm filter.
+    Envoy,
     /// The libraries that the gateway stands on, with two threads; HTTP/1.1 to the upstream.
     Bare,
     /// The gateway.
@@ -159,6 +162,7 @@ impl Stage {
         let dir = self.folder(name)?;
         let command = match server {
             Server::Nginx => nginx::peer(self, &dir, port)?,
+            Server::Envoy => envoy::peer(self, &dir, port)?,
             Server::Bare => self.bare(port),
             Server::Witgate(setup) => witgate::command(self, &dir, port, setup)?,
         };

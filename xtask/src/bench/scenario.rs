@@ -106,6 +106,7 @@ pub(crate) enum Limit {
 }
 
 pub(crate) const NGINX: &str = "nginx";
+pub(crate) const ENVOY: &str = "Envoy with one Wasm filter";
 /// hyper and rustls without a gateway.
 pub(crate) const BARE: &str = "libraries alone";
 pub(crate) const PLAIN: &str = "plain";
@@ -120,6 +121,7 @@ pub(crate) fn with_goals() -> Vec<Scenario> {
             .goal(PLAIN, Cpu, Limit::Ratio(0.85))
             .goal(ROLES, Cpu, Limit::Ratio(1.0))
             .goal(ROLES, Cpu, Limit::Over(PLAIN, 4.0)),
+        envoy(keep_alive).goal(ROLES, Cpu, Limit::Ratio(0.33)),
         loaded(
             "h1-1000",
             "HTTP/1.1 keep-alive, 128 B, 1,000 connections",
@@ -268,6 +270,10 @@ impl Scenario {
         self
     }
 
+    pub(crate) fn has_envoy(&self) -> bool {
+        self.runs.iter().any(|run| run.server == Server::Envoy)
+    }
+
     /// Another protocol to the upstream: nginx keeps its own, the libraries alone speak no other.
     fn upstream(mut self, upstream: Upstream) -> Self {
         self.runs.retain(|run| run.server != Server::Bare);
@@ -303,6 +309,22 @@ fn peers(name: &'static str, title: &'static str, work: Work) -> Scenario {
         name,
         title,
         runs: runs.into(),
+        goals: Vec::new(),
+    }
+}
+
+/// Envoy with a filter, then Witgate with three roles.
+fn envoy(load: Load) -> Scenario {
+    let roles = Server::Witgate(Setup {
+        plugins: Plugins::Roles,
+        ..Setup::default()
+    });
+    let work = Work::Load(load);
+    let runs = [(ENVOY, Server::Envoy), (ROLES, roles)];
+    Scenario {
+        name: "h1-envoy",
+        title: "HTTP/1.1 keep-alive, 128 B, beside Envoy",
+        runs: runs.map(|(name, server)| Run { name, server, work }).into(),
         goals: Vec::new(),
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 
 use super::{apt, venv};
 use crate::{
+    bench::envoy,
     command::{self, which},
     project::Project,
 };
@@ -36,6 +37,13 @@ pub(super) fn bench(project: &Project) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Envoy's program.
+pub(super) fn envoy(project: &Project) -> Result<()> {
+    let wanted = project.root().join(envoy::SOURCES);
+    let dir = project.target().join(envoy::PACKAGE);
+    venv::install(&wanted.join("requirements.txt"), &dir)
 }
 
 fn nghttp2() -> Result<()> {
