@@ -90,8 +90,8 @@ pub async fn serve(client: Client, request: http::Request<ClientBody>) -> Served
                     body_bytes: accepts.requests.body_bytes,
                     snapshot: Rc::clone(&snapshot),
                     canaries: snapshot.canaries(client, record.id.0),
-                    lap: record.started,
-                    turn: record.started,
+                    call_began: record.started,
+                    turn: None,
                     services: RequestServices::new(
                         Rc::clone(&snapshot),
                         &record,
@@ -213,10 +213,10 @@ struct Exchange<'a> {
     services: RequestServices,
     /// Which plugins decide it in a version on trial.
     canaries: Canaries,
-    /// When the last plugin call ended.
-    lap: Instant,
-    /// Since when its plugin calls hold the worker.
-    turn: Instant,
+    /// When the plugin call that runs, or that ran last, began.
+    call_began: Instant,
+    /// Since when its plugin calls hold the worker; none until the next one.
+    turn: Option<Instant>,
 }
 
 impl Exchange<'_> {

@@ -36,17 +36,17 @@ impl Exchange<'_> {
     /// Asks the routing plugins in order; the first that does not pass has decided.
     pub(super) async fn route(&mut self) -> Result<Routed, GatewayError> {
         let snapshot = Rc::clone(&self.snapshot);
-        self.turn_begins();
         for slot in &snapshot.routing {
             let Some(plugin) = slot.deciding(self.canaries, Role::Routing) else {
                 continue;
             };
             let shadow = slot.shadow(Role::Routing, &self.request);
             self.listen(plugin, shadow.as_ref());
-            self.serve_others_first().await;
+            self.begin_call().await;
             let called = plugin
-                .route(&mut self.request, &self.services, self.lap)
+                .route(&mut self.request, &self.services, self.call_began)
                 .await;
+            self.end_call(plugin, Role::Routing, &called);
             if let Some(shadow) = shadow {
                 let services = self.services.beside(&shadow);
                 shadow.route(&called, services);
@@ -54,7 +54,7 @@ impl Exchange<'_> {
             if let Ok(decision) = &called {
                 self.keep(plugin, None, RecordedCall::Route(decision));
             }
-            let acted = match self.called(plugin, Role::Routing, called)? {
+            let acted = match self.opinion(plugin, Role::Routing, called)? {
                 None => continue,
                 Some(Decision::Pass(edits)) => {
                     self.record.decided("pass");
@@ -111,10 +111,11 @@ impl Exchange<'_> {
             return Ok(Wanted::Any);
         };
         let shadow = slot.shadow(Role::Affinity, &self.request);
-        self.serve_others_first().await;
+        self.begin_call().await;
         let called = plugin
-            .prefer(&mut self.request, &local.facts, self.lap)
+            .prefer(&mut self.request, &local.facts, self.call_began)
             .await;
+        self.end_call(plugin, Role::Affinity, &called);
         if let Some(shadow) = shadow {
             shadow.prefer(&called, &local.facts);
         }
@@ -122,7 +123,7 @@ impl Exchange<'_> {
             let call = RecordedCall::Prefer(&local.facts, preference);
             self.keep(plugin, None, call);
         }
-        Ok(match self.called(plugin, Role::Affinity, called)? {
+        Ok(match self.opinion(plugin, Role::Affinity, called)? {
             None | Some(Preference::None) => Wanted::Any,
             Some(Preference::Endpoint(id)) => Wanted::Endpoint(local.running.pool.position(&id)),
             Some(Preference::Hash(key)) => Wanted::Hash(key),
@@ -141,10 +142,11 @@ impl Exchange<'_> {
                 continue;
             }
             self.listen(plugin, shadow.as_ref());
-            self.serve_others_first().await;
+            self.begin_call().await;
             let called = plugin
-                .rewrite_request(&mut self.request, &self.services, self.lap)
+                .rewrite_request(&mut self.request, &self.services, self.call_began)
                 .await;
+            self.end_call(plugin, Role::Rewriting, &called);
             if let Some(shadow) = shadow {
                 let services = self.services.beside(&shadow);
                 shadow.rewrite_request(&called, services);
@@ -152,7 +154,7 @@ impl Exchange<'_> {
             if let Ok(edits) = &called {
                 self.keep(plugin, None, RecordedCall::RewriteRequest(edits));
             }
-            if let Some(list) = self.called(plugin, Role::Rewriting, called)? {
+            if let Some(list) = self.opinion(plugin, Role::Rewriting, called)? {
                 let applied = edits::apply_to_request(list, &mut self.request);
                 self.acted(plugin, Role::Rewriting, applied)?;
             }
@@ -176,7 +178,8 @@ impl Exchange<'_> {
         head.version = http::Version::HTTP_11;
         let snapshot = Rc::clone(&self.snapshot);
         let mut response = Lendable::new(Response { head });
-        self.turn_begins();
+        // While the endpoint was waited for, others had the worker.
+        self.turn = None;
         for slot in snapshot.rewriting.iter().rev() {
             let Some(plugin) = slot.deciding(self.canaries, Role::Rewriting) else {
                 continue;
@@ -187,10 +190,16 @@ impl Exchange<'_> {
             }
             self.listen(plugin, shadow.as_ref());
             let shadow = shadow.map(|shadow| (shadow, Lendable::new((*response).clone())));
-            self.serve_others_first().await;
+            self.begin_call().await;
             let called = plugin
-                .rewrite_response(&mut self.request, &mut response, &self.services, self.lap)
+                .rewrite_response(
+                    &mut self.request,
+                    &mut response,
+                    &self.services,
+                    self.call_began,
+                )
                 .await;
+            self.end_call(plugin, Role::Rewriting, &called);
             if let Some((shadow, response)) = shadow {
                 let services = self.services.beside(&shadow);
                 shadow.rewrite_response(&called, response, services);
@@ -199,7 +208,7 @@ impl Exchange<'_> {
                 let call = RecordedCall::RewriteResponse(edits);
                 self.keep(plugin, Some(&response), call);
             }
-            let list = self.called(plugin, Role::Rewriting, called)?;
+            let list = self.opinion(plugin, Role::Rewriting, called)?;
             self.edit_response(plugin, Role::Rewriting, list, &mut response.head.headers)?;
         }
         self.stick(pool, endpoint, outcome, &mut response.head.headers)
@@ -232,10 +241,11 @@ impl Exchange<'_> {
         if is_honoured && shadow.is_none() && plugin.version.does_without(Calls::STICK_HONOURED) {
             return Ok(());
         }
-        self.serve_others_first().await;
+        self.begin_call().await;
         let called = plugin
-            .stick(&mut self.request, facts, id, outcome, self.lap)
+            .stick(&mut self.request, facts, id, outcome, self.call_began)
             .await;
+        self.end_call(plugin, Role::Affinity, &called);
         if let Some(shadow) = shadow {
             shadow.stick(&called, facts, id, outcome);
         }
@@ -243,7 +253,7 @@ impl Exchange<'_> {
             let call = RecordedCall::Stick(facts, id, outcome, edits);
             self.keep(plugin, None, call);
         }
-        let list = self.called(plugin, Role::Affinity, called)?;
+        let list = self.opinion(plugin, Role::Affinity, called)?;
         self.edit_response(plugin, Role::Affinity, list, headers)
     }
 
@@ -258,18 +268,25 @@ impl Exchange<'_> {
         self.acted(plugin, role, applied).map(drop)
     }
 
-    fn turn_begins(&mut self) {
-        self.lap = Instant::now();
-        self.turn = self.lap;
+    /// Begins a call, whose time and deadline count from here. Leaves the worker to others first
+    /// when the calls since it last did have held it for a [`TURN`]: each call is bounded, their sum
+    /// is not.
+    async fn begin_call(&mut self) {
+        self.call_began = Instant::now();
+        let turn = *self.turn.get_or_insert(self.call_began);
+        if self.call_began.saturating_duration_since(turn) >= TURN {
+            tokio::task::yield_now().await;
+            self.call_began = Instant::now();
+            self.turn = Some(self.call_began);
+        }
     }
 
-    /// Leaves the worker to others when the calls since it last did have held it for a [`TURN`]:
-    /// each call is bounded, their sum is not.
-    async fn serve_others_first(&mut self) {
-        if self.lap.saturating_duration_since(self.turn) >= TURN {
-            tokio::task::yield_now().await;
-            self.turn_begins();
-        }
+    /// Counts a call that has just ended, before anything else is done with what it decided: its
+    /// time is its own.
+    fn end_call<R>(&mut self, plugin: &Rc<LocalPlugin>, role: Role, called: &Result<R, CallError>) {
+        let took = self.call_began.elapsed();
+        plugin.called(took, called.as_ref().err());
+        self.record.called(plugin, role, self.call_began, took);
     }
 
     /// Notes what a plugin is answered while it waits, if its decision is recorded, since without
@@ -301,20 +318,13 @@ impl Exchange<'_> {
             .then_some(recorder)
     }
 
-    /// The decision of a call; none when it failed and its plugin fails open. The call's time
-    /// is that since the one before it, so that a chain reads the clock once a call; acting on
-    /// the earlier decision is thus in it.
-    fn called<R>(
+    /// The decision of a call; none when it failed and its plugin fails open.
+    fn opinion<R>(
         &mut self,
-        plugin: &Rc<LocalPlugin>,
+        plugin: &LocalPlugin,
         role: Role,
         called: Result<R, CallError>,
     ) -> Result<Option<R>, GatewayError> {
-        let now = Instant::now();
-        let since = std::mem::replace(&mut self.lap, now);
-        let took = now.saturating_duration_since(since);
-        plugin.called(took, called.as_ref().err());
-        self.record.called(plugin, role, since, took);
         if !self.request.access_fields.is_empty() {
             self.record
                 .access_fields(self.request.access_fields.clone());
