@@ -3,6 +3,7 @@
 mod clang;
 mod doctor;
 mod import;
+mod plugin_bench;
 mod plugin_build;
 mod plugin_call;
 mod plugin_check;
@@ -180,13 +181,18 @@ enum PluginCommand {
     },
     /// Show what a plugin decides about one request
     ///
-    /// In each of its roles, with the time of a warm call; its log goes to stderr. What it would ask
-    /// of pools has no answer here: that is what cases are for.
+    /// In each of its roles; its log goes to stderr. The times are those of the first call, which makes
+    /// an instance, and of a warm one: the median of a hundred that follow. What it would ask of pools
+    /// has no answer here: that is what cases are for.
     Call {
         #[command(flatten)]
         asked: plugin_call::Asked,
     },
     /// Measure what a plugin's decisions about one request cost
+    ///
+    /// How long a call takes, as the gateway's metrics count it, one after the other and with cold caches;
+    /// how many of them a core makes in a second; what of that a plugin costs that does nothing; and the
+    /// memory of an instance.
     Bench {
         #[command(flatten)]
         asked: plugin_call::Asked,
@@ -291,7 +297,7 @@ impl Cli {
             }
             Command::Plugin(PluginCommand::Dev { developed }) => plugin_dev::run(&developed),
             Command::Plugin(PluginCommand::Call { asked }) => plugin_call::call(&asked),
-            Command::Plugin(PluginCommand::Bench { asked }) => plugin_call::bench(&asked),
+            Command::Plugin(PluginCommand::Bench { asked }) => plugin_bench::bench(&asked),
             Command::Plugin(PluginCommand::Replay {
                 file,
                 record,

@@ -66,7 +66,7 @@ pub use load::{LoadStep, load};
 pub use local::{LocalPlugin, PluginNames};
 pub use numbers::{Numbers, Total, VALUE_BUCKETS, Values};
 pub use recorded::{Heard, HeardCallout, RecordedCall, RecordedLine};
-pub use rehearsal::{Rehearsal, Rehearsed};
+pub use rehearsal::{MadeCall, Rehearsal, Rehearsed};
 pub use shadow::Shadow;
 pub use shared::Shared;
 pub use shares::{Share, shares};

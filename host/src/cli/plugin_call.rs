@@ -1,5 +1,6 @@
-//! `witgate plugin call` and `bench`: what a plugin decides about one request, and what that
-//! costs.
+//! `witgate plugin call`: what a plugin decides about one request, and how long that takes.
+//!
+//! Calls are made and timed as the gateway makes and times them for its metrics.
 
 use std::{
     path::PathBuf,
@@ -7,6 +8,7 @@ use std::{
 };
 
 use clap::Args;
+use tracing::{instrument::WithSubscriber as _, subscriber::NoSubscriber};
 
 use super::{
     plugin_file::{PluginFile, block_on},
@@ -14,19 +16,19 @@ use super::{
 };
 use crate::{
     config::{Case, RawBody, RawCase, RawPool},
-    plugin::Rehearsal,
+    plugin::{MadeCall, Rehearsal, Rehearsed},
 };
 
-/// How long a bench asks again and again.
-const BENCH: Duration = Duration::from_secs(3);
-/// Calls before it, which warm the caches.
-const WARM: u32 = 200;
+/// Calls behind the first, whose median is the time of a warm one.
+const WARM: usize = 101;
+/// They end at the latest after this time.
+const WARM_FOR: Duration = Duration::from_secs(1);
 
 /// A plugin and a request.
 #[derive(Debug, Args)]
 pub(super) struct Asked {
     /// The plugin's file, with its sidecar beside it
-    file: PathBuf,
+    pub(super) file: PathBuf,
     /// Method and URL; `GET` when there is no method
     #[arg(
         short,
@@ -53,7 +55,8 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    fn case(&self) -> Result<Case, String> {
+    /// The request, about which nothing is expected.
+    pub(super) fn case(&self) -> Result<Case, String> {
         let case = RawCase {
             request: self.request.clone(),
             headers: self.headers.clone(),
@@ -72,6 +75,9 @@ impl Asked {
 }
 
 /// Prints each decision, how long it took and, on stderr, what the plugin logs.
+///
+/// The decisions and the log are those of the first calls. What comes behind is for the time alone,
+/// unless it is decided otherwise: then that is said.
 pub(super) fn call(asked: &Asked) -> Result<(), String> {
     let case = asked.case()?;
     tracing_subscriber::fmt()
@@ -82,23 +88,38 @@ pub(super) fn call(asked: &Asked) -> Result<(), String> {
         .init();
     block_on(async {
         let PluginFile { version, .. } = PluginFile::load(&asked.file).await?;
-        let mut rehearsal = Rehearsal::of(version);
-        // The first call pays for what the others find ready.
-        let again = rehearsal.ask(&case).await;
-        let mut all = again.map_err(|error| format!("error: {error}"))?;
-        if all.iter().all(|each| each.decision.is_ok()) {
-            all = rehearsal
-                .ask(&case)
-                .await
-                .map_err(|error| format!("error: {error}"))?;
-        }
+        let rehearsal = Rehearsal::of(version);
+        let first = rehearsal.ask(&case).await;
+        let again = match first.iter().all(came_back) {
+            true => {
+                ask_again(&rehearsal, &case)
+                    .with_subscriber(NoSubscriber::default())
+                    .await
+            }
+            false => Vec::new(),
+        };
         let mut failed = None;
-        for each in all {
-            let took = micros(each.took);
-            match each.decision {
-                Ok(decision) => say(&format!("{}: {decision}  ({took})\n", each.call)),
+        for (place, Rehearsed { call, made }) in first.into_iter().enumerate() {
+            let Some(made) = made else {
+                say(&format!(
+                    "{call}: left out, as the plugin says that it does nothing there\n"
+                ));
+                continue;
+            };
+            let again: Vec<&MadeCall> = again
+                .iter()
+                .filter_map(|round| round.get(place)?.made.as_ref())
+                .collect();
+            let time = times(&made, &again);
+            match &made.decision {
+                Ok(decision) => {
+                    say(&format!("{call}: {decision}  ({time})\n"));
+                    if let Some(other) = other_decision(decision, &again) {
+                        say(&format!("{call}: {other}  (asked again)\n"));
+                    }
+                }
                 Err(error) => {
-                    say(&format!("{}: nothing  ({took})\n", each.call));
+                    say(&format!("{call}: nothing  ({time})\n"));
                     failed.get_or_insert(format!("error: {error}"));
                 }
             }
@@ -107,52 +128,45 @@ pub(super) fn call(asked: &Asked) -> Result<(), String> {
     })
 }
 
-/// Asks for some seconds, and prints how often, how long a call takes and what memory it needs.
-pub(super) fn bench(asked: &Asked) -> Result<(), String> {
-    let case = asked.case()?;
-    block_on(async {
-        let PluginFile { name, version, .. } = PluginFile::load(&asked.file).await?;
-        let mut rehearsal = Rehearsal::of(version);
-        let mut times: Vec<(&'static str, Vec<Duration>)> = Vec::new();
-        let (mut begun, mut rounds) = (Instant::now(), 0_u32);
-        while rounds < WARM || begun.elapsed() < BENCH {
-            let all = rehearsal.ask(&case).await;
-            for each in all.map_err(|error| format!("error: {error}"))? {
-                let decided = each.decision;
-                decided.map_err(|error| format!("error: {}: {error}", each.call))?;
-                match times.iter_mut().find(|(call, _)| *call == each.call) {
-                    Some((_, times)) => times.push(each.took),
-                    None => times.push((each.call, vec![each.took])),
-                }
-            }
-            rounds += 1;
-            if rounds == WARM {
-                times.clear();
-                begun = Instant::now();
-            }
+fn came_back(asked: &Rehearsed) -> bool {
+    let made = asked.made.as_ref();
+    made.is_none_or(|made| made.decision.is_ok())
+}
+
+/// Asks the same again, until a call fails.
+async fn ask_again(rehearsal: &Rehearsal, case: &Case) -> Vec<Vec<Rehearsed>> {
+    let since = Instant::now();
+    let mut rounds = Vec::new();
+    while rounds.len() < WARM && since.elapsed() < WARM_FOR {
+        let round = rehearsal.ask(case).await;
+        let is_last = !round.iter().all(came_back);
+        rounds.push(round);
+        if is_last {
+            break;
         }
-        say(&format!(
-            "{name}: {} rounds in {BENCH:?}, one call at a time\n",
-            rounds - WARM
-        ));
-        for (call, mut times) in times {
-            times.sort_unstable();
-            let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
-            say(&format!(
-                "  {call:<16} median {:>9}  99 % {:>9}  {:>9.0} calls a second\n",
-                micros(at(50)),
-                micros(at(99)),
-                1.0 / at(50).as_secs_f64().max(1e-9)
-            ));
-        }
-        say(&format!(
-            "  memory           {} KiB\n",
-            rehearsal.memory() >> 10
-        ));
-        Ok(())
+    }
+    rounds
+}
+
+/// The first that is not the same, or what a call came to that failed.
+fn other_decision(first: &String, again: &[&MadeCall]) -> Option<String> {
+    again.iter().find_map(|made| match &made.decision {
+        Ok(decision) => (decision != first).then(|| decision.clone()),
+        Err(error) => Some(format!("nothing: {error}")),
     })
 }
 
-fn micros(time: Duration) -> String {
+fn times(first: &MadeCall, again: &[&MadeCall]) -> String {
+    let mut warm: Vec<Duration> = again.iter().map(|made| made.took).collect();
+    warm.sort_unstable();
+    let first = micros(first.took);
+    match warm.get(warm.len() / 2) {
+        Some(median) => format!("the first {first}, a warm one {}", micros(*median)),
+        None => format!("the first {first}"),
+    }
+}
+
+/// For people.
+pub(super) fn micros(time: Duration) -> String {
     format!("{:.1} µs", time.as_secs_f64() * 1e6)
 }

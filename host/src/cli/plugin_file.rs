@@ -13,6 +13,8 @@ use crate::{
 pub(super) struct PluginFile {
     /// Its name, without `NN-` and `.wasm`.
     pub(super) name: Arc<str>,
+    /// What runs it.
+    pub(super) engine: PluginEngine,
     /// Ready to be asked.
     pub(super) version: Arc<Version>,
     /// Those beside it; not tried yet.
@@ -43,6 +45,7 @@ impl PluginFile {
             .map_err(|error| refused(&error))?;
         Ok(Self {
             name: Arc::clone(&version.name),
+            engine,
             version,
             cases,
         })

@@ -12,7 +12,7 @@ use std::{
 
 use thiserror::Error;
 
-pub(super) use files::{Language, Template};
+pub(super) use files::{INTERFACE, Language, Template};
 
 /// The SDK beside the sources that this program was built from.
 const SDK_OF_THE_SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-sdk");

@@ -31,7 +31,7 @@ pub(in crate::cli) enum Language {
 }
 
 /// Path, where `{{name}}` is filled in, and text, likewise.
-type File = (&'static str, &'static str);
+pub(in crate::cli) type File = (&'static str, &'static str);
 
 /// A text of `template/`.
 macro_rules! text {
@@ -74,7 +74,7 @@ macro_rules! interface {
 }
 
 /// The interface, which projects without the SDK need.
-const INTERFACE: [File; 14] = interface!(
+pub(in crate::cli) const INTERFACE: [File; 14] = interface!(
     "access-log",
     "affinity",
     "clock",
