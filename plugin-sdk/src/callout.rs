@@ -44,6 +44,15 @@ use std::time::Duration;
 
 use crate::{Field, bindings::callout::Outgoing};
 
+/// What can go wrong with a callout.
+///
+/// ```
+/// use witgate_sdk::{callout::{self, Failure}, testing};
+///
+/// testing::on_callout(|_| Err(Failure::Timeout));
+/// let answer = testing::wait_for(callout::get("accounts", "/check").send());
+/// assert_eq!(answer, Err(Failure::Timeout));
+/// ```
 #[doc(inline)]
 pub use crate::bindings::callout::Failure;
 

@@ -22,6 +22,13 @@ pub struct ConfigError {
 
 impl ConfigError {
     /// A problem that no single key has.
+    ///
+    /// ```
+    /// use witgate_sdk::ConfigError;
+    ///
+    /// let error = ConfigError::new("neither `pool` nor `redirect` is there");
+    /// assert_eq!((error.key(), error.to_string().as_str()), (None, "neither `pool` nor `redirect` is there"));
+    /// ```
     pub fn new(problem: impl Into<String>) -> Self {
         Self {
             key: None,
@@ -31,6 +38,13 @@ impl ConfigError {
 
     /// A problem with the value of a key. Tables are joined by dots, places in a list are
     /// counted from 0: `rules[2].path`.
+    ///
+    /// ```
+    /// use witgate_sdk::ConfigError;
+    ///
+    /// let error = ConfigError::at("rules[2].path", "is empty");
+    /// assert_eq!(error.to_string(), "rules[2].path: is empty");
+    /// ```
     pub fn at(key: impl Into<String>, problem: impl Into<String>) -> Self {
         Self {
             key: Some(key.into()),
@@ -60,6 +74,12 @@ impl ConfigError {
     }
 
     /// The key, if one is to blame.
+    ///
+    /// ```
+    /// use witgate_sdk::ConfigError;
+    ///
+    /// assert_eq!(ConfigError::at("pool", "is empty").key(), Some("pool"));
+    /// ```
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         self.key.as_deref()
@@ -78,6 +98,23 @@ impl fmt::Display for ConfigError {
 impl Error for ConfigError {}
 
 /// The configuration of a plugin that has none: any key is refused.
+///
+/// ```
+/// use witgate_sdk::{prelude::*, testing};
+///
+/// struct Plain;
+///
+/// impl Plugin for Plain {
+///     type Config = NoConfig;
+///
+///     fn configure(_: NoConfig) -> Result<Self, ConfigError> {
+///         Ok(Self)
+///     }
+/// }
+///
+/// assert!(testing::configure::<Plain>("").is_ok());
+/// assert!(testing::configure::<Plain>("pool = \"web\"").is_err());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Schema)]
 #[serde(deny_unknown_fields)]
 #[schema(crate = witgate_schema)]

@@ -8,6 +8,13 @@ use crate::{
 impl Field {
     /// A header field. The gateway refuses names that are not tokens, and values with CR, LF
     /// or NUL.
+    ///
+    /// ```
+    /// use witgate_sdk::Field;
+    ///
+    /// let field = Field::new("x-user", "ada");
+    /// assert_eq!((field.name.as_str(), &field.value[..]), ("x-user", &b"ada"[..]));
+    /// ```
     pub fn new(name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         Self {
             name: name.into(),
@@ -63,6 +70,12 @@ impl Route {
 
 impl Forward {
     /// The plugin's own name for the rule that matched, for the access log.
+    ///
+    /// ```
+    /// use witgate_sdk::Route;
+    ///
+    /// assert_eq!(Route::forward("api").rule("v1").rule.as_deref(), Some("v1"));
+    /// ```
     #[must_use]
     pub fn rule(self, rule: impl Into<String>) -> Self {
         Self {
@@ -72,6 +85,13 @@ impl Forward {
     }
 
     /// A change that belongs to the rule, such as another path.
+    ///
+    /// ```
+    /// use witgate_sdk::{RequestEdit, Route};
+    ///
+    /// let forward = Route::forward("api").edit(RequestEdit::path("/v1"));
+    /// assert_eq!(forward.edits, [RequestEdit::path("/v1")]);
+    /// ```
     #[must_use]
     pub fn edit(mut self, edit: RequestEdit) -> Self {
         self.edits.push(edit);
@@ -81,6 +101,12 @@ impl Forward {
 
 impl Decision {
     /// Leaves the request to the next plugin.
+    ///
+    /// ```
+    /// use witgate_sdk::Decision;
+    ///
+    /// assert_eq!(Decision::pass(), Decision::Pass(Vec::new()));
+    /// ```
     #[must_use]
     pub fn pass() -> Self {
         Self::Pass(Vec::new())
@@ -130,6 +156,13 @@ impl From<Forward> for Route {
 
 impl Respond {
     /// Adds a header field.
+    ///
+    /// ```
+    /// use witgate_sdk::{Field, Route};
+    ///
+    /// let respond = Route::respond(401).header("www-authenticate", "Bearer");
+    /// assert_eq!(respond.headers, [Field::new("www-authenticate", "Bearer")]);
+    /// ```
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.headers.push(Field::new(name, value));
@@ -137,6 +170,13 @@ impl Respond {
     }
 
     /// The body, at most 64 KiB.
+    ///
+    /// ```
+    /// use witgate_sdk::Route;
+    ///
+    /// let respond = Route::respond(200).header("content-type", "application/json").body("{}");
+    /// assert_eq!(respond.body, b"{}");
+    /// ```
     #[must_use]
     pub fn body(self, body: impl Into<Vec<u8>>) -> Self {
         Self {
@@ -146,6 +186,13 @@ impl Respond {
     }
 
     /// A body of plain text, with its content type.
+    ///
+    /// ```
+    /// use witgate_sdk::{Field, Route};
+    ///
+    /// let respond = Route::respond(403).text("Not here.\n");
+    /// assert_eq!(respond.headers, [Field::new("content-type", "text/plain; charset=utf-8")]);
+    /// ```
     #[must_use]
     pub fn text(self, text: impl Into<String>) -> Self {
         self.header("content-type", "text/plain; charset=utf-8")
@@ -153,6 +200,12 @@ impl Respond {
     }
 
     /// The plugin's own name for the rule that matched, for the access log.
+    ///
+    /// ```
+    /// use witgate_sdk::Route;
+    ///
+    /// assert_eq!(Route::respond(403).rule("blocked").rule.as_deref(), Some("blocked"));
+    /// ```
     #[must_use]
     pub fn rule(self, rule: impl Into<String>) -> Self {
         Self {
@@ -170,6 +223,12 @@ impl From<Respond> for Route {
 
 impl Preference {
     /// The endpoint of this id, if it can serve.
+    ///
+    /// ```
+    /// use witgate_sdk::Preference;
+    ///
+    /// assert_eq!(Preference::endpoint("b"), Preference::Endpoint("b".to_owned()));
+    /// ```
     pub fn endpoint(id: impl Into<String>) -> Self {
         Self::Endpoint(id.into())
     }
@@ -177,31 +236,79 @@ impl Preference {
 
 impl RequestEdit {
     /// Replaces all fields of this name by one.
+    ///
+    /// ```
+    /// use witgate_sdk::{Request, RequestEdit};
+    ///
+    /// let request = Request::get("https://shop.example/").header("x-a", "1").build();
+    /// let after = request.after(&[RequestEdit::set("x-a", "2")]);
+    /// assert_eq!(after.header_values("x-a"), [b"2"]);
+    /// ```
     pub fn set(name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         Self::Set(Field::new(name, value))
     }
 
     /// Adds a field behind those of the same name.
+    ///
+    /// ```
+    /// use witgate_sdk::{Request, RequestEdit};
+    ///
+    /// let request = Request::get("https://shop.example/").header("x-a", "1").build();
+    /// let after = request.after(&[RequestEdit::append("x-a", "2")]);
+    /// assert_eq!(after.header_values("x-a"), [b"1", b"2"]);
+    /// ```
     pub fn append(name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         Self::Append(Field::new(name, value))
     }
 
     /// Removes all fields of this name, if there are any.
+    ///
+    /// ```
+    /// use witgate_sdk::{Request, RequestEdit};
+    ///
+    /// let request = Request::get("https://shop.example/").header("x-a", "1").build();
+    /// let after = request.after(&[RequestEdit::remove("x-a")]);
+    /// assert_eq!(after.header("x-a"), None);
+    /// ```
     pub fn remove(name: impl Into<String>) -> Self {
         Self::Remove(name.into())
     }
 
     /// Replaces the path; the query stays.
+    ///
+    /// ```
+    /// use witgate_sdk::{Request, RequestEdit};
+    ///
+    /// let request = Request::get("https://shop.example/api?x=1").header("x-a", "1").build();
+    /// let after = request.after(&[RequestEdit::path("/v1")]);
+    /// assert_eq!(after.target_uri(), "https://shop.example/v1?x=1");
+    /// ```
     pub fn path(path: impl Into<String>) -> Self {
         Self::Path(path.into())
     }
 
     /// Replaces the query. `RequestEdit::Query(None)` drops it.
+    ///
+    /// ```
+    /// use witgate_sdk::{Request, RequestEdit};
+    ///
+    /// let request = Request::get("https://shop.example/api?x=1").header("x-a", "1").build();
+    /// let after = request.after(&[RequestEdit::query("x=2")]);
+    /// assert_eq!(after.target_uri(), "https://shop.example/api?x=2");
+    /// ```
     pub fn query(query: impl Into<String>) -> Self {
         Self::Query(Some(query.into()))
     }
 
     /// Replaces the host (and port) that the upstream is told.
+    ///
+    /// ```
+    /// use witgate_sdk::{Request, RequestEdit};
+    ///
+    /// let request = Request::get("https://shop.example/").header("x-a", "1").build();
+    /// let after = request.after(&[RequestEdit::authority("web.internal")]);
+    /// assert_eq!(after.target_uri(), "https://web.internal/");
+    /// ```
     pub fn authority(authority: impl Into<String>) -> Self {
         Self::Authority(authority.into())
     }
@@ -209,16 +316,40 @@ impl RequestEdit {
 
 impl ResponseEdit {
     /// Replaces all fields of this name by one.
+    ///
+    /// ```
+    /// use witgate_sdk::{Response, ResponseEdit};
+    ///
+    /// let response = Response::with_status(200).header("x-a", "1").build();
+    /// let after = response.after(&[ResponseEdit::set("x-a", "2")]);
+    /// assert_eq!(after.header_values("x-a"), [b"2"]);
+    /// ```
     pub fn set(name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         Self::Set(Field::new(name, value))
     }
 
     /// Adds a field behind those of the same name: a further `set-cookie`.
+    ///
+    /// ```
+    /// use witgate_sdk::{Response, ResponseEdit};
+    ///
+    /// let response = Response::with_status(200).header("x-a", "1").build();
+    /// let after = response.after(&[ResponseEdit::append("x-a", "2")]);
+    /// assert_eq!(after.header_values("x-a"), [b"1", b"2"]);
+    /// ```
     pub fn append(name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         Self::Append(Field::new(name, value))
     }
 
     /// Removes all fields of this name, if there are any.
+    ///
+    /// ```
+    /// use witgate_sdk::{Response, ResponseEdit};
+    ///
+    /// let response = Response::with_status(200).header("x-a", "1").build();
+    /// let after = response.after(&[ResponseEdit::remove("x-a")]);
+    /// assert_eq!(after.header("x-a"), None);
+    /// ```
     pub fn remove(name: impl Into<String>) -> Self {
         Self::Remove(name.into())
     }

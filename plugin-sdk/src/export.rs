@@ -8,20 +8,24 @@ use witgate_schema::{Schema, Shape};
 use crate::{Plugin, config};
 
 /// Where the configured plugin of a Wasm instance lies, for as long as there is the instance.
+#[doc(hidden)]
 pub type Slot<P> = LocalKey<OnceCell<&'static P>>;
 
 /// A plugin that has a slot. Implemented by [`export!`](crate::export).
+#[doc(hidden)]
 pub trait Exported: Plugin {
     /// Its slot.
     fn slot() -> &'static Slot<Self>;
 }
 
 /// Implements the generated interfaces for a plugin.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct Export<P>(PhantomData<P>);
 
 /// The shape of a configuration that has one. An associated constant of the type's own goes before
 /// one of a trait, so that [`Undescribed`] holds for all others.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct Described<C>(PhantomData<C>);
 
@@ -31,6 +35,7 @@ impl<C: Schema> Described<C> {
 }
 
 /// A configuration without a schema.
+#[doc(hidden)]
 pub trait Undescribed {
     /// None.
     const SHAPE: Option<Shape> = None;

@@ -27,6 +27,13 @@ pub struct HostPattern {
 }
 
 /// A string that is no pattern for hosts.
+///
+/// ```
+/// use witgate_sdk::HostPattern;
+///
+/// let refusal = "shop.example:8443".parse::<HostPattern>().unwrap_err();
+/// assert_eq!(refusal.to_string(), "expected a host without a port, found \"shop.example:8443\"");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostPatternError {
     found: String,
@@ -39,6 +46,13 @@ const MOST_STARS: usize = 2;
 
 impl HostPattern {
     /// Whether a request's host, which is lower-case, falls under the pattern.
+    ///
+    /// ```
+    /// use witgate_sdk::HostPattern;
+    ///
+    /// let pattern: HostPattern = "node?.example".parse().unwrap();
+    /// assert!(pattern.matches("node7.example") && !pattern.matches("node12.example"));
+    /// ```
     #[must_use]
     pub fn matches(&self, host: &str) -> bool {
         if self.has_wildcards {

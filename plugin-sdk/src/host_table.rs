@@ -29,6 +29,14 @@ pub struct HostTable {
 impl HostTable {
     /// The numbers of the patterns that a request's host, which is lower-case, falls under:
     /// ascending, each once.
+    ///
+    /// ```
+    /// use witgate_sdk::{HostPattern, HostTable};
+    ///
+    /// let any: HostPattern = "*".parse().unwrap();
+    /// let table: HostTable = [(any, 7)].into_iter().collect();
+    /// assert_eq!(table.matching("shop.example"), [7]);
+    /// ```
     #[must_use]
     pub fn matching(&self, host: &str) -> Vec<usize> {
         let ends = host.match_indices('.');

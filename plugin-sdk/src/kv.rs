@@ -23,6 +23,15 @@
 
 use std::time::Duration;
 
+/// What the store refuses.
+///
+/// ```
+/// use witgate_sdk::kv::{self, Refusal};
+///
+/// kv::set("motto", "facts in", None)?;
+/// assert_eq!(kv::increment("motto", 1, None), Err(Refusal::NotANumber));
+/// # Ok::<(), Refusal>(())
+/// ```
 #[doc(inline)]
 pub use crate::bindings::kv::Refusal;
 

@@ -121,6 +121,7 @@ mod protected;
 mod request;
 mod response;
 mod target_uri;
+mod values;
 
 pub mod access_log;
 #[doc(hidden)]
@@ -146,6 +147,10 @@ pub use pool::Pool;
 pub use protected::is_protected_field;
 pub use request::Request;
 pub use response::Response;
+pub use values::{
+    BodyFailure, BodyStart, Calls, ClientCertificate, Decision, Field, Forward, HttpVersion,
+    Outcome, Preference, RequestEdit, Respond, ResponseEdit, Route, Scheme, TlsSession,
+};
 
 /// The schema of a plugin's configuration, which the gateway finds wrong keys by.
 ///
@@ -169,20 +174,23 @@ pub use response::Response;
 pub use witgate_schema::Schema;
 
 /// What [`Schema`] is made of.
+///
+/// ```
+/// use witgate_sdk::{NoConfig, schema::{Schema, Shape}};
+///
+/// assert!(matches!(NoConfig::SHAPE, Shape::Table(table) if table.keys.is_empty() && table.strict));
+/// ```
 #[doc(inline)]
 pub use witgate_schema as schema;
 
-#[doc(inline)]
-pub use bindings::{
-    affinity::exports::witgate::plugin::affinity::{Outcome, Preference},
-    async_routing::exports::witgate::plugin0_2_0::routing::Decision,
-    base::exports::witgate::plugin::interest::Calls,
-    body::{Failure as BodyFailure, Start as BodyStart},
-    routing::exports::witgate::plugin::routing::{Decision as Route, Forward, Respond},
-    types::{ClientCertificate, Field, HttpVersion, RequestEdit, ResponseEdit, Scheme, TlsSession},
-};
-
 /// Everything that a plugin usually needs.
+///
+/// ```
+/// use witgate_sdk::prelude::*;
+///
+/// let request = Request::get("https://shop.example/").build();
+/// log::info!("{}", request.host());
+/// ```
 pub mod prelude {
     pub use crate::{
         Affinity, AsyncRewriting, AsyncRouting, Calls, ClientCertificate, ConfigError, Decision,

@@ -13,12 +13,67 @@
 //! }
 //! ```
 
+/// How much a line matters.
+///
+/// ```
+/// use witgate_sdk::log::Level;
+///
+/// assert!(Level::Trace < Level::Debug && Level::Warn < Level::Error);
+/// ```
 #[doc(inline)]
 pub use crate::bindings::log::Level;
+
+/// What only matters step by step, in a line of level trace; takes what `format!` takes.
+///
+/// ```
+/// use witgate_sdk::log;
+///
+/// log::trace!("rule {} does not match", 7);
+/// ```
 #[doc(inline)]
-pub use crate::{
-    __debug as debug, __error as error, __info as info, __trace as trace, __warn as warn,
-};
+pub use crate::__trace as trace;
+
+/// What helps to find a fault, in a line of level debug; takes what `format!` takes.
+///
+/// ```
+/// use witgate_sdk::log;
+///
+/// let path = "/api";
+/// log::debug!("{path} falls under rule {}", 7);
+/// ```
+#[doc(inline)]
+pub use crate::__debug as debug;
+
+/// What an operator may like to know, in a line of level info; takes what `format!` takes.
+///
+/// ```
+/// use witgate_sdk::log;
+///
+/// log::info!("{} rules", 12);
+/// ```
+#[doc(inline)]
+pub use crate::__info as info;
+
+/// What an operator should look at, in a line of level warn; takes what `format!` takes.
+///
+/// ```
+/// use witgate_sdk::log;
+///
+/// let path = "/api";
+/// log::warn!("no rule for {path:?}");
+/// ```
+#[doc(inline)]
+pub use crate::__warn as warn;
+
+/// What has gone wrong, in a line of level error; takes what `format!` takes.
+///
+/// ```
+/// use witgate_sdk::log;
+///
+/// log::error!("rule {} cannot hold", 7);
+/// ```
+#[doc(inline)]
+pub use crate::__error as error;
 
 /// Whether a line of this level would be kept.
 ///
@@ -86,35 +141,30 @@ macro_rules! __log {
     };
 }
 
-/// Writes a line at level trace, formatted as by `format!`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __trace {
     ($($line:tt)+) => { $crate::__log!(Trace, $($line)+) };
 }
 
-/// Writes a line at level debug, formatted as by `format!`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __debug {
     ($($line:tt)+) => { $crate::__log!(Debug, $($line)+) };
 }
 
-/// Writes a line at level info, formatted as by `format!`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __info {
     ($($line:tt)+) => { $crate::__log!(Info, $($line)+) };
 }
 
-/// Writes a line at level warn, formatted as by `format!`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __warn {
     ($($line:tt)+) => { $crate::__log!(Warn, $($line)+) };
 }
 
-/// Writes a line at level error, formatted as by `format!`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __error {

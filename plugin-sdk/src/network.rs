@@ -29,6 +29,13 @@ pub struct Network {
 }
 
 /// A string that is no network.
+///
+/// ```
+/// use witgate_sdk::Network;
+///
+/// let refusal = "10.0.0.1/8".parse::<Network>().unwrap_err();
+/// assert_eq!(refusal.to_string(), "expected an address whose bits behind /8 are 0, found \"10.0.0.1/8\"");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkError {
     found: String,
@@ -38,6 +45,13 @@ pub struct NetworkError {
 
 impl Network {
     /// The network that an address is in, which has so many bits in common; at most all.
+    ///
+    /// ```
+    /// use witgate_sdk::Network;
+    ///
+    /// let network = Network::around("192.0.2.7".parse().unwrap(), 24);
+    /// assert_eq!(network.to_string(), "192.0.2.0/24");
+    /// ```
     #[must_use]
     pub fn around(address: IpAddr, bits: u8) -> Self {
         let bits = bits.min(most_bits(address));
@@ -52,6 +66,14 @@ impl Network {
     }
 
     /// Whether an address is in it. The two families have no address in common.
+    ///
+    /// ```
+    /// use witgate_sdk::Network;
+    ///
+    /// let everything: Network = "0.0.0.0/0".parse().unwrap();
+    /// assert!(everything.contains("192.0.2.7".parse().unwrap()));
+    /// assert!(!everything.contains("::1".parse().unwrap()));
+    /// ```
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.address.is_ipv4()

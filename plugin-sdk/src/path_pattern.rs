@@ -27,6 +27,13 @@ pub struct PathPattern {
 
 impl PathPattern {
     /// Whether it is this path, or its start.
+    ///
+    /// ```
+    /// use witgate_sdk::PathPattern;
+    ///
+    /// let pattern: PathPattern = "/api".parse().unwrap();
+    /// assert!(pattern.matches("/api") && !pattern.matches("/api/"));
+    /// ```
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
         match self.is_prefix {
@@ -36,6 +43,13 @@ impl PathPattern {
     }
 
     /// The same without regard to the case of ASCII letters.
+    ///
+    /// ```
+    /// use witgate_sdk::PathPattern;
+    ///
+    /// let pattern: PathPattern = "/Files/*".parse().unwrap();
+    /// assert!(pattern.matches_any_case("/files/a.txt") && !pattern.matches("/files/a.txt"));
+    /// ```
     #[must_use]
     pub fn matches_any_case(&self, path: &str) -> bool {
         let start = match self.is_prefix {
@@ -64,6 +78,13 @@ pub fn is_plain_path(path: &str) -> bool {
 }
 
 /// A text that is no [`PathPattern`].
+///
+/// ```
+/// use witgate_sdk::PathPattern;
+///
+/// let refusal = "api/*".parse::<PathPattern>().unwrap_err();
+/// assert!(refusal.to_string().ends_with("found \"api/*\""));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathPatternError {
     found: String,

@@ -25,6 +25,12 @@ pub struct Pool {
 
 impl Pool {
     /// Its name in the configuration.
+    ///
+    /// ```
+    /// use witgate_sdk::Pool;
+    ///
+    /// assert_eq!(Pool::named("web").build().name(), "web");
+    /// ```
     #[must_use]
     pub fn name(&self) -> String {
         self.raw.name()
@@ -32,12 +38,26 @@ impl Pool {
 
     /// Changes whenever the list of endpoints does, and differs between pools, so that a plugin
     /// may keep what it derived from the list.
+    ///
+    /// ```
+    /// use witgate_sdk::Pool;
+    ///
+    /// let pool = Pool::named("web").generation(7).build();
+    /// assert_eq!(pool.generation(), 7);
+    /// ```
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.raw.generation()
     }
 
     /// The ids of all endpoints, in configuration order, healthy or not.
+    ///
+    /// ```
+    /// use witgate_sdk::Pool;
+    ///
+    /// let pool = Pool::named("web").endpoint("a").endpoint("b").build();
+    /// assert_eq!(pool.endpoints(), ["a", "b"]);
+    /// ```
     #[must_use]
     pub fn endpoints(&self) -> Vec<String> {
         self.raw.endpoints()

@@ -93,18 +93,39 @@ impl Request {
 
     /// The gateway's own id of this request: 32 lower-case hexadecimal digits, also in the
     /// access log.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").id("0f").build();
+    /// assert_eq!(request.id(), "0f");
+    /// ```
     #[must_use]
     pub fn id(&self) -> String {
         self.raw.id()
     }
 
     /// The method, as sent: `GET`.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::post("https://shop.example/carts").build();
+    /// assert_eq!(request.method(), "POST");
+    /// ```
     #[must_use]
     pub fn method(&self) -> String {
         self.raw.method()
     }
 
     /// The protocol between client and gateway.
+    ///
+    /// ```
+    /// use witgate_sdk::{HttpVersion, Request};
+    ///
+    /// let request = Request::get("https://shop.example/").version(HttpVersion::Http2).build();
+    /// assert_eq!(request.version(), HttpVersion::Http2);
+    /// ```
     #[must_use]
     pub fn version(&self) -> HttpVersion {
         self.raw.version()
@@ -112,12 +133,26 @@ impl Request {
 
     /// The target URI (RFC 9110 §7.1): `https://shop.example:8443/api?x=1`. Ends with the
     /// authority for `OPTIONS *`.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://Shop.Example:8443/api?x=1").build();
+    /// assert_eq!(request.target_uri(), "https://shop.example:8443/api?x=1");
+    /// ```
     #[must_use]
     pub fn target_uri(&self) -> &str {
         self.uri().as_str()
     }
 
     /// `https` on a TLS listener, else `http`.
+    ///
+    /// ```
+    /// use witgate_sdk::{Request, Scheme};
+    ///
+    /// let request = Request::get("http://shop.example/").build();
+    /// assert_eq!(request.scheme(), Scheme::Http);
+    /// ```
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         let known = self.uri.get().or_else(|| self.original.get());
@@ -126,6 +161,13 @@ impl Request {
 
     /// Host and, when the client named another than the scheme's own, port:
     /// `shop.example:8443`. Lower-case, no final dot.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://Shop.Example:8443/").build();
+    /// assert_eq!(request.authority(), "shop.example:8443");
+    /// ```
     #[must_use]
     pub fn authority(&self) -> &str {
         self.uri().authority()
@@ -133,6 +175,13 @@ impl Request {
 
     /// The authority's host alone: lower-case, no port, no final dot; an IPv6 address without
     /// its brackets.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://[2001:db8::7]:8443/").build();
+    /// assert_eq!(request.host(), "2001:db8::7");
+    /// ```
     #[must_use]
     pub fn host(&self) -> &str {
         self.uri().host()
@@ -140,12 +189,28 @@ impl Request {
 
     /// The path, percent-encoded, starting with `/`; `*` for `OPTIONS *`. In the normal form that
     /// the upstream gets too, unless the listener says `paths = "as-sent"`.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/a%20b?x=1").build();
+    /// assert_eq!(request.path(), "/a%20b");
+    /// ```
     #[must_use]
     pub fn path(&self) -> &str {
         self.uri().path()
     }
 
     /// What follows `?`, undecoded; none without `?`, empty when nothing follows it.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let query = |url| Request::get(url).build().query().map(str::to_owned);
+    /// assert_eq!(query("https://shop.example/?x=%20").as_deref(), Some("x=%20"));
+    /// assert_eq!(query("https://shop.example/?").as_deref(), Some(""));
+    /// assert_eq!(query("https://shop.example/"), None);
+    /// ```
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.uri().query()
@@ -153,24 +218,57 @@ impl Request {
 
     /// The target URI that the client asked for, whatever plugins made of it since: path and
     /// query as sent, the authority in its normal form.
+    ///
+    /// ```
+    /// use witgate_sdk::{Request, RequestEdit};
+    ///
+    /// let request = Request::get("https://shop.example/api?x=1").build();
+    /// let edited = request.after(&[RequestEdit::path("/v1"), RequestEdit::authority("web.internal")]);
+    /// assert_eq!(edited.target_uri(), "https://web.internal/v1?x=1");
+    /// assert_eq!(edited.original_uri(), "https://shop.example/api?x=1");
+    /// ```
     #[must_use]
     pub fn original_uri(&self) -> &str {
         self.original().as_str()
     }
 
     /// The authority that the client asked for, whatever plugins made of it since.
+    ///
+    /// ```
+    /// use witgate_sdk::{Request, RequestEdit};
+    ///
+    /// let request = Request::get("https://shop.example/").build();
+    /// let edited = request.after(&[RequestEdit::authority("web.internal")]);
+    /// assert_eq!((edited.authority(), edited.original_authority()), ("web.internal", "shop.example"));
+    /// ```
     #[must_use]
     pub fn original_authority(&self) -> &str {
         self.original().authority()
     }
 
     /// Path and query that the client asked for, as sent, whatever became of them since.
+    ///
+    /// ```
+    /// use witgate_sdk::{Request, RequestEdit};
+    ///
+    /// let request = Request::get("https://shop.example/api?x=1").build();
+    /// let edited = request.after(&[RequestEdit::path("/v1"), RequestEdit::Query(None)]);
+    /// assert_eq!((edited.path(), edited.original_target()), ("/v1", "/api?x=1"));
+    /// ```
     #[must_use]
     pub fn original_target(&self) -> &str {
         self.original().target()
     }
 
     /// The value of the first field of this name; none when there is none.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").header("X-Key", b"\xff").build();
+    /// assert_eq!(request.header("x-key").as_deref(), Some(&b"\xff"[..]));
+    /// assert_eq!(request.header("x-other"), None);
+    /// ```
     #[must_use]
     pub fn header(&self, name: &str) -> Option<Vec<u8>> {
         self.raw.header(name)
@@ -178,6 +276,14 @@ impl Request {
 
     /// The value of the first field of this name as text; none when there is none or it is
     /// not UTF-8.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").header("x-a", "1").header("x-b", b"\xff").build();
+    /// assert_eq!(request.header_str("X-A").as_deref(), Some("1"));
+    /// assert_eq!(request.header_str("x-b"), None);
+    /// ```
     #[must_use]
     pub fn header_str(&self, name: &str) -> Option<String> {
         self.header(name)
@@ -185,12 +291,26 @@ impl Request {
     }
 
     /// The values of all fields of this name, in order; empty when there is none.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").header("accept", "a").header("accept", "b").build();
+    /// assert_eq!(request.header_values("accept"), [b"a", b"b"]);
+    /// ```
     #[must_use]
     pub fn header_values(&self, name: &str) -> Vec<Vec<u8>> {
         self.raw.header_values(name)
     }
 
     /// All fields, in the order received, with lower-case names. Copies the whole head.
+    ///
+    /// ```
+    /// use witgate_sdk::{Field, Request};
+    ///
+    /// let request = Request::get("https://shop.example/").header("X-A", "1").build();
+    /// assert_eq!(request.headers(), [Field::new("x-a", "1")]);
+    /// ```
     #[must_use]
     pub fn headers(&self) -> Vec<Field> {
         self.raw.headers()
@@ -198,12 +318,27 @@ impl Request {
 
     /// The value of the first cookie of this name (RFC 6265 §5.4), without surrounding
     /// quotes; none when there is none. Names are case-sensitive.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").header("cookie", "a=\"1\"; b=2").build();
+    /// assert_eq!(request.cookie("a").as_deref(), Some("1"));
+    /// assert_eq!(request.cookie("A"), None);
+    /// ```
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<String> {
         self.raw.cookie(name)
     }
 
     /// The name of the listener that accepted the connection.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").listener("internal").build();
+    /// assert_eq!(request.listener(), "internal");
+    /// ```
     #[must_use]
     pub fn listener(&self) -> String {
         self.raw.listener()
@@ -211,18 +346,40 @@ impl Request {
 
     /// The client's side of the connection. An IPv4 client on a socket for both families has
     /// an IPv4 address.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").peer("192.0.2.7:5555").build();
+    /// assert_eq!(request.peer().to_string(), "192.0.2.7:5555");
+    /// ```
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
         (&self.addresses().peer).into()
     }
 
     /// The gateway's side of the connection.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example:8443/").build();
+    /// assert_eq!(request.local().port(), 8443);
+    /// ```
     #[must_use]
     pub fn local(&self) -> SocketAddr {
         (&self.addresses().local).into()
     }
 
     /// The TLS session; none on a plain listener.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let tls = Request::get("https://shop.example/").build().tls().expect("a TLS listener");
+    /// assert_eq!((tls.version.as_str(), tls.server_name.as_deref()), ("TLSv1.3", Some("shop.example")));
+    /// assert!(Request::get("http://shop.example/").build().tls().is_none());
+    /// ```
     #[must_use]
     pub fn tls(&self) -> Option<TlsSession> {
         self.raw.tls()
@@ -230,6 +387,22 @@ impl Request {
 
     /// The client's certificate and what the gateway makes of it; none when it presented none,
     /// as when the listener asks for none.
+    ///
+    /// ```
+    /// use witgate_sdk::{ClientCertificate, Request};
+    ///
+    /// let certificate = ClientCertificate {
+    ///     verification: Ok(()),
+    ///     subject: "CN=ada".to_owned(),
+    ///     issuer: "CN=Example CA".to_owned(),
+    ///     serial: "c0ffee".to_owned(),
+    ///     fingerprint: format!("sha256:{}", "0".repeat(64)),
+    ///     not_before: 0,
+    ///     not_after: i64::MAX,
+    /// };
+    /// let request = Request::get("https://shop.example/").client_certificate(certificate, []).build();
+    /// assert_eq!(request.client_certificate().expect("one was presented").subject, "CN=ada");
+    /// ```
     #[must_use]
     pub fn client_certificate(&self) -> Option<ClientCertificate> {
         self.raw.client_certificate()
@@ -237,6 +410,13 @@ impl Request {
 
     /// The certificates that the client presented, DER, its own first; empty when there are
     /// none. Copies up to some ten kilobytes.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").build();
+    /// assert!(request.client_certificate_chain().is_empty());
+    /// ```
     #[must_use]
     pub fn client_certificate_chain(&self) -> Vec<Vec<u8>> {
         self.raw.client_certificate_chain()

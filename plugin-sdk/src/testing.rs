@@ -1,6 +1,16 @@
 //! For native tests: makes a plugin as the gateway would, and changes and shows the world that
 //! `clock`, `random`, `kv`, `metrics` and `access_log` work on. Each thread has a world of its own, and so has
 //! each test.
+//!
+//! ```
+//! use std::time::Duration;
+//! use witgate_sdk::{clock, kv, testing};
+//!
+//! kv::set("motto", "facts in", Some(Duration::from_secs(60)))?;
+//! testing::advance(Duration::from_secs(60));
+//! assert_eq!((clock::monotonic().as_secs(), kv::get("motto")), (60, None));
+//! # Ok::<(), kv::Refusal>(())
+//! ```
 
 use std::{
     task::{Context, Poll, Waker},

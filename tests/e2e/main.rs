@@ -77,6 +77,7 @@ mod rfc9112;
 mod rfc9113;
 mod rollout;
 mod routing;
+mod sdk_examples;
 mod signed_plugins;
 mod soak;
 mod streaming;

@@ -33,6 +33,23 @@ mod types;
 mod write;
 
 pub use types::Anything;
+/// Derives the schema of what `Deserialize` reads; the attributes that count are told at the
+/// trait.
+///
+/// ```
+/// use serde::Deserialize;
+/// use witgate_schema::{Schema, Shape};
+///
+/// #[derive(Deserialize, Schema)]
+/// #[serde(rename_all = "lowercase")]
+/// # #[schema(crate = witgate_schema)]
+/// enum SameSite {
+///     Lax,
+///     Strict,
+/// }
+///
+/// assert!(matches!(SameSite::SHAPE, Shape::Choice(["lax", "strict"])));
+/// ```
 pub use witgate_schema_derive::Schema;
 pub use write::json;
 
@@ -66,6 +83,13 @@ pub trait Schema {
 }
 
 /// What may stand in a place of a configuration.
+///
+/// ```
+/// use witgate_schema::{Schema, Shape};
+///
+/// assert!(matches!(u8::SHAPE, Shape::Integer { least: 0, most: 255 }));
+/// assert!(matches!(<Option<String>>::SHAPE, Shape::Text));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
     /// Anything.
@@ -98,6 +122,17 @@ pub enum Shape {
 }
 
 /// A table with known keys.
+///
+/// ```
+/// use witgate_schema::{Key, Shape, Table};
+///
+/// const POOL: Table = Table {
+///     keys: &[Key::new("pool", Shape::Text)],
+///     strict: true,
+///     doc: "Where requests go.",
+/// };
+/// assert_eq!(POOL.keys[0].name, "pool");
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Table {
     /// In the order in which they are declared.
@@ -109,6 +144,18 @@ pub struct Table {
 }
 
 /// A key of a table.
+///
+/// ```
+/// use witgate_schema::{Key, Shape};
+///
+/// let share = Key {
+///     required: false,
+///     doc: "Percent of all requests.",
+///     default: "`0`",
+///     ..Key::new("share", Shape::Integer { least: 0, most: 100 })
+/// };
+/// assert!(share.range.is_empty());
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
     /// As it is written.
@@ -127,6 +174,12 @@ pub struct Key {
 
 impl Key {
     /// A key that must be there, without any words.
+    ///
+    /// ```
+    /// use witgate_schema::{Key, Shape};
+    ///
+    /// assert!(Key::new("pool", Shape::Text).required);
+    /// ```
     pub const fn new(name: &'static str, shape: Shape) -> Self {
         Self {
             name,

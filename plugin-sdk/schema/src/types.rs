@@ -12,6 +12,13 @@ use std::{
 use crate::{Schema, Shape};
 
 /// Any value: `#[schema(as = BTreeMap<String, Anything>)]`.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use witgate_schema::{Anything, Schema, Shape};
+///
+/// assert!(matches!(<BTreeMap<String, Anything>>::SHAPE, Shape::Map(Shape::Any)));
+/// ```
 #[derive(Debug)]
 pub struct Anything;
 

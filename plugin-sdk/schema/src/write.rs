@@ -5,6 +5,18 @@ use crate::{Key, Shape, Table};
 
 /// Writes the JSON Schema (2020-12) of a shape, as much of it as there is room for, and returns
 /// how many bytes all of it has.
+///
+/// ```
+/// use witgate_schema::{Schema, json};
+///
+/// const LENGTH: usize = json(&<Vec<bool>>::SHAPE, &mut []);
+/// const TEXT: [u8; LENGTH] = {
+///     let mut text = [0; LENGTH];
+///     json(&<Vec<bool>>::SHAPE, &mut text);
+///     text
+/// };
+/// assert!(TEXT.ends_with(br#""type":"array","items":{"type":"boolean"}}"#));
+/// ```
 pub const fn json(shape: &Shape, into: &mut [u8]) -> usize {
     let mut out = Out { into, at: 0 };
     out.raw("{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\"");

@@ -140,6 +140,13 @@ impl Request {
     ///
     /// # Panics
     /// When it is not an absolute URL of `http` or `https`.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/api?x=1").build();
+    /// assert_eq!((request.method().as_str(), request.path()), ("GET", "/api"));
+    /// ```
     #[must_use]
     pub fn get(url: &str) -> RequestBuilder {
         Self::with_method("GET", url)
@@ -149,6 +156,12 @@ impl Request {
     ///
     /// # Panics
     /// As [`Request::get`].
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// assert_eq!(Request::post("https://shop.example/").build().method(), "POST");
+    /// ```
     #[must_use]
     pub fn post(url: &str) -> RequestBuilder {
         Self::with_method("POST", url)
@@ -158,6 +171,12 @@ impl Request {
     ///
     /// # Panics
     /// As [`Request::get`].
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// assert_eq!(Request::with_method("PURGE", "https://shop.example/").build().method(), "PURGE");
+    /// ```
     pub fn with_method(method: impl Into<String>, url: &str) -> RequestBuilder {
         let (scheme, rest) = match url.split_once("://") {
             Some(("https", rest)) => (Scheme::Https, rest),
@@ -215,6 +234,13 @@ fn tls(request: &RawRequest) -> TlsSession {
 
 impl RequestBuilder {
     /// Adds a field, behind those of the same name.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").header("x-a", "1").header("x-a", "2").build();
+    /// assert_eq!(request.header_values("x-a"), [b"1", b"2"]);
+    /// ```
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
         self.0.fields.append(name, value);
@@ -222,6 +248,14 @@ impl RequestBuilder {
     }
 
     /// The body, for [`Request::body_start`]. No field is added for it.
+    ///
+    /// ```
+    /// use witgate_sdk::{Request, testing};
+    ///
+    /// let request = Request::post("https://shop.example/").body("a=1").build();
+    /// let start = testing::wait_for(request.body_start(1024)).unwrap();
+    /// assert!(start.complete && start.bytes == b"a=1");
+    /// ```
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.0.body = body.into();
@@ -229,6 +263,13 @@ impl RequestBuilder {
     }
 
     /// Adds a cookie, in a field of its own.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").cookie("a", "1").cookie("b", "2").build();
+    /// assert_eq!(request.header_values("cookie"), [b"a=1", b"b=2"]);
+    /// ```
     #[must_use]
     pub fn cookie(self, name: &str, value: &str) -> Self {
         self.header("cookie", format!("{name}={value}"))
@@ -238,6 +279,13 @@ impl RequestBuilder {
     ///
     /// # Panics
     /// When it is not both, as in `192.0.2.7:5555` or `[2001:db8::7]:5555`.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").peer("[2001:db8::7]:5555").build();
+    /// assert!(request.peer().is_ipv6());
+    /// ```
     #[must_use]
     pub fn peer(mut self, peer: &str) -> Self {
         self.0.peer = peer
@@ -250,6 +298,13 @@ impl RequestBuilder {
     ///
     /// # Panics
     /// As [`RequestBuilder::peer`].
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").local("10.0.0.1:8443").build();
+    /// assert_eq!(request.local().to_string(), "10.0.0.1:8443");
+    /// ```
     #[must_use]
     pub fn local(mut self, local: &str) -> Self {
         self.0.local = local
@@ -259,6 +314,13 @@ impl RequestBuilder {
     }
 
     /// The name of the listener.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").listener("internal").build();
+    /// assert_eq!(request.listener(), "internal");
+    /// ```
     #[must_use]
     pub fn listener(mut self, name: impl Into<String>) -> Self {
         self.0.listener = name.into();
@@ -266,6 +328,13 @@ impl RequestBuilder {
     }
 
     /// The protocol between client and gateway.
+    ///
+    /// ```
+    /// use witgate_sdk::{HttpVersion, Request};
+    ///
+    /// let request = Request::get("https://shop.example/").version(HttpVersion::Http10).build();
+    /// assert_eq!(request.version(), HttpVersion::Http10);
+    /// ```
     #[must_use]
     pub fn version(mut self, version: HttpVersion) -> Self {
         self.0.version = version;
@@ -273,6 +342,13 @@ impl RequestBuilder {
     }
 
     /// The TLS session, or that there is none.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").tls(None).build();
+    /// assert_eq!(request.tls(), None);
+    /// ```
     #[must_use]
     pub fn tls(mut self, tls: Option<TlsSession>) -> Self {
         self.0.tls = tls;
@@ -280,6 +356,23 @@ impl RequestBuilder {
     }
 
     /// The client's certificate, and the DER of all that it presented, its own first.
+    ///
+    /// ```
+    /// use witgate_sdk::{ClientCertificate, Request};
+    ///
+    /// let certificate = ClientCertificate {
+    ///     verification: Err("expired".to_owned()),
+    ///     subject: "CN=ada".to_owned(),
+    ///     issuer: "CN=Example CA".to_owned(),
+    ///     serial: "c0ffee".to_owned(),
+    ///     fingerprint: format!("sha256:{}", "0".repeat(64)),
+    ///     not_before: 0,
+    ///     not_after: 1,
+    /// };
+    /// let chain = [b"its DER".to_vec(), b"that of its issuer".to_vec()];
+    /// let request = Request::get("https://shop.example/").client_certificate(certificate, chain).build();
+    /// assert_eq!(request.client_certificate_chain().len(), 2);
+    /// ```
     #[must_use]
     pub fn client_certificate(
         mut self,
@@ -292,6 +385,13 @@ impl RequestBuilder {
     }
 
     /// The gateway's id of the request.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").id("0f").build();
+    /// assert_eq!(request.id(), "0f");
+    /// ```
     #[must_use]
     pub fn id(mut self, id: impl Into<String>) -> Self {
         self.0.id = id.into();
@@ -299,6 +399,13 @@ impl RequestBuilder {
     }
 
     /// The request.
+    ///
+    /// ```
+    /// use witgate_sdk::Request;
+    ///
+    /// let request = Request::get("https://shop.example/").build();
+    /// assert_eq!(request.listener(), "public");
+    /// ```
     #[must_use]
     pub fn build(self) -> Request {
         Request::new(self.0)

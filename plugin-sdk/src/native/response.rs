@@ -40,6 +40,13 @@ pub struct ResponseBuilder(RawResponse);
 
 impl Response {
     /// Starts to build a response of this status, without fields.
+    ///
+    /// ```
+    /// use witgate_sdk::Response;
+    ///
+    /// let response = Response::with_status(404).build();
+    /// assert!(response.headers().is_empty());
+    /// ```
     #[must_use]
     pub fn with_status(status: u16) -> ResponseBuilder {
         ResponseBuilder(RawResponse {
@@ -51,6 +58,13 @@ impl Response {
 
 impl ResponseBuilder {
     /// Adds a field, behind those of the same name.
+    ///
+    /// ```
+    /// use witgate_sdk::Response;
+    ///
+    /// let response = Response::with_status(200).header("vary", "accept").build();
+    /// assert_eq!(response.header_str("vary").as_deref(), Some("accept"));
+    /// ```
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
         self.0.fields.append(name, value);
@@ -58,6 +72,12 @@ impl ResponseBuilder {
     }
 
     /// The response.
+    ///
+    /// ```
+    /// use witgate_sdk::Response;
+    ///
+    /// assert_eq!(Response::with_status(204).build().status(), 204);
+    /// ```
     #[must_use]
     pub fn build(self) -> Response {
         Response { raw: self.0 }
