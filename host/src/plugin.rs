@@ -24,6 +24,7 @@ mod load;
 mod local;
 mod log;
 mod memory;
+mod mends;
 mod metrics;
 mod numbers;
 mod overtime;

@@ -130,7 +130,7 @@ async fn what_is_no_plugin_is_not_said_to_lack_a_schema() {
     let cut = &guest[..guest.len() / 2];
     let files: [(&[u8], &str); 2] = [
         (b"# Notes", "is not WebAssembly"),
-        (cut, "is not valid WebAssembly (cut short while copying?)"),
+        (cut, "is not valid WebAssembly (cut short while copying?"),
     ];
     for (bytes, expected) in files {
         let dir = placed(bytes, "");

@@ -143,6 +143,7 @@ async fn made(mistake: &str) -> String {
                 .edited("src/lib.rs", "witgate_sdk::export!(Router: Routing);", "")
                 .await
         }
+        "a crate that is made for browsers" => place.check(wasm::for_browsers()).await,
         "an import that no gateway has" => place.check(wasm::unknown_import()).await,
         "built against an SDK of another version" => place.check(wasm::another_version()).await,
         "a component that is something else" => place.check(wasm::wrong_world()).await,

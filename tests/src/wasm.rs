@@ -11,9 +11,9 @@ use std::{
 use crate::certs::{hex, sha256};
 
 pub use handmade::{
-    another_version, answering, asking_for_a_response, counting, executing, exiting, forwarding,
-    laborious, nested, on_wasi, recursing, responding_with, routing, types, unknown_import,
-    with_pages, wrong_world,
+    another_version, answering, asking_for_a_response, counting, executing, exiting, for_browsers,
+    forwarding, laborious, nested, on_wasi, recursing, responding_with, routing, types,
+    unknown_import, with_pages, wrong_world,
 };
 
 /// A plugin of `plugins/`, such as `path-router`.

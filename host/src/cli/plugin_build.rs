@@ -7,6 +7,7 @@
 
 mod c;
 mod component;
+mod diagnostics;
 mod output;
 mod schema;
 mod script;
@@ -15,7 +16,7 @@ pub(super) use output::replace;
 
 use std::{
     fs,
-    io::{self, BufRead, BufReader},
+    io::{self, BufRead, BufReader, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Stdio},
 };
@@ -25,6 +26,7 @@ use thiserror::Error;
 
 use super::toolchain::{Toolchain, ToolchainError};
 use crate::{config::SchemaError, plugin::LoadError};
+use diagnostics::Diagnostic;
 use script::Script;
 
 /// The name of the world in the `wit/` of a project that is not cargo's.
@@ -53,8 +55,13 @@ pub(crate) enum BuildError {
         message: String,
     },
     /// Cargo has shown its errors and failed.
-    #[error("cargo build failed ({0})")]
-    Cargo(ExitStatus),
+    #[error("cargo build failed ({status}){}", mend.map(|mend| format!("; {mend}")).unwrap_or_default())]
+    Cargo {
+        /// How it ended.
+        status: ExitStatus,
+        /// What mends it, where that is known.
+        mend: Option<&'static str>,
+    },
     /// The tool of another language is not there.
     #[error(
         "{tool} is not in {place}: run `{mend}` (`witgate doctor --lang {language}` says what that needs)"
@@ -204,7 +211,10 @@ fn single(dir: &Path) -> Result<(PathBuf, Module), BuildError> {
 fn compile(toolchain: &Toolchain, dir: &Path, args: &[String]) -> Result<Vec<Module>, BuildError> {
     let project = Project::read(toolchain, dir)?;
     let mut cargo = toolchain.cargo(dir, "build");
-    cargo.arg("--message-format=json-render-diagnostics");
+    cargo.arg(match io::stderr().is_terminal() {
+        true => "--message-format=json-diagnostic-rendered-ansi",
+        false => "--message-format=json",
+    });
     if let Some(subdir) = toolchain.target_subdir() {
         cargo.env("CARGO_TARGET_DIR", project.target_directory.join(subdir));
     }
@@ -247,7 +257,7 @@ impl Project {
     }
 }
 
-/// The one of cargo's JSON messages that is of use here; the others parse to its defaults.
+/// Those of cargo's JSON messages that are of use here; the others parse to their defaults.
 #[derive(Deserialize)]
 struct Message {
     reason: String,
@@ -257,6 +267,8 @@ struct Message {
     target: Target,
     #[serde(default)]
     filenames: Vec<PathBuf>,
+    /// What the compiler says.
+    message: Option<Diagnostic>,
 }
 
 #[derive(Deserialize, Default)]
@@ -267,22 +279,31 @@ struct Target {
     kind: Vec<String>,
 }
 
-/// Runs `cargo` and collects what it reports to have made.
+/// Runs `cargo`, shows what the compiler says and collects what was made.
 fn wasm_files(cargo: &mut Command, project: &Project) -> Result<Vec<Module>, BuildError> {
+    let of = cargo.get_current_dir().unwrap_or(Path::new("."));
+    let _ = writeln!(io::stderr(), "cargo: building {}", of.display());
     let mut child = cargo
         .stdout(Stdio::piped())
         .spawn()
         .map_err(not_started(cargo))?;
     let lines = child.stdout.take().into_iter().map(BufReader::new);
+    let mut mend = None;
     let modules = lines
         .flat_map(BufRead::lines)
         .map_while(Result::ok)
-        .filter_map(|line| serde_json::from_str(&line).ok())
+        .filter_map(|line| serde_json::from_str::<Message>(&line).ok())
+        .inspect(|message| {
+            if let Some(diagnostic) = &message.message {
+                diagnostic.show();
+                mend = mend.or_else(|| diagnostic.mend());
+            }
+        })
         .flat_map(|message| wasm_file(message, project))
         .collect();
     let status = child.wait().map_err(not_started(cargo))?;
     if !status.success() {
-        return Err(BuildError::Cargo(status));
+        return Err(BuildError::Cargo { status, mend });
     }
     Ok(modules)
 }

@@ -176,6 +176,8 @@ impl CheckedComponent {
     }
 }
 
+/// What the modules begin with that wasm-bindgen leaves for its tools to replace.
+const WASM_BINDGEN: &str = "__wbindgen";
 /// The section that holds the schema of the configuration, JSON.
 pub(super) const SCHEMA: &str = "witgate:config-schema";
 const LIFECYCLE: &str = "witgate:plugin/lifecycle@0.1.0";
@@ -297,20 +299,24 @@ pub(super) fn as_component(bytes: &[u8]) -> Result<Cow<'_, [u8]>, LoadError> {
 /// wasm32-unknown-unknown`. What it imports of WASI's first version, as the C library does, is
 /// what WASI 0.2 has for it.
 pub fn encode(module: &[u8]) -> Result<Vec<u8>, LoadError> {
+    if let Some(import) = imported(module, |from| from.starts_with(WASM_BINDGEN)) {
+        return Err(LoadError::ForBrowsers { import });
+    }
     if !has_component_type(module) {
         return Err(LoadError::NoComponentType);
     }
     let encoder = wit_component::ComponentEncoder::default()
         .validate(true)
         .module(module);
-    let encoder = match imports_preview1(module) {
-        true => encoder.and_then(|encoder| {
+    let preview1 = imported(module, |from| from == WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME);
+    let encoder = match preview1 {
+        Some(_) => encoder.and_then(|encoder| {
             encoder.adapter(
                 WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME,
                 WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
             )
         }),
-        false => encoder,
+        None => encoder,
     };
     encoder
         .and_then(|mut encoder| encoder.encode())
@@ -339,7 +345,8 @@ fn has_component_type(module: &[u8]) -> bool {
     })
 }
 
-fn imports_preview1(module: &[u8]) -> bool {
+/// The first module that a core module imports from and that is wanted.
+fn imported(module: &[u8], wanted: impl Fn(&str) -> bool) -> Option<String> {
     let payloads = Parser::new(0).parse_all(module).map_while(Result::ok);
     let imports = payloads.filter_map(|payload| match payload {
         Payload::ImportSection(section) => Some(section),
@@ -348,7 +355,8 @@ fn imports_preview1(module: &[u8]) -> bool {
     imports
         .flat_map(|section| section.into_imports())
         .flatten()
-        .any(|import| import.module == WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME)
+        .find(|import| wanted(import.module))
+        .map(|import| import.module.to_owned())
 }
 
 fn interface_names(runtime: &Runtime, component: &Component) -> (Vec<String>, Vec<String>) {

@@ -68,7 +68,9 @@ pub enum CallError {
         limit: usize,
     },
     /// It wanted more memory than its limit and crashed for want of it.
-    #[error("plugin {plugin} needs more memory than its limit of {limit} bytes")]
+    #[error(
+        "plugin {plugin} needs more memory than its limit of {limit} bytes (`memory` in its sidecar)"
+    )]
     Memory {
         /// Whose fault.
         plugin: String,
@@ -142,7 +144,10 @@ pub enum LoadError {
         found: String,
     },
     /// WebAssembly that ends too early or is damaged.
-    #[error("is not valid WebAssembly (cut short while copying?): {message}")]
+    #[error(
+        "is not valid WebAssembly (cut short while copying? copy beside and rename, as `witgate plugin build -o` does): \
+         {message}"
+    )]
     Damaged {
         /// What the parser says.
         message: String,
@@ -153,6 +158,15 @@ pub enum LoadError {
          section was stripped; build it with `witgate plugin build`"
     )]
     NoComponentType,
+    /// A core module whose imports wasm-bindgen's tools would replace.
+    #[error(
+        "was made for browsers: it imports {import:?} of wasm-bindgen's; leave out the crate or feature that brings it \
+         (`js`, `wasm_js`, `wasmbind`; `cargo tree -i wasm-bindgen` says which)"
+    )]
+    ForBrowsers {
+        /// The module that it imports from.
+        import: String,
+    },
     /// A core module that wit-component cannot turn into a component.
     #[error("is a core module that does not make a component: {message}")]
     Encode {
@@ -160,7 +174,10 @@ pub enum LoadError {
         message: String,
     },
     /// Imports that no plugin is given.
-    #[error("imports {}, which this gateway does not offer; a plugin may import {offered}", list(.names))]
+    #[error(
+        "imports {}, which this gateway does not offer: leave out the crate, or the tool's option, that brings it; a \
+         plugin may import {offered}", list(.names)
+    )]
     UnknownImports {
         /// Interface names, as imported.
         names: Vec<String>,

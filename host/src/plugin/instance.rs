@@ -432,6 +432,17 @@ async fn within<R>(
     }
 }
 
+/// What the engine says of a trap, and what mends it where it is the stack's end.
+fn trapped(error: &wasmtime::Error) -> String {
+    let message = printable(&format!("{error:#}"));
+    match error.downcast_ref() {
+        Some(wasmtime::Trap::StackOverflow) => {
+            format!("{message} (recursion without end? otherwise `stack` in its sidecar)")
+        }
+        _ => message,
+    }
+}
+
 fn call_error(store: &Store<State>, plugin: &Version, error: &wasmtime::Error) -> CallError {
     let memory = &store.data().memory;
     let name = plugin.name.to_string();
@@ -465,7 +476,7 @@ fn call_error(store: &Store<State>, plugin: &Version, error: &wasmtime::Error) -
         },
         None => CallError::Trap {
             plugin: name,
-            message: printable(&format!("{error:#}")),
+            message: trapped(error),
         },
     }
 }

@@ -5,6 +5,7 @@ use wasmtime::Result;
 use super::{
     bindings::witgate::plugin::log::{Host, Level},
     lines::write_line,
+    mends,
     state::State,
 };
 
@@ -14,8 +15,11 @@ impl Host for State {
     }
 
     fn write(&mut self, level: Level, message: String) -> Result<()> {
-        if self.lines.take(&self.plugin) {
-            write_line(&self.plugin, level, &message);
+        let lines = [Some(message.as_str()), mends::of_panic(&message)];
+        for line in lines.into_iter().flatten() {
+            if self.lines.take(&self.plugin) {
+                write_line(&self.plugin, level, line);
+            }
         }
         Ok(())
     }

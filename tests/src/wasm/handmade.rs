@@ -274,6 +274,13 @@ pub fn unknown_import() -> Vec<u8> {
     )
 }
 
+/// A module that wasm-bindgen's tools are to finish, for a browser.
+pub fn for_browsers() -> Vec<u8> {
+    let import =
+        r#"(module (import "__wbindgen_placeholder__" "__wbindgen_describe" (func (param i32))))"#;
+    wat::parse_str(import).expect("a module")
+}
+
 /// A good component that is no plugin: its world is another one.
 pub fn wrong_world() -> Vec<u8> {
     core(
