@@ -5,9 +5,11 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
+    process::Stdio,
     time::Duration,
 };
 
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use witgate_tests::{
     Http, TempDir,
     client::Client,
@@ -222,7 +224,7 @@ async fn what_clang_says_is_shown_as_it_is() {
         "{said}"
     );
     let top = format!(
-        "clang says of {}:",
+        "clang: compiling 3 files of {}\n",
         project.canonicalize().unwrap().display()
     );
     assert!(said.contains(&top), "{said}");
@@ -242,6 +244,47 @@ async fn what_clang_says_is_shown_as_it_is() {
     let (ok, said) = says(&whole, &[]).await;
     let refusal = "no bindings can be made of the world `plugin` in ";
     assert!(!ok && said.contains(refusal), "{said}");
+}
+
+/// Shown while it works, not only at its end.
+#[tokio::test]
+async fn what_clang_says_is_shown_when_it_says_it() {
+    let dir = TempDir::new().unwrap();
+    let (ok, said) = plugin(dir.path(), &["new", "c", "--lang", "c"]).await;
+    assert!(ok, "{said}");
+    let clang = dir.path().join("sdk/bin/clang");
+    fs::create_dir_all(clang.parent().unwrap()).unwrap();
+    let seen = dir.path().join("seen");
+    // Ends with 3 when somebody has read its first line by then.
+    let script = format!(
+        "#!/bin/sh\necho 'a warning' >&2\nfor i in $(seq 200); do\n[ -e '{}' ] && exit 3\nsleep 0.1\ndone\nexit 4\n",
+        seen.display()
+    );
+    fs::write(&clang, script).unwrap();
+    fs::set_permissions(&clang, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut build = command(&["plugin", "build", "c", "-o", "out.wasm"])
+        .current_dir(dir.path())
+        .env("WASI_SDK_PATH", dir.path().join("sdk"))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(build.stderr.take().unwrap()).lines();
+    let mut said = Vec::new();
+    let all = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line == "a warning" {
+                fs::write(&seen, "").unwrap();
+            }
+            said.push(line);
+        }
+    };
+    tokio::time::timeout(LIMIT, all).await.expect("it ends");
+    assert!(said[0].contains("clang: compiling 3 files of "), "{said:?}");
+    assert_eq!(said[1], "a warning", "{said:?}");
+    assert!(
+        said[2].contains("clang failed (exit status: 3)"),
+        "{said:?}"
+    );
 }
 
 #[tokio::test]
@@ -286,11 +329,7 @@ async fn a_tool_that_is_not_there_is_named_with_what_installs_it() {
     fs::write(&clang, "#!/bin/sh\necho 'said by the SDK' >&2; exit 3\n").unwrap();
     fs::set_permissions(&clang, fs::Permissions::from_mode(0o755)).unwrap();
     let said = built().await;
-    for part in [
-        "clang: compiling 3 files\n",
-        "sdk/bin/clang says of ",
-        "said by the SDK",
-    ] {
+    for part in ["sdk/bin/clang: compiling 3 files of ", "said by the SDK"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     fs::create_dir(dir.path().join("empty")).unwrap();
@@ -325,5 +364,8 @@ async fn sources_with_odd_names_are_compiled() {
         fs::write(project.join(file), text).unwrap();
     }
     let (ok, said) = plugin(dir.path(), &["build", "router", "-o", "out.wasm"]).await;
-    assert!(ok && said.contains("clang: compiling 5 files\n"), "{said}");
+    assert!(
+        ok && said.contains("clang: compiling 5 files of "),
+        "{said}"
+    );
 }

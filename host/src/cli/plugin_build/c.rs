@@ -3,8 +3,9 @@
 
 use std::{
     fs,
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
     path::{Path, PathBuf},
+    process::Stdio,
 };
 
 use wit_bindgen_core::{Files, wit_parser::Resolve};
@@ -35,7 +36,12 @@ pub(super) fn compile(dir: &Path, args: &[String]) -> Result<Module, BuildError>
         .filter(|name| !name.ends_with(".h"))
         .collect();
     let files = sources.len() + generated.iter().filter(|name| name.ends_with(".c")).count();
-    let _ = writeln!(io::stderr(), "clang: compiling {files} files");
+    let _ = writeln!(
+        io::stderr(),
+        "{}: compiling {files} files of {}",
+        clang.display(),
+        dir.display()
+    );
     let mut command = clang::command(&clang);
     command
         .current_dir(&dir)
@@ -44,19 +50,16 @@ pub(super) fn compile(dir: &Path, args: &[String]) -> Result<Module, BuildError>
         .args(generated)
         .arg("-o")
         .arg(&module.path);
-    if io::stderr().is_terminal() {
-        command.arg("-fdiagnostics-color=always");
-    }
-    let output = command.args(args).output().map_err(not_started(&command))?;
-    let mut stderr = io::stderr().lock();
-    if !output.status.success() {
-        let _ = writeln!(stderr, "{} says of {}:", clang.display(), dir.display());
-    }
-    // What it says is for people, warnings too; the summary is all that goes to stdout.
-    let _ = stderr.write_all(&[output.stdout, output.stderr].concat());
-    match output.status.success() {
+    // What it says is for people, warnings too, and is shown as it says it; the summary is all that
+    // goes to stdout.
+    let status = command
+        .args(args)
+        .stdout(Stdio::from(io::stderr()))
+        .status()
+        .map_err(not_started(&command))?;
+    match status.success() {
         true => Ok(module),
-        false => Err(BuildError::Clang(output.status)),
+        false => Err(BuildError::Clang(status)),
     }
 }
 

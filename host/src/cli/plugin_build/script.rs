@@ -3,6 +3,7 @@
 
 use std::{
     env,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -47,11 +48,17 @@ impl Script {
             Self::Python => python(&dir, &module.path),
         }
         .ok_or_else(|| self.lacking(&dir))?;
+        let _ = writeln!(
+            io::stderr(),
+            "{}: making a component of {}",
+            self.tool(),
+            dir.display()
+        );
         // What the tool says is for people; the summary is all that goes to stdout.
         let status = tool
             .current_dir(&dir)
             .stdin(Stdio::null())
-            .stdout(Stdio::from(std::io::stderr()))
+            .stdout(Stdio::from(io::stderr()))
             .status()
             .map_err(not_started(&tool))?;
         match status.success() {
