@@ -93,6 +93,7 @@ mod trace;
 mod trust;
 mod tunnels;
 mod tunnels_h2;
+mod tutorial;
 mod upstream_h2;
 mod upstream_h2_connections;
 mod upstream_tls;

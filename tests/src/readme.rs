@@ -14,8 +14,9 @@ use crate::gateway::binary;
 /// How long all commands of a page may take; plugins are built in some.
 const DEADLINE: Duration = Duration::from_secs(400);
 
-/// A fenced block: what stands behind the fence, and its lines.
+/// A fenced block: the heading above it, what stands behind the fence, and its lines.
 struct Block {
+    heading: String,
     info: String,
     text: String,
 }
@@ -23,7 +24,9 @@ struct Block {
 fn all_blocks(page: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut lines = page.lines();
+    let mut heading = "";
     while let Some(line) = lines.next() {
+        heading = line.strip_prefix("## ").unwrap_or(heading);
         let Some(info) = line.trim_start().strip_prefix("```") else {
             continue;
         };
@@ -32,6 +35,7 @@ fn all_blocks(page: &str) -> Vec<Block> {
             .take_while(|line| line.trim_start() != "```")
             .collect();
         blocks.push(Block {
+            heading: heading.to_owned(),
             info: info.to_owned(),
             text: body.join("\n"),
         });
@@ -46,23 +50,78 @@ pub fn blocks(page: &str, kind: &str) -> Vec<String> {
     found.map(|block| block.text).collect()
 }
 
+/// What a page does, step by step.
+#[derive(Debug)]
+pub enum Step {
+    /// The heading that the next steps are below.
+    Heading(String),
+    /// A file is written, with what the page shows.
+    File(String),
+    /// A command of the page, with all that it has printed on both streams.
+    Command {
+        /// As the page has it; loops have several lines.
+        text: String,
+        /// As it came.
+        printed: String,
+    },
+}
+
 /// Does what a page says, in a folder: writes the blocks whose fence names a file (`toml
-/// plugins/a.toml`) and runs those of `sh`, in order. What they have started ends with them.
-pub async fn follow(page: &str, dir: &Path, variables: &[(&str, &Path)]) -> Output {
-    let mut script = String::new();
+/// plugins/a.toml`) and runs the commands of those of `sh`, in order. What they have started ends
+/// with them.
+///
+/// Returns what was done, and whether all of it succeeded.
+pub async fn follow(page: &str, dir: &Path, variables: &[(&str, &Path)]) -> (Vec<Step>, bool) {
+    let mut script = "exec 2>&1\n".to_owned();
+    let mut steps = Vec::new();
     for block in all_blocks(page) {
+        let of = |step: &Step| matches!(step, Step::Heading(heading) if *heading == block.heading);
+        if !steps.iter().any(of) {
+            steps.push(Step::Heading(block.heading.clone()));
+        }
         match block.info.split_once(' ') {
             Some((_, file)) => {
                 let text = block.text;
                 script.push_str(&format!(
                     "cat > '{file}' <<'END OF FILE'\n{text}\nEND OF FILE\n"
                 ));
+                steps.push(Step::File(file.to_owned()));
             }
-            None if block.info == "sh" => script.push_str(&format!("{}\n", block.text)),
+            None if block.info == "sh" => {
+                for text in commands(&block.text) {
+                    script.push_str(&format!("echo '{END}'\n{text}\n"));
+                    let printed = String::new();
+                    steps.push(Step::Command { text, printed });
+                }
+            }
             None => {}
         }
     }
-    run_script(&script, dir, variables).await
+    let done = run_script("-eu", &script, dir, variables).await;
+    let printed = String::from_utf8_lossy(&done.stdout).into_owned();
+    let end = format!("{END}\n");
+    // Before the first one stands nothing.
+    let mut outputs = printed.split(&end).skip(1);
+    for step in &mut steps {
+        if let Step::Command { printed, .. } = step {
+            outputs.next().unwrap_or_default().clone_into(printed);
+        }
+    }
+    (steps, done.status.success())
+}
+
+/// The commands of a block: lines, and loops up to their `done`.
+fn commands(block: &str) -> Vec<String> {
+    let mut commands: Vec<String> = Vec::new();
+    let mut is_loop = false;
+    for line in block.lines() {
+        match commands.last_mut().filter(|_| is_loop) {
+            Some(last) => *last = format!("{last}\n{line}"),
+            None => commands.push(line.to_owned()),
+        }
+        is_loop = (is_loop || line.starts_with("for ")) && line != "done";
+    }
+    commands
 }
 
 /// Runs the `sh` blocks of a page as one script and asserts that each prints what the block `text
@@ -85,7 +144,7 @@ pub async fn run_and_compare(page: &str, dir: &Path, variables: &[(&str, &Path)]
         expected.iter().any(Option::is_some),
         "a page without output"
     );
-    let done = run_script(&script, dir, variables).await;
+    let done = run_script(TRACED, &script, dir, variables).await;
     let [printed, traced] =
         [done.stdout, done.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert!(done.status.success(), "{printed}\n{traced}");
@@ -158,10 +217,18 @@ fn copy_all(from: &Path, to: &Path) {
 pub async fn run(page: &str, dir: &Path, variables: &[(&str, &Path)]) -> Output {
     let script = blocks(page, "sh").join("\n");
     assert!(!script.is_empty(), "a page without commands");
-    run_script(&script, dir, variables).await
+    run_script(TRACED, &script, dir, variables).await
 }
 
-async fn run_script(script: &str, dir: &Path, variables: &[(&str, &Path)]) -> Output {
+/// The options of a shell that says what it does, on stderr, and ends at the first failure.
+const TRACED: &str = "-eux";
+
+async fn run_script(
+    options: &str,
+    script: &str,
+    dir: &Path,
+    variables: &[(&str, &Path)],
+) -> Output {
     let bin = binary();
     let path = env::var_os("PATH").unwrap_or_default();
     let paths = bin.parent().map(Path::to_owned).into_iter();
@@ -170,7 +237,7 @@ async fn run_script(script: &str, dir: &Path, variables: &[(&str, &Path)]) -> Ou
     let ending = format!("trap 'code=$?; trap \"\" TERM; kill 0; exit $code' EXIT\n{script}");
     let mut shell = Command::new("sh");
     shell
-        .args(["-eux", "-c", &ending])
+        .args([options, "-c", &ending])
         .current_dir(dir)
         .env("PATH", paths)
         .envs(variables.iter().copied())
@@ -200,6 +267,13 @@ mod tests {
         assert!(fits("…", "") && fits("a…", "a"));
         assert!(!fits("a", "a\nb") && !fits("a\nb", "a"));
         assert!(!fits("b…d", "b c") && !fits("a\n…\nc", "a\nb"));
+    }
+
+    #[test]
+    fn a_loop_is_one_command() {
+        let block = "a\nfor x in 1 2; do\n    b\ndone\n! c  # d";
+        let expected = ["a", "for x in 1 2; do\n    b\ndone", "! c  # d"];
+        assert_eq!(commands(block), expected);
     }
 
     #[test]
