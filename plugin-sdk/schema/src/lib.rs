@@ -56,10 +56,10 @@ pub use write::json;
 /// A type that has a place in a configuration.
 ///
 /// The derive follows the attributes of serde: `rename`, `rename_all`, `alias`, `default`, `skip`,
-/// `deny_unknown_fields`, `transparent`, `untagged`, `from`, `try_from`. What reads itself in another
-/// way (`with`, `deserialize_with`) names its schema with `#[schema(as = Type)]`, or `#[schema(any)]`; `least = 1` and
-/// `most = 10` are the bounds of an integer. Comments become descriptions. `flatten` and tags are
-/// refused, and a type that holds itself has no constant: implement the trait, or leave it out.
+/// `deny_unknown_fields`, `transparent`, `flatten`, `untagged`, `tag`, `content`, `from`, `try_from`. What reads itself in
+/// another way (`with`, `deserialize_with`) names its schema with `#[schema(as = Type)]`, or `#[schema(any)]`; `least = 1` and
+/// `most = 10` are the bounds of an integer. Comments become descriptions. A type that holds itself
+/// has no constant: implement the trait, or leave it out.
 ///
 /// ```
 /// use witgate_schema::{Schema, Shape};
@@ -121,6 +121,19 @@ pub enum Shape {
     Either(&'static [Shape]),
 }
 
+impl Shape {
+    /// Whether it is a table that refuses keys that it does not know.
+    ///
+    /// ```
+    /// use witgate_schema::Shape;
+    ///
+    /// assert!(!Shape::Map(&Shape::Text).is_strict());
+    /// ```
+    pub const fn is_strict(&self) -> bool {
+        matches!(self, Self::Table(table) if table.strict)
+    }
+}
+
 /// A table with known keys.
 ///
 /// ```
@@ -128,6 +141,7 @@ pub enum Shape {
 ///
 /// const POOL: Table = Table {
 ///     keys: &[Key::new("pool", Shape::Text)],
+///     flat: &[],
 ///     strict: true,
 ///     doc: "Where requests go.",
 /// };
@@ -137,10 +151,44 @@ pub enum Shape {
 pub struct Table {
     /// In the order in which they are declared.
     pub keys: &'static [Key],
+    /// What else reads the same table (serde's `flatten`).
+    pub flat: &'static [Flat],
     /// Whether others are refused.
     pub strict: bool,
     /// What it is for; may be empty.
     pub doc: &'static str,
+}
+
+/// Something whose keys stand among those of a table: a table itself, a map for all keys that are
+/// left, or one of several tables.
+///
+/// ```
+/// use witgate_schema::{Flat, Key, Shape, Table};
+///
+/// const LIMITS: Table = Table {
+///     keys: &[Key::new("most", Shape::Number)],
+///     flat: &[],
+///     strict: false,
+///     doc: "",
+/// };
+/// const POOL: Table = Table {
+///     keys: &[Key::new("pool", Shape::Text)],
+///     flat: &[Flat { shape: Shape::Table(LIMITS), optional: true }],
+///     strict: true,
+///     doc: "",
+/// };
+/// let mut text = vec![0; witgate_schema::json(&Shape::Table(POOL), &mut [])];
+/// witgate_schema::json(&Shape::Table(POOL), &mut text);
+/// let schema: serde_json::Value = serde_json::from_slice(&text).unwrap();
+/// assert_eq!(schema["properties"]["most"]["type"], "number");
+/// assert_eq!(schema["required"], serde_json::json!(["pool"]));
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct Flat {
+    /// What it reads.
+    pub shape: Shape,
+    /// Whether all of it may be missing.
+    pub optional: bool,
 }
 
 /// A key of a table.

@@ -1,7 +1,7 @@
 //! A shape as the text of a JSON Schema; written by the compiler as well, so that there are loops
 //! and bytes where other code would have iterators and strings.
 
-use crate::{Key, Shape, Table};
+use crate::{Flat, Key, Shape, Table};
 
 /// Writes the JSON Schema (2020-12) of a shape, as much of it as there is room for, and returns
 /// how many bytes all of it has.
@@ -154,40 +154,134 @@ impl Out<'_> {
     }
 
     const fn table(&mut self, table: &Table) {
+        if table.strict && table.takes_others() {
+            panic!(
+                "serde refuses all keys of a flattened map or enum beside `deny_unknown_fields`"
+            );
+        }
+        self.open_table(table);
+        match (table.strict, table.others()) {
+            (true, _) => self.raw(",\"additionalProperties\":false"),
+            (false, Some(shape)) => {
+                self.raw(",\"additionalProperties\":");
+                self.object(shape);
+            }
+            (false, None) => {}
+        }
+    }
+
+    /// A table that says nothing of keys which it does not know: they are for others to read.
+    const fn open_table(&mut self, table: &Table) {
         self.raw("\"type\":\"object\"");
         if !table.doc.is_empty() {
             self.raw(",\"description\":");
             self.string(table.doc);
         }
         self.raw(",\"properties\":{");
-        let mut i = 0;
+        self.keys(table, 0);
+        self.byte(b'}');
+        if self.required(table, 0) > 0 {
+            self.byte(b']');
+        }
+        if self.one_of_each(table, 0) > 0 {
+            self.byte(b']');
+        }
+    }
+
+    /// The keys of a table, and of those that are flat in it. Counts those written.
+    const fn keys(&mut self, table: &Table, before: usize) -> usize {
+        let (mut i, mut count) = (0, before);
         while i < table.keys.len() {
-            if i > 0 {
+            if count > 0 {
                 self.byte(b',');
             }
             self.key(&table.keys[i]);
+            count += 1;
             i += 1;
         }
-        self.byte(b'}');
-        let (mut i, mut required) = (0, 0);
-        while i < table.keys.len() {
-            if table.keys[i].required {
-                self.raw(if required == 0 {
-                    ",\"required\":["
-                } else {
-                    ","
-                });
-                self.string(table.keys[i].name);
-                required += 1;
+        let mut i = 0;
+        while i < table.flat.len() {
+            if let Shape::Table(flat) = &table.flat[i].shape {
+                count = self.keys(flat, count);
             }
             i += 1;
         }
-        if required > 0 {
-            self.byte(b']');
+        count
+    }
+
+    const fn required(&mut self, table: &Table, before: usize) -> usize {
+        let (mut i, mut count) = (0, before);
+        while i < table.keys.len() {
+            if table.keys[i].required {
+                self.raw(if count == 0 { ",\"required\":[" } else { "," });
+                self.string(table.keys[i].name);
+                count += 1;
+            }
+            i += 1;
         }
-        if table.strict {
-            self.raw(",\"additionalProperties\":false");
+        let mut i = 0;
+        while i < table.flat.len() {
+            if let Flat {
+                shape: Shape::Table(flat),
+                optional: false,
+            } = &table.flat[i]
+            {
+                count = self.required(flat, count);
+            }
+            i += 1;
         }
+        count
+    }
+
+    /// One of several tables has to fit as well, for each enum that is flat in the table.
+    const fn one_of_each(&mut self, table: &Table, before: usize) -> usize {
+        let (mut i, mut count) = (0, before);
+        while i < table.flat.len() {
+            match &table.flat[i] {
+                Flat { optional: true, .. } => {}
+                Flat {
+                    shape: Shape::Table(flat),
+                    ..
+                } => count = self.one_of_each(flat, count),
+                Flat {
+                    shape: Shape::Either(shapes),
+                    ..
+                } => {
+                    self.raw(if count == 0 { ",\"allOf\":[" } else { "," });
+                    self.one_of(shapes);
+                    count += 1;
+                }
+                Flat {
+                    shape: Shape::Any | Shape::Map(_),
+                    ..
+                } => {}
+                _ => panic!("only what reads a table can be flattened"),
+            }
+            i += 1;
+        }
+        count
+    }
+
+    const fn one_of(&mut self, shapes: &[Shape]) {
+        self.raw("{\"anyOf\":[");
+        let mut i = 0;
+        while i < shapes.len() {
+            if i > 0 {
+                self.byte(b',');
+            }
+            match &shapes[i] {
+                Shape::Table(table) => {
+                    self.byte(b'{');
+                    self.open_table(table);
+                    self.byte(b'}');
+                }
+                Shape::Either(shapes) => self.one_of(shapes),
+                Shape::Any | Shape::Map(_) => self.raw("{}"),
+                _ => panic!("only enums whose variants have fields, or a tag, can be flattened"),
+            }
+            i += 1;
+        }
+        self.raw("]}");
     }
 
     /// Name and schema of a key. Its own words stand in the place of those of its table.
@@ -221,6 +315,38 @@ impl Out<'_> {
         }
         self.escaped(before);
         self.escaped(words);
+    }
+}
+
+impl Table {
+    /// Whether what is flat in it reads keys that are not known.
+    const fn takes_others(&self) -> bool {
+        let mut i = 0;
+        while i < self.flat.len() {
+            match &self.flat[i].shape {
+                Shape::Table(table) if !table.takes_others() => {}
+                _ => return true,
+            }
+            i += 1;
+        }
+        false
+    }
+
+    /// What the values of keys are that are not known.
+    const fn others(&self) -> Option<&Shape> {
+        let mut i = 0;
+        while i < self.flat.len() {
+            let found = match &self.flat[i].shape {
+                Shape::Table(table) => table.others(),
+                Shape::Map(shape) => Some(*shape),
+                _ => None,
+            };
+            if found.is_some() {
+                return found;
+            }
+            i += 1;
+        }
+        None
     }
 }
 
@@ -259,6 +385,7 @@ mod tests {
         ];
         let table = Table {
             keys: KEYS,
+            flat: &[],
             strict: true,
             doc: "All of it.",
         };
@@ -312,5 +439,37 @@ mod tests {
         let mut text = [0; 5];
         assert!(super::json(&Shape::Bool, &mut text) > 5);
         assert_eq!(&text, b"{\"$sc");
+    }
+
+    /// A table that refuses unknown keys or not, in which this is flat.
+    fn with(shape: Shape, strict: bool) -> Value {
+        let flat = Box::leak(Box::new([Flat {
+            shape,
+            optional: false,
+        }]));
+        written(Shape::Table(Table {
+            keys: &[],
+            flat,
+            strict,
+            doc: "",
+        }))
+    }
+
+    #[test]
+    #[should_panic(expected = "beside `deny_unknown_fields`")]
+    fn unknown_keys_are_not_refused_and_read_at_a_time() {
+        with(Shape::Map(&Shape::Text), true);
+    }
+
+    #[test]
+    #[should_panic(expected = "only what reads a table")]
+    fn a_text_is_not_flattened() {
+        with(Shape::Text, false);
+    }
+
+    #[test]
+    #[should_panic(expected = "only enums whose variants have fields")]
+    fn a_name_alone_is_not_flattened() {
+        with(Shape::Either(&[Shape::Choice(&["a"])]), false);
     }
 }

@@ -229,3 +229,185 @@ fn a_constant_holds_it() {
     assert_eq!(value["items"]["anyOf"][0]["type"], "string");
     assert!(matches!(<Option<bool>>::SHAPE, Shape::Bool));
 }
+
+/// What several tables have.
+#[derive(Deserialize, Schema)]
+#[schema(crate = witgate_schema)]
+struct Common {
+    /// Whether it counts.
+    #[serde(default)]
+    on: bool,
+    name: String,
+}
+
+#[derive(Deserialize, Schema)]
+#[schema(crate = witgate_schema)]
+struct Size {
+    least: u8,
+}
+
+#[derive(Deserialize, Schema)]
+#[serde(deny_unknown_fields)]
+#[schema(crate = witgate_schema)]
+struct Merged {
+    pool: String,
+    #[serde(flatten)]
+    common: Common,
+    #[serde(flatten)]
+    size: Option<Size>,
+}
+
+#[derive(Deserialize, Schema)]
+#[schema(crate = witgate_schema)]
+struct Others {
+    pool: String,
+    #[serde(flatten)]
+    others: BTreeMap<String, bool>,
+}
+
+#[derive(Deserialize, Schema)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+#[schema(crate = witgate_schema)]
+enum Action {
+    Pass,
+    /// To a pool.
+    Forward {
+        pool: String,
+    },
+    #[serde(alias = "deny")]
+    Refuse(Status),
+}
+
+#[derive(Deserialize, Schema)]
+#[serde(deny_unknown_fields)]
+#[schema(crate = witgate_schema)]
+struct Status {
+    status: Option<u16>,
+}
+
+#[derive(Deserialize, Schema)]
+#[schema(crate = witgate_schema)]
+struct Rule {
+    path: String,
+    #[serde(flatten)]
+    action: Action,
+}
+
+#[derive(Deserialize, Schema)]
+#[serde(tag = "by", content = "of", rename_all = "lowercase")]
+#[schema(crate = witgate_schema)]
+enum Key {
+    Address,
+    Field(String),
+    Maybe(Option<u8>),
+    Cookie { name: String },
+}
+
+/// Asserts that serde reads the one and not the other.
+fn reads<T: for<'de> Deserialize<'de>>(good: Value, bad: Value) {
+    let shown = format!("{good}");
+    assert!(serde_json::from_value::<T>(good).is_ok(), "{shown}");
+    let shown = format!("{bad}");
+    assert!(serde_json::from_value::<T>(bad).is_err(), "{shown}");
+}
+
+#[test]
+fn flattened_tables_are_one() {
+    let expected = json!({
+        "type": "object",
+        "properties": {
+            "pool": {"type": "string"},
+            "on": {"type": "boolean", "description": "Whether it counts."},
+            "name": {"type": "string"},
+            "least": {"type": "integer", "minimum": 0, "maximum": 255},
+        },
+        "required": ["pool", "name"],
+        "additionalProperties": false,
+    });
+    assert_eq!(schema::<Merged>(), expected);
+    reads::<Merged>(
+        json!({"pool": "a", "name": "b", "least": 1}),
+        json!({"pool": "a", "name": "b", "lest": 1}),
+    );
+    let expected = json!({
+        "type": "object",
+        "properties": {"pool": {"type": "string"}},
+        "required": ["pool"],
+        "additionalProperties": {"type": "boolean"},
+    });
+    assert_eq!(schema::<Others>(), expected);
+    reads::<Others>(
+        json!({"pool": "a", "b": true}),
+        json!({"pool": "a", "b": 1}),
+    );
+}
+
+#[test]
+fn a_tag_says_which_variant_it_is() {
+    let text = || json!({"type": "string"});
+    let status = || json!({"type": "integer", "minimum": 0, "maximum": 65535});
+    let pass = || json!({"type": "object", "properties": {"type": {"enum": ["pass"]}}, "required": ["type"]});
+    let forward = || {
+        json!({
+            "type": "object",
+            "properties": {"type": {"enum": ["forward"], "description": "To a pool."}, "pool": text()},
+            "required": ["type", "pool"],
+        })
+    };
+    let refuse = || {
+        json!({
+            "type": "object",
+            "properties": {"type": {"enum": ["refuse", "deny"]}, "status": status()},
+            "required": ["type"],
+        })
+    };
+    let strict = |mut schema: Value| {
+        schema["additionalProperties"] = json!(false);
+        schema
+    };
+    let expected = json!({"anyOf": [pass(), strict(forward()), strict(refuse())]});
+    assert_eq!(schema::<Action>(), expected);
+    reads::<Action>(
+        json!({"type": "forward", "pool": "a"}),
+        json!({"type": "forward", "pool": "a", "x": 1}),
+    );
+    reads::<Action>(
+        json!({"type": "deny", "status": 403}),
+        json!({"type": "deny", "stats": 403}),
+    );
+    reads::<Action>(json!({"type": "pass", "x": 1}), json!({"pool": "a"}));
+    // Beside others the variants say nothing of keys that are not theirs.
+    let expected = json!({
+        "type": "object",
+        "properties": {"path": text()},
+        "required": ["path"],
+        "allOf": [{"anyOf": [pass(), forward(), refuse()]}],
+    });
+    assert_eq!(schema::<Rule>(), expected);
+    reads::<Rule>(
+        json!({"path": "/", "type": "forward", "pool": "a"}),
+        json!({"path": "/", "type": "forward"}),
+    );
+}
+
+#[test]
+fn a_tag_may_stand_beside_the_variant() {
+    let of = |name: &str, of: Value, required: Value| {
+        json!({
+            "type": "object",
+            "properties": {"by": {"enum": [name]}, "of": of},
+            "required": required,
+        })
+    };
+    let cookie =
+        json!({"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]});
+    let expected = json!({"anyOf": [
+        {"type": "object", "properties": {"by": {"enum": ["address"]}}, "required": ["by"]},
+        of("field", json!({"type": "string"}), json!(["by", "of"])),
+        of("maybe", json!({"type": "integer", "minimum": 0, "maximum": 255}), json!(["by"])),
+        of("cookie", cookie, json!(["by", "of"])),
+    ]});
+    assert_eq!(schema::<Key>(), expected);
+    reads::<Key>(json!({"by": "address"}), json!({"by": "field"}));
+    reads::<Key>(json!({"by": "maybe"}), json!({"by": "cookie", "of": {}}));
+}

@@ -3,9 +3,30 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Mark, TooInvolved, Walk, Wrong,
-    words::{MAX_COMPARED, expected, found, list},
+    Mark, Segment, TooInvolved, Walk, Wrong,
+    words::{MAX_COMPARED, expected, found, list, names, quoted_name},
 };
+
+/// What the tag of a table says.
+enum Tagged {
+    /// Which alternative it is.
+    As(usize),
+    /// None of them.
+    Wrong(Wrong),
+}
+
+/// The strings that a key may be, where a schema lists them.
+fn tags<'a>(schema: &'a Map<String, Value>, key: &str) -> &'a [Value] {
+    let of_key = schema.get("properties").and_then(|all| all.get(key));
+    match (
+        of_key.and_then(|of| of.get("enum")),
+        of_key.and_then(|of| of.get("const")),
+    ) {
+        (Some(Value::Array(all)), _) => all.as_slice(),
+        (_, Some(one)) => std::slice::from_ref(one),
+        _ => &[],
+    }
+}
 
 /// An alternative that does not fit, and why.
 struct Tried<'a> {
@@ -36,11 +57,67 @@ impl<'a> Walk<'a> {
                 all.push(Tried { schema, wrong });
             }
         }
-        match self.meant(&all, value)? {
-            Some(index) => out.extend(all.swap_remove(index).wrong),
-            None => out.push(self.none_of(&all, value)?),
+        match self.by_tag(&all, value)? {
+            Some(Tagged::As(index)) => out.extend(all.swap_remove(index).wrong),
+            Some(Tagged::Wrong(wrong)) => out.push(wrong),
+            None => match self.meant(&all, value)? {
+                Some(index) => out.extend(all.swap_remove(index).wrong),
+                None => out.push(self.none_of(&all, value)?),
+            },
         }
         Ok(())
+    }
+
+    /// The alternative that a table names, where all tables among them say by the same key which they
+    /// are: an enum with a tag.
+    fn by_tag(&mut self, all: &[Tried<'a>], value: &Value) -> Result<Option<Tagged>, TooInvolved> {
+        let Some(table) = value.as_object() else {
+            return Ok(None);
+        };
+        let is_table = |tried: &&Tried<'a>| tried.schema.contains_key("properties");
+        let tables: Vec<_> = all.iter().filter(is_table).collect();
+        let [first, _, ..] = tables.as_slice() else {
+            return Ok(None);
+        };
+        let mut required = super::list(first.schema, "required").iter();
+        self.step(required.len() * tables.len())?;
+        let tag = required.by_ref().filter_map(Value::as_str).find(|key| {
+            let mut tables = tables.iter();
+            tables.all(|tried| !tags(tried.schema, key).is_empty())
+        });
+        let Some(tag) = tag else {
+            return Ok(None);
+        };
+        let Some(found_tag) = table.get(tag) else {
+            let message = format!("the key {} is missing", quoted_name(tag));
+            return Ok(Some(Tagged::Wrong(self.wrong(
+                Mark::Value,
+                message,
+                None,
+            )?)));
+        };
+        for (index, tried) in all.iter().enumerate() {
+            let tags = tags(tried.schema, tag);
+            self.step(tags.len())?;
+            if tags.contains(found_tag) {
+                return Ok(Some(Tagged::As(index)));
+            }
+        }
+        let known = tables.iter().flat_map(|tried| tags(tried.schema, tag));
+        let known: Vec<_> = known.filter_map(Value::as_str).collect();
+        let message = format!(
+            "found {}, expected {}",
+            found(found_tag),
+            names(known.iter().copied())
+        );
+        let help = match found_tag.as_str() {
+            Some(written) => self.closest(written, known.into_iter())?,
+            None => None,
+        };
+        let wrong = self.within(Segment::Key(tag.to_owned()), |walk| {
+            walk.wrong(Mark::Value, message, help)
+        })?;
+        Ok(Some(Tagged::Wrong(wrong)))
     }
 
     /// The schema that a reference stands for; only one step, as more of them are rare.

@@ -116,6 +116,77 @@ fn the_alternative_that_was_meant_says_what_is_wrong() {
     assert!(wrong("5").contains("found integer `5`, expected `address` or `never`, a table"));
 }
 
+#[derive(serde::Deserialize, witgate_schema::Schema)]
+#[serde(tag = "type", rename_all = "lowercase", deny_unknown_fields)]
+#[schema(crate = witgate_schema)]
+#[allow(dead_code, reason = "only the types matter")]
+enum Action {
+    Forward { pool: String },
+    Redirect { to: String, status: u16 },
+}
+
+#[derive(serde::Deserialize, witgate_schema::Schema)]
+#[schema(crate = witgate_schema)]
+#[allow(dead_code, reason = "only the types matter")]
+struct Rule {
+    path: String,
+    #[serde(flatten)]
+    action: Action,
+}
+
+#[derive(serde::Deserialize, witgate_schema::Schema)]
+#[serde(deny_unknown_fields)]
+#[schema(crate = witgate_schema)]
+#[allow(dead_code, reason = "only the types matter")]
+struct Rules {
+    rules: Vec<Rule>,
+    actions: Vec<Action>,
+    #[serde(flatten)]
+    last: Last,
+}
+
+#[derive(serde::Deserialize, witgate_schema::Schema)]
+#[schema(crate = witgate_schema)]
+#[allow(dead_code, reason = "only the types matter")]
+struct Last {
+    default_pool: String,
+}
+
+#[test]
+fn a_tag_says_in_which_alternative_the_wrong_key_is() {
+    use witgate_schema::Schema as _;
+    let mut text = vec![0; witgate_schema::json(&Rules::SHAPE, &mut [])];
+    witgate_schema::json(&Rules::SHAPE, &mut text);
+    let schema: Value = serde_json::from_slice(&text).unwrap();
+    let sidecar = "[config]
+defaultpool = 'a'
+actions = [
+    { type = 'redirect', to = '/', status = 301, stats = 1 },
+    { type = 'redirct', to = '/' },
+    { pool = 'a' },
+    { type = 'forward', pool = 1 },
+]
+rules = [
+    { path = '/', type = 'redirect', to = '/', status = 301 },
+    { path = '/', type = 'redirect', to = '/', status = 'x' },
+    { path = '/', type = 'forward' },
+]
+";
+    assert_eq!(
+        problems(schema, sidecar),
+        [
+            "20-a.toml:1:2: `config`: the key `default_pool` is missing",
+            "20-a.toml:2:1: `config.defaultpool`: unknown key, expected `actions`, `default_pool` or `rules` did you mean `default_pool`?",
+            "20-a.toml:4:50: `config.actions[0].stats`: unknown key, expected `status`, `to` or `type` did you mean `status`?",
+            "20-a.toml:5:14: `config.actions[1].type`: found string \"redirct\", expected `forward` or `redirect` did you mean `redirect`?",
+            "20-a.toml:6:5: `config.actions[2]`: the key `type` is missing",
+            "20-a.toml:7:32: `config.actions[3].pool`: found integer `1`, expected a string",
+            "20-a.toml:11:57: `config.rules[1].status`: found string \"x\", expected an integer",
+            "20-a.toml:12:5: `config.rules[2]`: the key `pool` is missing",
+        ]
+    );
+}
+
 #[test]
 fn a_missing_table_is_told_without_a_line_to_point_at() {
     let all = problems(router(), "deadline = '5ms'\n");

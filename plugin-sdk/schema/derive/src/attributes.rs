@@ -8,14 +8,15 @@ use syn::{
     parse_quote, spanned::Spanned as _, token,
 };
 
-use crate::case::Case;
+use crate::{case::Case, reads::As};
 
 /// On a type.
 #[derive(Default)]
 pub(crate) struct Container {
     pub(crate) default: bool,
     pub(crate) strict: bool,
-    pub(crate) untagged: bool,
+    /// How variants are told apart.
+    pub(crate) tagging: Tagging,
     pub(crate) transparent: bool,
     /// Of the fields of a struct, or the variants of an enum.
     pub(crate) rename_fields: Case,
@@ -26,11 +27,27 @@ pub(crate) struct Container {
     lib: Option<Path>,
 }
 
+/// How serde tells the variants of an enum apart.
+#[derive(Default, Clone)]
+pub(crate) enum Tagging {
+    /// By a table's only key: `{ cookie = "a" }`; without fields by a string.
+    #[default]
+    External,
+    /// By trying one after the other.
+    Untagged,
+    /// By the value of this key, which stands among the variant's.
+    Internal(String),
+    /// By the value of the first key; the variant is that of the second.
+    Adjacent(String, String),
+}
+
 /// On a field.
 #[derive(Default)]
 pub(crate) struct OfField {
     pub(crate) skip: bool,
     pub(crate) default: bool,
+    /// Whether its keys stand among those of the struct.
+    pub(crate) flatten: bool,
     pub(crate) rename: Option<String>,
     pub(crate) aliases: Vec<String>,
     pub(crate) shape: As,
@@ -52,55 +69,6 @@ pub(crate) struct OfVariant {
     pub(crate) doc: String,
 }
 
-/// What something reads as.
-#[derive(Default)]
-pub(crate) enum As {
-    /// As its type says.
-    #[default]
-    Type,
-    /// As this type.
-    Other(Box<Type>),
-    /// As one of these strings.
-    Choice(Vec<LitStr>),
-    /// A string of a form that these words say.
-    Words(LitStr),
-    /// Whatever it likes.
-    Any,
-}
-
-impl As {
-    /// The shape of a whole type.
-    pub(crate) fn tokens(&self, lib: &Path) -> TokenStream {
-        match self {
-            Self::Type | Self::Any => quote!(#lib::Shape::Any),
-            Self::Other(ty) => quote!(<#ty as #lib::Schema>::SHAPE),
-            Self::Choice(names) => quote!(#lib::Shape::Choice(&[#(#names),*])),
-            Self::Words(words) => quote!(#lib::Shape::Words(#words)),
-        }
-    }
-
-    /// Reads `as = Type`, `any`, `choice("a", "b")` or `words = "…"`.
-    fn read(meta: &ParseNestedMeta<'_>) -> Result<Option<Self>> {
-        if meta.path.is_ident("any") {
-            return Ok(Some(Self::Any));
-        }
-        if meta.path.is_ident("words") {
-            return Ok(Some(Self::Words(meta.value()?.parse()?)));
-        }
-        if meta.path.is_ident("choice") {
-            let content;
-            syn::parenthesized!(content in meta.input);
-            let names =
-                content.parse_terminated(<LitStr as syn::parse::Parse>::parse, token::Comma)?;
-            return Ok(Some(Self::Choice(names.into_iter().collect())));
-        }
-        if meta.path.is_ident("as") {
-            return Ok(Some(Self::Other(meta.value()?.parse()?)));
-        }
-        Ok(None)
-    }
-}
-
 impl Container {
     pub(crate) fn of(attributes: &[Attribute]) -> Result<Self> {
         let mut found = Self {
@@ -118,12 +86,21 @@ impl Container {
             Ok(())
         })?;
         let is_given = found.shape.is_some();
+        let (mut tag, mut content) = (None, None);
         each(attributes, "serde", |meta| {
             let name = name(meta);
             match name.as_str() {
                 "default" => found.default = true,
                 "deny_unknown_fields" => found.strict = true,
-                "untagged" => found.untagged = true,
+                "untagged" => found.tagging = Tagging::Untagged,
+                "tag" | "content" => {
+                    let key = meta.value()?.parse::<LitStr>()?.value();
+                    match name.as_str() {
+                        "tag" => tag = Some(key),
+                        _ => content = Some(key),
+                    }
+                    return Ok(());
+                }
                 "transparent" => found.transparent = true,
                 "rename_all" => {
                     let case = renamed(meta)?.map(|case| Case::parse(&case)).transpose()?;
@@ -136,13 +113,18 @@ impl Container {
                     found.shape = Some(As::Other(Box::new(ty.parse()?)));
                     return Ok(());
                 }
-                "tag" | "content" | "remote" | "rename_all_fields" if !is_given => {
+                "remote" | "rename_all_fields" if !is_given => {
                     return Err(unknown(meta, &name));
                 }
                 _ => {}
             }
             skip(meta)
         })?;
+        match (tag, content) {
+            (Some(tag), None) => found.tagging = Tagging::Internal(tag),
+            (Some(tag), Some(content)) => found.tagging = Tagging::Adjacent(tag, content),
+            (None, _) => {}
+        }
         Ok(found)
     }
 
@@ -193,7 +175,7 @@ impl OfField {
                     found.aliases.push(meta.value()?.parse::<LitStr>()?.value());
                     return Ok(());
                 }
-                "flatten" => return Err(unknown(meta, &name)),
+                "flatten" => found.flatten = true,
                 "with" | "deserialize_with" => match is_given {
                     true => found.reads_itself = true,
                     false => return Err(unknown(meta, &name)),
@@ -210,12 +192,18 @@ impl OfField {
         if self.default || !self.aliases.is_empty() {
             return quote!(false);
         }
+        let optional = self.optional(field, lib);
+        quote!(!#optional)
+    }
+
+    /// Whether serde takes what is missing as none, as a constant.
+    pub(crate) fn optional(&self, field: &Field, lib: &Path) -> TokenStream {
         let ty = &field.ty;
         match self.shape {
-            As::Type => quote!(!<#ty as #lib::Schema>::OPTIONAL),
+            As::Type => quote!(<#ty as #lib::Schema>::OPTIONAL),
             _ => {
                 let is_option = !self.reads_itself && is_option(ty);
-                quote!(!#is_option)
+                quote!(#is_option)
             }
         }
     }

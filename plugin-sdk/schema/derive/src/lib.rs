@@ -1,17 +1,20 @@
 //! `#[derive(Schema)]`: says as a constant what serde's `Deserialize` reads. `attributes` reads
-//! what is written on types, fields and variants; `case` is `rename_all`.
+//! what is written on types, fields and variants, `reads` what says that something is read as another;
+//! `case` is `rename_all`, `variants` are those of an enum.
 
 mod attributes;
 mod case;
+mod reads;
+mod variants;
 
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{
-    Data, DataEnum, DeriveInput, Error, Field, Fields, Result, Variant, ext::IdentExt as _,
-    parse_macro_input, spanned::Spanned as _,
+    Data, DeriveInput, Error, Field, Fields, Result, ext::IdentExt as _, parse_macro_input,
+    spanned::Spanned as _,
 };
 
-use attributes::{Container, OfField, OfVariant, is_beside};
+use attributes::{Container, OfField, Tagging, is_beside};
 use case::Case;
 
 /// Derives the schema of what `Deserialize` reads; see the trait.
@@ -40,7 +43,7 @@ fn implement(input: &DeriveInput) -> Result<TokenStream> {
             attributes.shape(field, &lib)
         }
         (None, Data::Struct(data)) => of_struct(&container, &data.fields)?,
-        (None, Data::Enum(data)) => of_enum(&container, data)?,
+        (None, Data::Enum(data)) => variants::of_enum(&container, data)?,
         (None, Data::Union(_)) => {
             return Err(Error::new(
                 input.span(),
@@ -77,8 +80,17 @@ fn only_field(fields: &Fields) -> Result<(&Field, OfField)> {
 }
 
 fn of_struct(container: &Container, fields: &Fields) -> Result<TokenStream> {
+    if let Tagging::Internal(_) | Tagging::Adjacent(..) = container.tagging {
+        return Err(Error::new(
+            fields.span(),
+            "`tag` is for enums: a struct has no variants",
+        ));
+    }
     match fields {
-        Fields::Named(_) => table(container, fields, container.rename_fields, &container.doc),
+        Fields::Named(_) => {
+            let keys = Keys::of(container, fields, container.rename_fields)?;
+            Ok(keys.table(container, &container.doc))
+        }
         Fields::Unnamed(all) if all.unnamed.len() == 1 => {
             let field = all.unnamed.iter().map(|field| newtype(container, field));
             field.collect()
@@ -94,26 +106,59 @@ fn newtype(container: &Container, field: &Field) -> Result<TokenStream> {
     Ok(OfField::of(&field.attrs)?.shape(field, &container.path()))
 }
 
-fn table(container: &Container, fields: &Fields, rename: Case, doc: &str) -> Result<TokenStream> {
-    let lib = container.path();
-    let strict = container.strict;
-    let mut keys = Vec::new();
-    for field in fields {
-        keys.extend(keys_of(container, field, rename)?);
+/// What is read of a table.
+struct Keys {
+    keys: Vec<TokenStream>,
+    flat: Vec<TokenStream>,
+}
+
+impl Keys {
+    /// Of fields with names.
+    fn of(container: &Container, fields: &Fields, rename: Case) -> Result<Self> {
+        let lib = container.path();
+        let (mut keys, mut flat) = (Vec::new(), Vec::new());
+        for field in fields {
+            let attributes = OfField::of(&field.attrs)?;
+            if attributes.flatten && !attributes.skip {
+                let shape = attributes.shape(field, &lib);
+                let optional = attributes.optional(field, &lib);
+                flat.push(quote!(#lib::Flat { shape: #shape, optional: #optional }));
+            } else {
+                keys.extend(keys_of(container, field, rename, &attributes));
+            }
+        }
+        Ok(Self { keys, flat })
     }
-    Ok(quote! {
-        #lib::Shape::Table(#lib::Table { keys: &[#(#keys),*], strict: #strict, doc: #doc })
-    })
+
+    fn table(&self, container: &Container, doc: &str) -> TokenStream {
+        let strict = container.strict;
+        self.table_if(container, &quote!(#strict), doc)
+    }
+
+    /// A table that refuses other keys if a constant is true.
+    fn table_if(&self, container: &Container, strict: &TokenStream, doc: &str) -> TokenStream {
+        let lib = container.path();
+        let Self { keys, flat } = self;
+        quote! {
+            #lib::Shape::Table(#lib::Table {
+                keys: &[#(#keys),*],
+                flat: &[#(#flat),*],
+                strict: #strict,
+                doc: #doc,
+            })
+        }
+    }
 }
 
 /// One key, and one for each alias.
-fn keys_of(container: &Container, field: &Field, rename: Case) -> Result<Vec<TokenStream>> {
-    let attributes = OfField::of(&field.attrs)?;
-    if attributes.skip {
-        return Ok(Vec::new());
-    }
-    let Some(ident) = &field.ident else {
-        return Ok(Vec::new());
+fn keys_of(
+    container: &Container,
+    field: &Field,
+    rename: Case,
+    attributes: &OfField,
+) -> Vec<TokenStream> {
+    let Some(ident) = field.ident.as_ref().filter(|_| !attributes.skip) else {
+        return Vec::new();
     };
     let lib = container.path();
     let own = attributes.rename.clone();
@@ -134,82 +179,7 @@ fn keys_of(container: &Container, field: &Field, rename: Case) -> Result<Vec<Tok
             #lib::Key { name: #name, shape: #shape, required: #required, doc: #doc, range: #range, default: #default }
         }
     });
-    Ok(keys.collect())
-}
-
-/// As serde tags it from outside: `"lax"`, `{ cookie = "a" }`. Untagged: what any variant reads.
-fn of_enum(container: &Container, data: &DataEnum) -> Result<TokenStream> {
-    let lib = container.path();
-    let (mut names, mut shapes) = (Vec::new(), Vec::new());
-    for variant in &data.variants {
-        let attributes = OfVariant::of(&variant.attrs)?;
-        if attributes.skip {
-            continue;
-        }
-        let own = attributes.rename.clone();
-        let name = own.unwrap_or_else(|| {
-            container
-                .rename_variants
-                .of_variant(&variant.ident.unraw().to_string())
-        });
-        let all = std::iter::once(name).chain(attributes.aliases.iter().cloned());
-        match (&variant.fields, container.untagged) {
-            (Fields::Unit, false) => names.extend(all),
-            (Fields::Unit, true) => {
-                let problem = "an untagged variant without fields has no place in TOML";
-                return Err(Error::new(variant.span(), problem));
-            }
-            (_, untagged) => {
-                let shape = of_variant(container, &attributes, variant)?;
-                match untagged {
-                    true => shapes.push(shape),
-                    false => {
-                        shapes.extend(all.map(|name| tagged(&lib, &name, &shape, &attributes.doc)))
-                    }
-                }
-            }
-        }
-    }
-    if !names.is_empty() {
-        shapes.insert(0, quote!(#lib::Shape::Choice(&[#(#names),*])));
-    }
-    match shapes.as_slice() {
-        [] => Err(Error::new(data.variants.span(), "expected a variant")),
-        [shape] => Ok(shape.clone()),
-        shapes => Ok(quote!(#lib::Shape::Either(&[#(#shapes),*]))),
-    }
-}
-
-fn of_variant(
-    container: &Container,
-    attributes: &OfVariant,
-    variant: &Variant,
-) -> Result<TokenStream> {
-    match &variant.fields {
-        Fields::Unnamed(all) if all.unnamed.len() == 1 => {
-            let field = all.unnamed.iter().map(|field| newtype(container, field));
-            field.collect()
-        }
-        Fields::Named(_) => table(container, &variant.fields, attributes.rename_fields, ""),
-        fields => Err(Error::new(
-            fields.span(),
-            "expected a variant with named fields, with one, or with none",
-        )),
-    }
-}
-
-/// A table with one key, which says which variant it is.
-fn tagged(lib: &syn::Path, name: &str, shape: &TokenStream, doc: &str) -> TokenStream {
-    quote! {
-        #lib::Shape::Table(#lib::Table {
-            keys: &[#lib::Key {
-                doc: #doc,
-                ..#lib::Key::new(#name, #shape)
-            }],
-            strict: true,
-            doc: "",
-        })
-    }
+    keys.collect()
 }
 
 #[cfg(test)]
@@ -237,6 +207,15 @@ mod tests {
             struct None { #[serde(skip)] a: u8 }
         };
         assert!(refusal(&none).contains("expected one field"));
+    }
+
+    #[test]
+    fn a_struct_has_no_tag() {
+        let tagged: DeriveInput = parse_quote! {
+            #[serde(tag = "type")]
+            struct One { a: u8 }
+        };
+        assert!(refusal(&tagged).contains("`tag` is for enums"));
     }
 
     #[test]
