@@ -392,6 +392,158 @@ async fn an_export_without_anything_odd_is_translated_whole() {
     assert!(answer.contains("\"upstream\":\"b\""), "{answer}");
 }
 
+/// A rewrite set of one rule, whose only change of a response's `Set-Cookie` has this matcher.
+fn matching(matcher: &str, value: &str) -> String {
+    format!(
+        r#"{{ "name": "small",
+        "frontendIPConfigurations": [{{ "name": "f", "publicIPAddress": {{ "id": "/x/ip" }} }}],
+        "frontendPorts": [{{ "name": "p", "port": 80 }}],
+        "backendAddressPools": [{{ "name": "b", "backendAddresses": [{{ "ipAddress": "10.0.0.4" }}] }}],
+        "backendHttpSettingsCollection": [{{ "name": "s", "port": 8080, "protocol": "Http" }}],
+        "httpListeners": [{{ "name": "l", "protocol": "Http",
+            "frontendIPConfiguration": {{ "id": "/x/f" }}, "frontendPort": {{ "id": "/x/p" }} }}],
+        "rewriteRuleSets": [{{ "name": "cookies", "rewriteRules": [{{ "name": "one", "ruleSequence": 1,
+            "actionSet": {{ "responseHeaderConfigurations": [{{ "headerName": "Set-Cookie",
+                "headerValue": "{value}", "headerValueMatcher": {matcher} }}] }} }}] }}],
+        "requestRoutingRules": [{{ "name": "r", "priority": 1, "httpListener": {{ "id": "/x/l" }},
+            "rewriteRuleSet": {{ "id": "/x/cookies" }},
+            "backendAddressPool": {{ "id": "/x/b" }}, "backendHttpSettings": {{ "id": "/x/s" }} }}] }}"#
+    )
+}
+
+#[tokio::test]
+async fn one_of_several_cookies_is_rewritten() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("cookies.json");
+    let matcher = r#"{ "pattern": "B=(\\d)", "ignoreCase": true, "negate": false }"#;
+    let value = "b={capt_header_value_matcher_1}{http_resp_x-none}; Secure; was={{capt_header_value_matcher}";
+    fs::write(&file, matching(matcher, value)).unwrap();
+    let imported = Imported::of_file(&file).await;
+    assert!(
+        imported.text().contains("all of it was translated"),
+        "{}",
+        imported.text()
+    );
+    let upstream = Upstream::plain("b").await;
+    let replaced = [
+        ("\"0.0.0.0:80\"", free("127.0.0.1")),
+        ("\"10.0.0.4:8080\"", to(&upstream)),
+    ];
+    let gateway = imported.gateway(&[], &replaced, |_| {}).await;
+    let answer = plain(&gateway, "public-80", "any.example", "/cookies").await;
+    let mut cookies: Vec<_> = answer
+        .lines()
+        .filter_map(|line| line.strip_prefix("set-cookie: "))
+        .collect();
+    cookies.sort_unstable();
+    assert_eq!(cookies, ["a=1; Path=/", "b=2; Secure; was={b=2; Path=/"]);
+}
+
+#[tokio::test]
+async fn a_matcher_that_has_no_equal_is_listed() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("cookies.json");
+    for (matcher, value, why) in [
+        (
+            r#"{ "pattern": "a", "negate": true }"#,
+            "b=1",
+            "`replace` has no `negate`",
+        ),
+        (
+            r#"{ "pattern": "a" }"#,
+            "",
+            "a cookie is not deleted by its value",
+        ),
+        (
+            r#"{ "pattern": "a" }"#,
+            "{capt_header_value_matcher_x}",
+            "is no group of its pattern",
+        ),
+    ] {
+        fs::write(&file, matching(matcher, value)).unwrap();
+        let imported = Imported::of_file(&file).await;
+        assert_eq!(imported.code(), Some(3), "{}", imported.text());
+        let text = imported.text();
+        assert!(
+            text.contains("set-cookie: ") && text.contains(why),
+            "{text}"
+        );
+    }
+    let other = matching(r#"{ "pattern": "a" }"#, "b").replace("Set-Cookie", "Location");
+    fs::write(&file, other).unwrap();
+    let text = Imported::of_file(&file).await.text();
+    assert!(
+        text.contains("location: values are matched in set-cookie"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_load_distribution_policy_is_a_pool_with_weights() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("shares.json");
+    let export = |algorithm: &str, second: &str| {
+        format!(
+            r#"{{ "name": "shares",
+        "frontendIPConfigurations": [{{ "name": "f", "publicIPAddress": {{ "id": "/x/ip" }} }}],
+        "frontendPorts": [{{ "name": "p", "port": 80 }}],
+        "backendAddressPools": [
+            {{ "name": "blue", "backendAddresses": [{{ "ipAddress": "10.0.0.4" }}] }},
+            {{ "name": "green", "backendAddresses": [{{ "ipAddress": "10.0.0.5" }}] }}],
+        "backendHttpSettingsCollection": [{{ "name": "s", "port": 8080, "protocol": "Http" }}],
+        "httpListeners": [{{ "name": "l", "protocol": "Http",
+            "frontendIPConfiguration": {{ "id": "/x/f" }}, "frontendPort": {{ "id": "/x/p" }} }}],
+        "loadDistributionPolicies": [{{ "name": "split", "loadDistributionAlgorithm": "{algorithm}",
+            "loadDistributionTargets": [
+                {{ "name": "one", "weightPerServer": 3, "backendAddressPool": {{ "id": "/x/blue" }} }},
+                {{ "name": "two", "weightPerServer": 1, "backendAddressPool": {{ "id": "/x/{second}" }} }}] }}],
+        "requestRoutingRules": [{{ "name": "r", "priority": 1, "httpListener": {{ "id": "/x/l" }},
+            "loadDistributionPolicy": {{ "id": "/x/split" }}, "backendHttpSettings": {{ "id": "/x/s" }} }}] }}"#
+        )
+    };
+    fs::write(&file, export("RoundRobin", "green")).unwrap();
+    let imported = Imported::of_file(&file).await;
+    assert_eq!(imported.code(), Some(0), "{}", imported.text());
+    let upstreams = [
+        Upstream::plain("blue").await,
+        Upstream::plain("green").await,
+    ];
+    let replaced = [
+        ("\"0.0.0.0:80\"", free("127.0.0.1")),
+        ("\"10.0.0.4:8080\"", to(&upstreams[0])),
+        ("\"10.0.0.5:8080\"", to(&upstreams[1])),
+    ];
+    let gateway = imported.gateway(&[], &replaced, |_| {}).await;
+    for _ in 0..40 {
+        let answer = plain(&gateway, "public-80", "any.example", "/").await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    // Each worker goes round by itself.
+    let shares = upstreams.each_ref().map(|upstream| upstream.requests());
+    assert!((26..=34).contains(&shares[0]), "{shares:?}");
+    assert_eq!(shares.iter().sum::<u64>(), 40);
+
+    for (algorithm, balance) in [
+        ("LeastConnections", "balance = \"least-requests\"\n"),
+        (
+            "IpHash",
+            "balance = \"hash\"\nhash_on = \"client-address\"\n",
+        ),
+    ] {
+        fs::write(&file, export(algorithm, "green")).unwrap();
+        let imported = Imported::of_file(&file).await;
+        let text = imported.file("witgate.toml");
+        assert!(text.contains(balance), "{text}");
+        imported.gateway(&[], &replaced, |_| {}).await;
+    }
+    fs::write(&file, export("RoundRobin", "gone")).unwrap();
+    let text = Imported::of_file(&file).await.text();
+    assert!(
+        text.contains("the export lacks the pool \"gone\""),
+        "{text}"
+    );
+}
+
 #[tokio::test]
 async fn what_is_no_export_writes_nothing() {
     let dir = TempDir::new().unwrap();

@@ -22,10 +22,28 @@ pub(super) struct Pools {
     affinities: Vec<String>,
 }
 
+/// What of the export a rule sends its requests to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Backend {
+    /// A backend pool of this name.
+    Pool(String),
+    /// The pools of a load distribution policy: one pool here, with weights.
+    Policy(String),
+}
+
+impl Backend {
+    fn find<'a>(&self, gateway: &Node<'a>) -> Option<Node<'a>> {
+        match self {
+            Self::Pool(name) => find(gateway, "backendAddressPools", name),
+            Self::Policy(name) => find(gateway, "loadDistributionPolicies", name),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Made {
-    /// Of the pool and the settings in the export.
-    of: (String, String),
+    /// Of the backend and the settings in the export.
+    of: (Backend, String),
     name: String,
     /// `path` of the settings.
     path: Option<String>,
@@ -46,19 +64,21 @@ impl Pools {
     pub(super) fn choose(
         &mut self,
         gateway: &Node<'_>,
-        (pool, settings): (&str, &str),
+        of: (Backend, String),
         by: &Node<'_>,
         files: &mut Files,
         report: &mut Report,
     ) -> Option<Chosen> {
-        let of = (pool.to_owned(), settings.to_owned());
         if let Some(made) = self.made.iter().find(|made| made.of == of) {
             return Some(made.chosen());
         }
-        let found = find(gateway, "backendAddressPools", pool);
-        let found = found.zip(find(gateway, "backendHttpSettingsCollection", settings));
-        let Some((pool, settings)) = found else {
-            let why = format!("the export lacks the pool {pool:?} or the settings {settings:?}");
+        let settings = find(gateway, "backendHttpSettingsCollection", &of.1);
+        let Some((pool, settings)) = of.0.find(gateway).zip(settings) else {
+            let (Backend::Pool(pool) | Backend::Policy(pool)) = &of.0;
+            let why = format!(
+                "the export lacks the pool {pool:?} or the settings {:?}",
+                of.1
+            );
             report.no_equal(by, why);
             return None;
         };
@@ -82,7 +102,8 @@ impl Pools {
             files,
             report,
         };
-        writing.all(&name, &mut self.affinities);
+        let is_policy = matches!(of.0, Backend::Policy(_));
+        writing.all(&name, is_policy, &mut self.affinities);
         let made = Made {
             of,
             name,
@@ -132,6 +153,20 @@ fn plugin(at: usize) -> String {
     }
 }
 
+/// A server of a backend pool.
+struct Member {
+    host: String,
+    /// Where a policy gives it one.
+    weight: Option<u64>,
+}
+
+fn members(pool: &Node<'_>, weight: Option<u64>) -> Vec<Member> {
+    let addresses = pool.items("backendAddresses").into_iter();
+    let host = |node: Node<'_>| node.text("fqdn").or_else(|| node.text("ipAddress"));
+    let hosts = addresses.filter_map(host);
+    hosts.map(|host| Member { host, weight }).collect()
+}
+
 /// One pool that is being written.
 struct Writing<'a, 'b> {
     gateway: &'a Node<'b>,
@@ -147,13 +182,17 @@ impl Writing<'_, '_> {
         let _ = writeln!(self.text, "{key} = {value}");
     }
 
-    fn all(&mut self, name: &str, affinities: &mut Vec<String>) {
+    fn all(&mut self, name: &str, is_policy: bool, affinities: &mut Vec<String>) {
         let protocol = self.settings.text("protocol").unwrap_or_default();
         let is_https = protocol.eq_ignore_ascii_case("https");
         if !is_https {
             self.line("protocol", "\"http\"");
         }
-        let hosts = self.endpoints(name, if is_https { 443 } else { 80 });
+        let members = match is_policy {
+            true => self.policy(),
+            false => members(self.pool, None),
+        };
+        let hosts = self.endpoints(name, members, if is_https { 443 } else { 80 });
         self.affinity(affinities);
         self.host(&hosts, is_https);
         if is_https {
@@ -182,19 +221,45 @@ impl Writing<'_, '_> {
         }
     }
 
+    /// Writes how a policy chooses, and returns the members of all its pools.
+    fn policy(&mut self) -> Vec<Member> {
+        match self.pool.text("loadDistributionAlgorithm").as_deref() {
+            Some("LeastConnections") => self.line("balance", "\"least-requests\""),
+            Some("IpHash") => {
+                self.line("balance", "\"hash\"");
+                self.line("hash_on", "\"client-address\"");
+            }
+            _ => self.line("balance", "\"round-robin\""),
+        }
+        let mut all = Vec::new();
+        for target in self.pool.items("loadDistributionTargets") {
+            let pool = target.reference("backendAddressPool");
+            let found = pool
+                .as_deref()
+                .map(|name| find(self.gateway, "backendAddressPools", name));
+            let weight = target.number("weightPerServer").unwrap_or(1).min(1000);
+            match found.flatten() {
+                Some(pool) => all.extend(members(&pool, Some(weight))),
+                None => {
+                    let why = format!("the export lacks the pool {:?}", pool.unwrap_or_default());
+                    self.report.no_equal(&target, why);
+                }
+            }
+        }
+        all
+    }
+
     /// Writes the endpoints and returns their hosts.
-    fn endpoints(&mut self, name: &str, usual: u64) -> Vec<String> {
+    fn endpoints(&mut self, name: &str, mut members: Vec<Member>, usual: u64) -> Vec<String> {
         let port = self.settings.number("port").unwrap_or(usual);
-        let addresses = self.pool.items("backendAddresses");
-        let host = |node: &Node<'_>| node.text("fqdn").or_else(|| node.text("ipAddress"));
-        let mut hosts: Vec<String> = addresses.iter().filter_map(host).collect();
         let mut seen = Vec::new();
-        hosts.retain(|host| {
-            !seen.contains(host) && {
-                seen.push(host.clone());
+        members.retain(|member| {
+            !seen.contains(&member.host) && {
+                seen.push(member.host.clone());
                 true
             }
         });
+        let hosts = seen;
         if hosts.is_empty() {
             let placeholder = format!("{}.invalid", name.replace(['_', '.'], "-"));
             let _ = writeln!(
@@ -215,8 +280,15 @@ impl Writing<'_, '_> {
             true => format!("[{host}]:{port}"),
             false => format!("{host}:{port}"),
         };
-        let all: Vec<_> = hosts.iter().map(address).collect();
-        self.line("endpoints", &list(&all));
+        let endpoint = |member: &Member| match member.weight {
+            None => quoted(&address(&member.host)),
+            Some(weight) => format!(
+                "{{ address = {}, weight = {weight} }}",
+                quoted(&address(&member.host))
+            ),
+        };
+        let all: Vec<_> = members.iter().map(endpoint).collect();
+        self.line("endpoints", &format!("[{}]", all.join(", ")));
         hosts
     }
 

@@ -49,6 +49,9 @@ const VARIABLES: [&str; 24] = [
     "uri_path",
 ];
 
+/// How a reference to what a value's matcher has found begins.
+const MATCHED: &str = "{capt_header_value_matcher";
+
 /// What a rule changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
@@ -200,7 +203,7 @@ fn is_protected(name: &str) -> bool {
 /// The keys of a rule that change something; empty when there are none.
 fn body(actions: &Node<'_>, side: Side, conditions: &[Condition], report: &mut Report) -> String {
     let mut set = BTreeMap::new();
-    let mut delete = Vec::new();
+    let (mut replaced, mut delete) = (Vec::new(), Vec::new());
     let mut lines = Vec::new();
     let headers = match side {
         Side::Request => "requestHeaderConfigurations",
@@ -212,11 +215,13 @@ fn body(actions: &Node<'_>, side: Side, conditions: &[Condition], report: &mut R
             .unwrap_or_default()
             .to_ascii_lowercase();
         if let Some(matcher) = node.get("headerValueMatcher") {
-            matcher.skip();
-            let why = format!(
-                "a change of {name} where its value matches: see `replace` of header-rewriter"
-            );
-            report.no_equal(&node, why);
+            match replacement(&node, &matcher, (&name, side), conditions, report) {
+                Ok(text) => replaced.push(text),
+                Err(why) => {
+                    matcher.skip();
+                    report.no_equal(&node, format!("{name}: {why}"));
+                }
+            }
             continue;
         }
         // Of these alone `host` can be set, by a key of its own.
@@ -271,6 +276,9 @@ fn body(actions: &Node<'_>, side: Side, conditions: &[Condition], report: &mut R
             }
         }
     }
+    if !replaced.is_empty() {
+        lines.insert(0, format!("replace = [{}]", replaced.join(", ")));
+    }
     if !delete.is_empty() {
         lines.insert(0, format!("delete = {}", super::text::list(&delete)));
     }
@@ -282,6 +290,58 @@ fn body(actions: &Node<'_>, side: Side, conditions: &[Condition], report: &mut R
         lines.insert(0, format!("set = {{ {} }}", pairs.join(", ")));
     }
     lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// Of the cookies in a response those that match, whole: an entry of `replace`. Azure has this for no
+/// other header.
+fn replacement(
+    node: &Node<'_>,
+    matcher: &Node<'_>,
+    (name, side): (&str, Side),
+    conditions: &[Condition],
+    report: &mut Report,
+) -> Result<String, String> {
+    let pattern = matcher.text("pattern").unwrap_or_default();
+    let value = node.text("headerValue").unwrap_or_default();
+    let problem = match () {
+        () if name != "set-cookie" || side == Side::Request => {
+            Some("values are matched in set-cookie of responses alone")
+        }
+        () if matcher.flag("negate") == Some(true) => Some("`replace` has no `negate`"),
+        () if value.is_empty() => Some("a cookie is not deleted by its value"),
+        () => None,
+    };
+    if let Some(problem) = problem {
+        return Err(format!("{problem}: see `replace` of header-rewriter"));
+    }
+    // The groups keep their numbers; group 0 is the whole field, as the reference without a number.
+    let whole = format!("^.*?(?:{pattern}).*$");
+    let mut with = String::new();
+    let mut rest = value.as_str();
+    while let Some((before, behind)) = rest.split_once(MATCHED) {
+        let Some((group, behind)) = behind.split_once('}') else {
+            break;
+        };
+        let number = match group.strip_prefix('_') {
+            None if group.is_empty() => "0",
+            Some(number) if number.parse::<u8>().is_ok() => number,
+            _ => return Err(format!("{MATCHED}{group}}} is no group of its pattern")),
+        };
+        with.push_str(&self::value(before, side, conditions, node, report)?);
+        with.push_str(&format!("{{{number}}}"));
+        rest = behind;
+    }
+    with.push_str(&self::value(rest, side, conditions, node, report)?);
+    let ignore_case = match matcher.flag("ignoreCase") {
+        Some(true) => ", ignore_case = true",
+        _ => "",
+    };
+    Ok(format!(
+        "{{ name = {}, pattern = {}, with = {}{ignore_case} }}",
+        quoted(name),
+        quoted(&whole),
+        quoted(&with)
+    ))
 }
 
 /// A value with its references, other braces doubled.

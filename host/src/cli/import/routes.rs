@@ -9,7 +9,7 @@ use super::{
     hosts,
     listeners::{Listeners, NO_FIREWALL, Site},
     node::Node,
-    pools::{Chosen, Pools},
+    pools::{Backend, Chosen, Pools},
     report::Report,
     text::{Names, key, list, quoted},
     translation::{Files, find},
@@ -227,19 +227,37 @@ impl Routes {
     }
 }
 
+/// What says where the requests of a rule go.
+struct Keys {
+    pool: &'static str,
+    policy: &'static str,
+    settings: &'static str,
+    redirect: &'static str,
+    rewrites: &'static str,
+}
+
+/// Of a rule, or a path of a map.
+const KEYS: Keys = Keys {
+    pool: "backendAddressPool",
+    policy: "loadDistributionPolicy",
+    settings: "backendHttpSettings",
+    redirect: "redirectConfiguration",
+    rewrites: "rewriteRuleSet",
+};
+/// Of a map, for all other paths.
+const DEFAULT_KEYS: Keys = Keys {
+    pool: "defaultBackendAddressPool",
+    policy: "defaultLoadDistributionPolicy",
+    settings: "defaultBackendHttpSettings",
+    redirect: "defaultRedirectConfiguration",
+    rewrites: "defaultRewriteRuleSet",
+};
+
 impl Reading<'_, '_> {
     fn rule(&mut self, rule: &Node<'_>, site: &Site<'_>) -> Vec<Entry> {
         let name = self.names.take(&rule.name());
-        if let Some(node) = rule.get("loadDistributionPolicy") {
-            self.report.no_equal(
-                &node,
-                "shares of several pools: see the plugin canary-split, and weights in a pool",
-            );
-        }
         let Some(map) = rule.reference("urlPathMap") else {
-            let (pool, settings) = ("backendAddressPool", "backendHttpSettings");
-            let keys = (pool, settings, "redirectConfiguration", "rewriteRuleSet");
-            let entry = self.entry(rule, site, name, vec!["/*".to_owned()], keys);
+            let entry = self.entry(rule, site, name, vec!["/*".to_owned()], &KEYS);
             return vec![entry];
         };
         let Some(map) = find(self.gateway, "urlPathMaps", &map) else {
@@ -250,29 +268,18 @@ impl Reading<'_, '_> {
         let mut entries = Vec::new();
         for node in map.items("pathRules") {
             let name = self.names.take(&format!("{name}.{}", node.name()));
-            let keys = (
-                "backendAddressPool",
-                "backendHttpSettings",
-                "redirectConfiguration",
-                "rewriteRuleSet",
-            );
             if let Some(policy) = node.get("firewallPolicy") {
                 policy.skip();
                 self.report.no_equal(&policy, NO_FIREWALL);
             }
             let paths = self.paths(&node);
             if !paths.is_empty() {
-                let entry = self.entry(&node, site, name, paths, keys);
+                let entry = self.entry(&node, site, name, paths, &KEYS);
                 entries.push(entry);
             }
         }
-        let keys = (
-            "defaultBackendAddressPool",
-            "defaultBackendHttpSettings",
-            "defaultRedirectConfiguration",
-            "defaultRewriteRuleSet",
-        );
-        entries.push(self.entry(&map, site, name, vec!["/*".to_owned()], keys));
+        let all = vec!["/*".to_owned()];
+        entries.push(self.entry(&map, site, name, all, &DEFAULT_KEYS));
         entries
     }
 
@@ -302,26 +309,23 @@ impl Reading<'_, '_> {
         site: &Site<'_>,
         name: String,
         paths: Vec<String>,
-        (pool, settings, redirect, rewrites): (&str, &str, &str, &str),
+        keys: &Keys,
     ) -> Entry {
-        let redirect = node.reference(redirect);
+        let redirect = node.reference(keys.redirect);
         let action = match redirect {
             Some(redirect) => self.redirect(node, site, &redirect).map(Action::Redirect),
             None => {
-                let both = node.reference(pool).zip(node.reference(settings));
+                let policy = node.reference(keys.policy).map(Backend::Policy);
+                let backend = policy.or_else(|| node.reference(keys.pool).map(Backend::Pool));
+                let both = backend.zip(node.reference(keys.settings));
                 if both.is_none() {
                     let why =
                         "it names neither a pool with settings nor a redirect; it is 500 here";
                     self.report.no_equal(node, why);
                 }
-                both.and_then(|(pool, settings)| {
-                    self.pools.choose(
-                        self.gateway,
-                        (&pool, &settings),
-                        node,
-                        self.files,
-                        self.report,
-                    )
+                both.and_then(|of| {
+                    self.pools
+                        .choose(self.gateway, of, node, self.files, self.report)
                 })
                 .map(Action::Forward)
             }
@@ -336,7 +340,7 @@ impl Reading<'_, '_> {
             name,
             paths,
             action: action.unwrap_or_else(nowhere),
-            rewrite_set: node.reference(rewrites),
+            rewrite_set: node.reference(keys.rewrites),
         }
     }
 

@@ -17,7 +17,7 @@ use super::{
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 /// Parts of a gateway that have no equal, and why.
-const NO_EQUAL: [(&str, &str); 12] = [
+const NO_EQUAL: [(&str, &str); 11] = [
     ("webApplicationFirewallConfiguration", NO_FIREWALL),
     ("firewallPolicy", NO_FIREWALL),
     (
@@ -29,10 +29,6 @@ const NO_EQUAL: [(&str, &str); 12] = [
     (
         "globalConfiguration",
         "bodies are streamed, never buffered, in either direction",
-    ),
-    (
-        "loadDistributionPolicies",
-        "shares of several pools: see the plugin canary-split, and weights in a pool",
     ),
     ("listeners", "only HTTP is spoken, no plain TCP or TLS"),
     (
