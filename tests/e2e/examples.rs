@@ -9,7 +9,15 @@ use std::{
     process::{Child, Command},
 };
 
-use witgate_tests::{TempDir, readme, wasm};
+use witgate_tests::{
+    Http, TempDir,
+    client::Client,
+    eventually,
+    gateway::{Pool, Setup, binary},
+    readme,
+    upstream::Upstream,
+    wait, wasm,
+};
 
 /// Where the examples listen, on the loopback.
 const PORTS: [&str; 7] = ["8443", "8080", "9901", "9001", "9002", "9003", "9004"];
@@ -148,7 +156,7 @@ async fn the_commands_of_websocket_chat_work() {
 }
 
 /// Examples whose commands another file's test runs, and what of it shows that.
-const RUN_ELSEWHERE: [(&str, &str, &str); 2] = [
+const RUN_ELSEWHERE: [(&str, &str, &str); 4] = [
     (
         "azure-migration",
         include_str!("import_azure.rs"),
@@ -157,16 +165,27 @@ const RUN_ELSEWHERE: [(&str, &str, &str); 2] = [
     (
         "plugin-c",
         include_str!("other_languages.rs"),
-        "readme::copy(\"examples/plugin-c\"",
+        "commands_work(\"c\").await",
+    ),
+    (
+        "plugin-javascript",
+        include_str!("other_languages.rs"),
+        "commands_work(\"javascript\").await",
+    ),
+    (
+        "plugin-python",
+        include_str!("other_languages.rs"),
+        "commands_work(\"python\").await",
     ),
 ];
 
 /// Examples whose commands are not run as they stand, and why.
-const NOT_RUN: [(&str, &str); 4] = [
+const NOT_RUN: [(&str, &str); 2] = [
     ("quickstart", "walked through by `cargo xtask demo --check`"),
-    ("plugin-javascript", "built by `cargo xtask languages`"),
-    ("plugin-python", "built by `cargo xtask languages`"),
-    ("systemd", "needs root"),
+    (
+        "systemd",
+        "needs root and a running systemd: `systemd_takes_the_units_as_they_are`",
+    ),
 ];
 
 #[test]
@@ -195,6 +214,107 @@ fn the_commands_of_each_example_are_run_or_there_is_a_reason() {
         pages += 1;
     }
     assert!(pages >= 13, "{pages}");
+}
+
+/// What runs without root and without a systemd that runs: the README's commands in a folder that
+/// stands for `/`, systemd's own look at the units there, and what the service executes.
+#[tokio::test]
+async fn systemd_takes_the_units_as_they_are() {
+    let root = TempDir::new().unwrap();
+    let root = root.path().to_str().unwrap();
+    let units = Path::new("/lib/systemd/system").canonicalize().unwrap();
+    for folder in ["lib/systemd", "usr/local/bin", "bin", "etc/systemd/system"] {
+        fs::create_dir_all(format!("{root}/{folder}")).unwrap();
+    }
+    symlink(units, format!("{root}/lib/systemd/system")).unwrap();
+    // Only looked at there, by a systemd that follows no link out of the folder.
+    for program in ["bin/kill", "usr/local/bin/witgate"] {
+        fs::copy("/bin/kill", format!("{root}/{program}")).unwrap();
+    }
+    let upstream = Upstream::pinned("web-1").await;
+    let setup = Setup::new().default_pool("web", Pool::pinned(&[&upstream]));
+    setup.write();
+    let folder = repository().join("examples/systemd");
+    let page = fs::read_to_string(folder.join("README.md")).unwrap();
+    let unit = fs::read_to_string(folder.join("witgate.service")).unwrap();
+
+    let commands = readme::blocks(&page, "sh").remove(0);
+    let (first, rest) = commands.split_once('\n').unwrap();
+    let user = first.rsplit(' ').next().unwrap();
+    assert!(first.starts_with("useradd --system "), "{first}");
+    assert!(unit.contains(&format!("\nUser={user}\nGroup={user}\n")));
+    let rest = rest
+        .replace(" -g witgate ", " ")
+        .replace(" witgate.toml ", &format!(" {} ", setup.file().display()))
+        .replace(" /etc/", &format!(" {root}/etc/"))
+        .replace("systemctl daemon-reload\n", "")
+        .replace(
+            "systemctl enable --now ",
+            &format!("systemctl --root={root} enable "),
+        );
+    let verify =
+        format!("systemd-analyze verify --man=no --root={root} witgate.service witgate.socket");
+    // What the configuration names stands beside it.
+    let beside = format!(
+        "mkdir {root}/etc/witgate\ncp -R {}/. {root}/etc/witgate",
+        setup.dir().display()
+    );
+    let script = format!("{beside}\n{rest}\n{verify}");
+    let mut shell = Command::new("sh");
+    let done = shell.args(["-euxc", &script]).current_dir(repository());
+    let done = done.output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.success(), "{said}");
+    // What it does not know it only mentions.
+    let (_, verified) = said.rsplit_once(&format!("+ {verify}\n")).unwrap();
+    assert_eq!(verified, "", "{said}");
+    for wanted in [
+        "multi-user.target.wants/witgate.service",
+        "sockets.target.wants/witgate.socket",
+    ] {
+        let link = format!("{root}/etc/systemd/system/{wanted}");
+        assert!(fs::symlink_metadata(link).is_ok(), "{wanted}");
+    }
+
+    let executed = |key: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(key));
+        let line = line.unwrap().replace(" /etc/", &format!(" {root}/etc/"));
+        let rest = line.strip_prefix("/usr/local/bin/witgate ").unwrap();
+        let program = binary().display().to_string();
+        let words = [program].into_iter();
+        words
+            .chain(rest.split(' ').map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    let check = executed("ExecStartPre=");
+    let done = Command::new(&check[0]).args(&check[1..]).output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    assert!(done.status.success(), "{said}");
+    serves_when_activated(&setup, &executed("ExecStart=")).await;
+}
+
+/// Starts a command as the socket unit does, and asks it for something.
+async fn serves_when_activated(setup: &Setup, command: &[String]) {
+    let address = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let mut activated = tokio::process::Command::new("systemd-socket-activate")
+        .args(["--listen", &address.to_string(), "--fdname", "public"])
+        .args(command)
+        .stdout(std::process::Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let certificate = setup.authority().certificate();
+    let client = Client::new(address, "shop.example", certificate, Http::Two);
+    let url = "https://shop.example/";
+    let answer = eventually!("an answer", client.try_get(url).await.ok());
+    assert_eq!(answer.status, 200);
+    let id = activated.id().unwrap().to_string();
+    assert!(Command::new("kill").arg(id).status().unwrap().success());
+    let ended = tokio::time::timeout(wait::DEADLINE, activated.wait());
+    assert!(ended.await.unwrap().unwrap().success());
 }
 
 /// A folder `examples/one` with the shared scripts above it, and `run/` in it.

@@ -143,19 +143,35 @@ async fn the_example_in_c_routes_requests() {
     works(&gateway, "c").await;
 }
 
-/// From the sources to a live plugin by what its README says, from the top of a copy.
-#[tokio::test]
-async fn the_commands_of_the_example_in_c_work() {
+/// From the sources to a live plugin by what its README says, from the top of a copy. What its commands
+/// install comes from the same registries as what set-up has installed.
+async fn commands_work(language: &str) {
     let (_upstreams, gateway) = gateway().await;
     let dir = TempDir::new().unwrap();
-    let folder = readme::copy("examples/plugin-c", &dir.path().join("examples"));
+    let example = format!("examples/plugin-{language}");
+    let folder = readme::copy(&example, &dir.path().join("examples"));
     let page = fs::read_to_string(folder.join("README.md")).unwrap();
     let plugins = gateway.setup().plugins();
     let done = readme::run(&page, dir.path(), &[("PLUGINS", &plugins)]).await;
     let said = String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned();
     assert!(done.status.success(), "{said}");
-    is_live(&gateway, "c").await;
-    routes(&gateway, "c").await;
+    is_live(&gateway, language).await;
+    routes(&gateway, language).await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_example_in_c_work() {
+    commands_work("c").await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_example_in_javascript_work() {
+    commands_work("javascript").await;
+}
+
+#[tokio::test]
+async fn the_commands_of_the_example_in_python_work() {
+    commands_work("python").await;
 }
 
 /// Asserts that requests which a plugin fails get this cause, and that the next one does not.

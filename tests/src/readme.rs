@@ -191,6 +191,9 @@ fn fits_line(expected: &str, found: &str) -> bool {
     }
 }
 
+/// What the commands of pages make in their folders, which is no part of a copy.
+const MADE: [&str; 3] = ["node_modules", "venv", "target"];
+
 /// Copies a folder of the repository, such as `examples/azure-migration`, into another.
 pub fn copy(folder: &str, to: &Path) -> PathBuf {
     let from = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -206,7 +209,9 @@ fn copy_all(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
+        let is_made = MADE.iter().any(|made| entry.file_name() == *made);
         match entry.path().is_dir() {
+            true if is_made => {}
             true => copy_all(&entry.path(), &target),
             false => drop(fs::copy(entry.path(), target).unwrap()),
         }
