@@ -18,13 +18,13 @@ mod scenario;
 mod special;
 mod statistics;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 
 use crate::{build, project::Project, setup, step::step};
 use measure::Effort;
-use peers::Stage;
 pub(crate) use peers::envoy;
+use peers::{Measured, Stage};
 use record::Record;
 use scenario::Scenario;
 
@@ -95,27 +95,39 @@ fn measure(
         setup::envoy(project)?;
         step("Build the filter for Envoy", || envoy::build(project))?;
     }
-    let (gateway, effort) = if options.quick {
-        (project.binary("witgate"), QUICK)
+    let (measured, effort) = if options.quick {
+        (Measured::debug(project), QUICK)
     } else {
-        build::release(project)?;
         let effort = Effort {
             rounds: options.rounds,
             seconds: options.seconds,
         };
-        let gateway = match options.guided {
-            true => guided::binary(project),
-            false => project.release_binary("witgate"),
-        };
-        (gateway, effort)
+        (to_measure(project, options.guided)?, effort)
     };
-    let stage = step("Start the upstream", || Stage::new(project, gateway))?;
+    let stage = step("Start the upstream", || Stage::new(project, measured))?;
     for scenario in chosen {
         let title = format!("Measure `{}`: {}", scenario.name, scenario.title);
         let outcome = step(&title, || measure::scenario(&stage, scenario, effort))?;
         record.add(outcome)?;
     }
     Ok(())
+}
+
+/// Builds for release what is measured; the guided gateway is there already.
+fn to_measure(project: &Project, guided: bool) -> Result<Measured> {
+    let mut measured = Measured::release(project);
+    if guided {
+        measured.gateway = guided::binary(project);
+        ensure!(
+            measured.gateway.is_file(),
+            "there is no {}: make it with `cargo xtask release`",
+            measured.gateway.display()
+        );
+        build::release(project, &[peers::BARE])?;
+    } else {
+        build::release(project, &[peers::GATEWAY, peers::BARE])?;
+    }
+    Ok(measured)
 }
 
 /// The scenarios of these names; of none, all.

@@ -28,20 +28,20 @@ pub(crate) fn host_as_declared(project: &Project) -> Result<()> {
     })
 }
 
-/// The gateway as it is used, for measurements.
-pub(crate) fn release(project: &Project) -> Result<()> {
+/// Programs as they are used, for measurements.
+pub(crate) fn release(project: &Project, programs: &[&str]) -> Result<()> {
     step(
-        "Build the gateway for release (as one piece: it takes many minutes)",
+        &format!(
+            "Build {} for release (as one piece: it takes many minutes)",
+            programs.join(" and ")
+        ),
         || {
             let mut build = project.cargo("build");
-            command::run(build.args([
-                "--release",
-                "--workspace",
-                "--bin",
-                "witgate",
-                "--bin",
-                "bench-bare",
-            ]))
+            build.args(["--release", "--workspace"]);
+            for program in programs {
+                build.args(["--bin", program]);
+            }
+            command::run(&mut build)
         },
     )
 }

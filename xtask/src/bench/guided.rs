@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 
 use super::{
     load::Load,
-    peers::{Plugins, Server, Setup, Stage, Upstream},
+    peers::{Measured, Plugins, Server, Setup, Stage, Upstream},
 };
 use crate::{build, command, project::Project, setup, step::step};
 
@@ -96,7 +96,11 @@ pub(crate) fn run(project: &Project) -> Result<()> {
 
 /// Has it serve; it writes what it has counted when it ends.
 fn learn(project: &Project, counting: PathBuf) -> Result<()> {
-    let stage = step("Start the upstream", || Stage::new(project, counting))?;
+    let measured = Measured {
+        gateway: counting,
+        ..Measured::release(project)
+    };
+    let stage = step("Start the upstream", || Stage::new(project, measured))?;
     for (title, setup, load) in lessons() {
         step(&format!("Count what requests run: {title}"), || {
             let server = stage.start("counting", Server::Witgate(setup))?;

@@ -17,7 +17,7 @@ use clap::Args;
 
 use super::{
     load,
-    peers::{Running, Server, Setup, Stage},
+    peers::{self, Measured, Running, Server, Setup, Stage},
     statistics::number,
 };
 use crate::{build, project::Project, setup, step::step};
@@ -58,14 +58,14 @@ struct Count {
 /// Counts, and fails when it is more than it was by more than chance. Builds what it counts.
 pub(crate) fn run(project: &Project, options: &Options) -> Result<()> {
     setup::instructions(project)?;
-    let (gateway, before) = if options.release {
-        build::release(project)?;
-        (project.release_binary("witgate"), RELEASE)
+    let (measured, before) = if options.release {
+        build::release(project, &[peers::GATEWAY])?;
+        (Measured::release(project), RELEASE)
     } else {
         build::host_as_declared(project)?;
-        (project.binary("witgate"), DEBUG)
+        (Measured::debug(project), DEBUG)
     };
-    let stage = Stage::new(project, gateway)?;
+    let stage = Stage::new(project, measured)?;
     let [few, many] = [FEW, MANY].map(|requests| {
         step(
             &format!("Count the instructions of {requests} requests"),

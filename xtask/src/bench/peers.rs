@@ -20,6 +20,9 @@ use tempfile::TempDir;
 use super::{load, process};
 use crate::{children::Children, command, project::Project};
 
+pub(crate) const GATEWAY: &str = "witgate";
+pub(crate) const BARE: &str = "bench-bare";
+
 /// How long a client waits for a first answer: a hundred plugins may have to be compiled.
 const START: Duration = Duration::from_secs(120);
 
@@ -86,6 +89,32 @@ pub(crate) enum Upstream {
     H2,
 }
 
+/// Programs that are measured, of builds alike.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) gateway: PathBuf,
+    /// The libraries alone.
+    pub(crate) bare: PathBuf,
+}
+
+impl Measured {
+    /// As cargo builds them for developers.
+    pub(crate) fn debug(project: &Project) -> Self {
+        Self {
+            gateway: project.binary(GATEWAY),
+            bare: project.binary(BARE),
+        }
+    }
+
+    /// As cargo builds them for release.
+    pub(crate) fn release(project: &Project) -> Self {
+        Self {
+            gateway: project.release_binary(GATEWAY),
+            bare: project.release_binary(BARE),
+        }
+    }
+}
+
 /// The folder, the programs, and the upstream that serves all.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -101,15 +130,14 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Makes certificates and starts the upstream; `gateway` is the binary to measure, of the same
-    /// build as `bench-bare` beside it.
-    pub(crate) fn new(project: &Project, gateway: PathBuf) -> Result<Self> {
+    /// Makes certificates and starts the upstream; these are the binaries to measure.
+    pub(crate) fn new(project: &Project, measured: Measured) -> Result<Self> {
         raise_descriptors()?;
         let dir = TempDir::with_prefix("witgate-bench-")?;
         let mut stage = Self {
             dir,
-            bare: gateway.with_file_name("bench-bare"),
-            gateway,
+            bare: measured.bare,
+            gateway: measured.gateway,
             client: project.binary("bench-client"),
             nginx: nginx::program(project)?,
             target: project.target().to_owned(),
