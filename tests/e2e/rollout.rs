@@ -176,6 +176,47 @@ async fn a_canary_that_traps_is_rolled_back_by_itself() {
 }
 
 #[tokio::test]
+async fn more_plugins_than_a_word_has_bits_are_on_trial_at_a_time() {
+    const PLUGINS: usize = 66;
+    let upstream = Upstream::pinned("web-1").await;
+    let file = |number: usize| format!("{number:02}-p{number:02}");
+    let mut setup = Setup::new()
+        .plugin_defaults("cache = \"cache\"\ninstances = 2")
+        .default_pool("web", Pool::pinned(&[&upstream]));
+    for number in 0..PLUGINS {
+        let plugin = file(number);
+        setup = setup
+            .plugin(&plugin, &guest("version-a"))
+            .sidecar(&plugin, "rollout.canary = { share = 100 }");
+    }
+    let gateway = setup.start().await;
+    for number in 0..PLUGINS {
+        gateway
+            .setup()
+            .put_plugin(&file(number), &guest("version-b"));
+    }
+    let trials = async || {
+        let (_, plugins) = gateway.admin("/plugins").await;
+        plugins.matches("\"state\":\"canary\"").count()
+    };
+    eventually!(
+        "all are on trial",
+        (trials().await == PLUGINS).then_some(())
+    );
+    let client = gateway.client(Http::Two);
+    eventually!("all decide", {
+        assert_eq!(client.get(URL).await.status, 200);
+        let page = gateway.metrics().await;
+        let decides = |line: &&str| {
+            line.starts_with("witgate_plugin_calls_total{")
+                && line.contains("stage=\"canary\"")
+                && !line.ends_with(" 0")
+        };
+        (page.lines().filter(decides).count() == PLUGINS).then_some(())
+    });
+}
+
+#[tokio::test]
 async fn a_shadow_is_compared_and_never_used() {
     let (upstream, gateway) = with("rollout.shadow = { share = 100, requests = 5 }").await;
     on_trial(&gateway, &guest("version-b")).await;

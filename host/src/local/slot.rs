@@ -1,14 +1,11 @@
 //! A plugin on one worker: the version in service and, while there is one, the version on trial.
 
-use std::{net::IpAddr, rc::Rc, sync::Arc};
+use std::{net::IpAddr, ops::RangeFrom, rc::Rc, sync::Arc};
 
 use crate::{
     config::Role,
     plugin::{InService, LocalPlugin, Request, Shadow, Trial},
 };
-
-/// Versions on trial that may decide at a time: one bit each.
-const MAX_CANARIES: u32 = u64::BITS;
 
 /// A plugin on one worker.
 pub struct Slot {
@@ -20,32 +17,36 @@ pub struct Slot {
 struct LocalTrial {
     plugin: Rc<LocalPlugin>,
     shared: Arc<Trial>,
-    /// Its bit among [`Canaries`].
-    bit: u64,
+    /// Its place among all trials.
+    place: usize,
 }
 
 /// The plugins whose version on trial decides for a request: chosen once, so that no request is
-/// decided by two versions.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Canaries(u64);
+/// decided by two versions. One bit for each trial; where there are more than 64, those behind
+/// them are on the heap.
+#[derive(Debug, Default)]
+pub struct Canaries {
+    first: u64,
+    others: Vec<u64>,
+}
 
 impl Slot {
-    /// The plugin on the worker of this number, as the `index`th of all.
+    /// The plugin as `local` has it on its worker. A version on trial takes the next of the places.
     pub(super) fn new(
         plugin: &InService,
-        index: usize,
+        places: &mut RangeFrom<usize>,
         local: impl Fn(&InService, Option<&Arc<Trial>>) -> Rc<LocalPlugin>,
     ) -> Self {
-        let bit = u32::try_from(index)
-            .ok()
-            .filter(|index| *index < MAX_CANARIES);
-        Self {
-            live: local(plugin, None),
-            trial: plugin.trial.as_ref().map(|trial| LocalTrial {
+        let on_trial = |trial: &Arc<Trial>| {
+            Some(LocalTrial {
                 plugin: local(plugin, Some(trial)),
                 shared: Arc::clone(trial),
-                bit: bit.map_or(0, |bit| 1 << bit),
-            }),
+                place: places.next()?,
+            })
+        };
+        Self {
+            live: local(plugin, None),
+            trial: plugin.trial.as_ref().and_then(on_trial),
         }
     }
 
@@ -55,9 +56,9 @@ impl Slot {
     }
 
     /// The version that decides a request in this role; none when that version does not have it.
-    pub fn deciding(&self, canaries: Canaries, role: Role) -> Option<&Rc<LocalPlugin>> {
+    pub fn deciding(&self, canaries: &Canaries, role: Role) -> Option<&Rc<LocalPlugin>> {
         let on_trial = self.trial.as_ref();
-        let canary = on_trial.filter(|trial| canaries.0 & trial.bit != 0);
+        let canary = on_trial.filter(|trial| canaries.have(trial.place));
         let plugin = canary.map_or(&self.live, |trial| &trial.plugin);
         plugin.version.has(role).then_some(plugin)
     }
@@ -70,15 +71,15 @@ impl Slot {
         wanted.then(|| plugin.shadow(shared, request))
     }
 
-    /// Counts a request of this client for the version on trial, if that will decide it.
-    fn choose(&self, client: IpAddr) -> u64 {
-        match &self.trial {
-            Some(trial) if trial.bit != 0 && trial.shared.has_client(client) => {
-                trial.shared.begin(trial.plugin.worker());
-                trial.bit
-            }
-            _ => 0,
-        }
+    /// Counts a request of this client for the version on trial, if that will decide it; its place
+    /// then.
+    fn choose(&self, client: IpAddr) -> Option<usize> {
+        let trial = self.trial.as_ref()?;
+        let decides = trial.shared.has_client(client);
+        decides.then(|| {
+            trial.shared.begin(trial.plugin.worker());
+            trial.place
+        })
     }
 
     /// Counts a request for the version on trial, if it will be compared.
@@ -94,11 +95,60 @@ impl Slot {
 impl Canaries {
     /// Chooses for a request of this client and id.
     pub(super) fn choose(slots: &[Rc<Slot>], client: IpAddr, request: u128) -> Self {
-        let mut chosen = 0;
+        let mut chosen = Self::default();
         for slot in slots {
-            chosen |= slot.choose(client);
+            if let Some(place) = slot.choose(client) {
+                chosen.add(place);
+            }
             slot.begin_shadow(request);
         }
-        Self(chosen)
+        chosen
+    }
+
+    fn add(&mut self, place: usize) {
+        let (word, bit) = at(place);
+        match word.checked_sub(1) {
+            None => self.first |= bit,
+            Some(word) => {
+                if self.others.len() <= word {
+                    self.others.resize(word + 1, 0);
+                }
+                if let Some(word) = self.others.get_mut(word) {
+                    *word |= bit;
+                }
+            }
+        }
+    }
+
+    fn have(&self, place: usize) -> bool {
+        let (word, bit) = at(place);
+        let word = match word.checked_sub(1) {
+            None => Some(&self.first),
+            Some(word) => self.others.get(word),
+        };
+        word.is_some_and(|word| word & bit != 0)
+    }
+}
+
+/// The word of a place, and its bit there.
+fn at(place: usize) -> (usize, u64) {
+    (place / 64, 1 << (place % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_trial_has_a_bit_of_its_own_however_many_there_are() {
+        let chosen = [0, 63, 64, 127, 128, 300];
+        let mut canaries = Canaries::default();
+        for place in chosen {
+            assert!(!canaries.have(place), "{place}");
+            canaries.add(place);
+        }
+        for place in 0..1000 {
+            assert_eq!(canaries.have(place), chosen.contains(&place), "{place}");
+        }
     }
 }

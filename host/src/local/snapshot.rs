@@ -49,18 +49,18 @@ impl LocalSnapshot {
     /// This snapshot on the worker of this number.
     pub fn new(shared: Arc<Snapshot>, worker: usize, before: Option<&LocalSnapshot>) -> Self {
         let shares = plugin::shares(&shared.plugins, shared.config.workers.get());
+        let mut places = 0..;
         let plugins: Vec<_> = shared
             .plugins
             .iter()
             .zip(shares)
-            .enumerate()
-            .map(|(index, (plugin, share))| {
+            .map(|(plugin, share)| {
                 let local = |plugin: &InService, trial: Option<&Arc<Trial>>| {
                     let local = local_plugin(plugin, trial, worker, before);
                     local.allow(trial.map_or(share.live, |_| share.trial));
                     local
                 };
-                Rc::new(Slot::new(plugin, index, local))
+                Rc::new(Slot::new(plugin, &mut places, local))
             })
             .collect();
         let with_role = |role| {

@@ -37,7 +37,7 @@ impl Exchange<'_> {
     pub(super) async fn route(&mut self) -> Result<Routed, GatewayError> {
         let snapshot = Rc::clone(&self.snapshot);
         for slot in &snapshot.routing {
-            let Some(plugin) = slot.deciding(self.canaries, Role::Routing) else {
+            let Some(plugin) = slot.deciding(&self.canaries, Role::Routing) else {
                 continue;
             };
             let shadow = slot.shadow(Role::Routing, &self.request);
@@ -107,7 +107,7 @@ impl Exchange<'_> {
             return Ok(balance_key(&local.running.pool.balance, &self.request)
                 .map_or(Wanted::Any, Wanted::Key));
         };
-        let Some(plugin) = slot.deciding(self.canaries, Role::Affinity) else {
+        let Some(plugin) = slot.deciding(&self.canaries, Role::Affinity) else {
             return Ok(Wanted::Any);
         };
         let shadow = slot.shadow(Role::Affinity, &self.request);
@@ -134,7 +134,7 @@ impl Exchange<'_> {
     pub(super) async fn rewrite_request(&mut self) -> Result<(), GatewayError> {
         let snapshot = Rc::clone(&self.snapshot);
         for slot in &snapshot.rewriting {
-            let Some(plugin) = slot.deciding(self.canaries, Role::Rewriting) else {
+            let Some(plugin) = slot.deciding(&self.canaries, Role::Rewriting) else {
                 continue;
             };
             let shadow = slot.shadow(Role::Rewriting, &self.request);
@@ -181,7 +181,7 @@ impl Exchange<'_> {
         // While the endpoint was waited for, others had the worker.
         self.turn = None;
         for slot in snapshot.rewriting.iter().rev() {
-            let Some(plugin) = slot.deciding(self.canaries, Role::Rewriting) else {
+            let Some(plugin) = slot.deciding(&self.canaries, Role::Rewriting) else {
                 continue;
             };
             let shadow = slot.shadow(Role::Rewriting, &self.request);
@@ -232,7 +232,7 @@ impl Exchange<'_> {
         else {
             return Ok(());
         };
-        let Some(plugin) = slot.deciding(self.canaries, Role::Affinity) else {
+        let Some(plugin) = slot.deciding(&self.canaries, Role::Affinity) else {
             return Ok(());
         };
         let (id, facts) = (&endpoint.key.id, &local.facts);
