@@ -227,22 +227,29 @@ enum PluginCommand {
         json: bool,
     },
     /// Take the version on trial into service now
+    ///
+    /// With a version, also one that was rolled back and is what the file in the folder holds.
     Promote {
         #[command(flatten)]
         gateway: RunningGateway,
         /// The plugin's name
         plugin: String,
+        /// The first digits of the version; the one on trial without it
+        #[arg(value_name = "VERSION")]
+        only: Option<String>,
     },
     /// Give up the version on trial, or go back to an earlier version
     ///
-    /// The file in the folder stays as it is and out of service, until it or its sidecar changes;
-    /// at the next start of the gateway it is taken into service again.
+    /// The file in the folder stays as it is and out of service, until it or its sidecar changes, or
+    /// `promote` names its version. Without `plugins.state` the next start of the gateway takes it
+    /// into service again.
     Rollback {
         #[command(flatten)]
         gateway: RunningGateway,
         /// The plugin's name
         plugin: String,
-        /// The first digits of the version to go back to; the last one without it
+        /// The first digits of the version to go back to; without it, the last one that was not
+        /// rolled back itself
         #[arg(long, value_name = "VERSION")]
         to: Option<String>,
     },
@@ -309,9 +316,11 @@ impl Cli {
                 plugin,
                 json,
             }) => plugin_control::status(&gateway, plugin.as_deref(), json),
-            Command::Plugin(PluginCommand::Promote { gateway, plugin }) => {
-                plugin_control::promote(&gateway, &plugin)
-            }
+            Command::Plugin(PluginCommand::Promote {
+                gateway,
+                plugin,
+                only,
+            }) => plugin_control::promote(&gateway, &plugin, only.as_deref()),
             Command::Plugin(PluginCommand::Rollback {
                 gateway,
                 plugin,

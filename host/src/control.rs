@@ -91,8 +91,22 @@ async fn show(State(gateway): State<Gateway>) -> Json<Vec<PluginView>> {
     Json(plugins.into_iter().map(PluginView::from).collect())
 }
 
-async fn promoted(State(gateway): State<Gateway>, InPath(plugin): InPath<String>) -> Response {
-    ask(&gateway, |answer| Command::Promote { plugin, answer }).await
+#[derive(Deserialize)]
+struct Promoted {
+    version: Option<String>,
+}
+
+async fn promoted(
+    State(gateway): State<Gateway>,
+    InPath(plugin): InPath<String>,
+    Query(Promoted { version }): Query<Promoted>,
+) -> Response {
+    ask(&gateway, |answer| Command::Promote {
+        plugin,
+        version,
+        answer,
+    })
+    .await
 }
 
 #[derive(Deserialize)]

@@ -8,6 +8,7 @@ mod board;
 mod command;
 mod expiry;
 mod plugins;
+mod rolled_back;
 mod stamp;
 mod state;
 mod watch;
@@ -271,7 +272,12 @@ impl Reloader {
     async fn obey(&mut self, command: Command, to_workers: &channel::Sender<Arc<Snapshot>>) {
         self.status.released().await;
         let done = match &command {
-            Command::Promote { plugin, .. } => self.plugins.promoted(plugin),
+            Command::Promote {
+                plugin, version, ..
+            } => {
+                let version = version.as_deref();
+                self.plugins.promoted(&self.engine, plugin, version).await
+            }
             Command::RollBack { plugin, to, .. } => {
                 let to = to.as_deref();
                 self.plugins.rolled_back(&self.engine, plugin, to).await

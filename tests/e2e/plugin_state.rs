@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde_json::Value;
 use witgate_tests::{
     Http,
     certs::{hex, sha256},
@@ -151,6 +152,108 @@ async fn a_canary_that_failed_is_not_live_after_a_restart() {
     }
     let shown = command(&gateway, &["status"]).await;
     assert!(shown.contains("was rolled back (canary"), "{shown}");
+}
+
+#[tokio::test]
+async fn each_version_that_was_rolled_back_stays_so_until_it_is_promoted() {
+    let upstream = Upstream::pinned("web-1").await;
+    let gateway = setup(&upstream)
+        .sidecar(NAME, "rollout.canary = { share = 100, max_errors = 0 }")
+        .start()
+        .await;
+    let [second, third] = [guest("version-b"), guest("panics")];
+    let labels = [&second, &third].map(|wasm| wasm::version(wasm));
+    // One fails as a canary, the other one is given up by command.
+    put(&gateway, &third, "plugin is on trial").await;
+    let client = gateway.client(Http::Two);
+    eventually!(
+        "the canary decides",
+        (client.get(BAD).await.status == 500).then_some(())
+    );
+    gateway.logged(&["plugin is rolled back", "1 errors"]).await;
+    put(&gateway, &second, "plugin is on trial").await;
+    command(&gateway, &["promote", "versioned", &labels[0]]).await;
+    serves(&gateway, "B").await;
+    command(&gateway, &["rollback", "versioned"]).await;
+    serves(&gateway, "A").await;
+    // There is no third one to go back to but by its name.
+    let (ok, shown) = gateway.plugin_command(&["rollback", "versioned"]).await;
+    assert!(
+        !ok && shown.contains("were rolled back themselves"),
+        "{shown}"
+    );
+
+    let gateway = killed_and_started(gateway).await;
+    let shown = command(&gateway, &["status", "versioned"]).await;
+    let by_command = format!("rolled back: {} by command", labels[0]);
+    let as_canary = format!("rolled back: canary {}: 1 errors", labels[1]);
+    for part in [&by_command, &as_canary] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    let (_, plugins) = gateway.admin("/plugins").await;
+    let reason = format!("\"reason\":\"{} by command\"", labels[0]);
+    assert!(plugins.contains(&reason), "{plugins}");
+    for wasm in [&third, &second, &third, &second] {
+        put(&gateway, wasm, "was rolled back").await;
+        serves(&gateway, "A").await;
+    }
+
+    // Nothing is promoted that is not meant.
+    for (version, reason) in [
+        (None, "one that was rolled back has to be named"),
+        (Some(&labels[1]), "which holds"),
+        (Some(&wasm::version(&guest("version-a"))), "which holds"),
+    ] {
+        let mut arguments = vec!["promote", "versioned"];
+        arguments.extend(version.map(String::as_str));
+        let (ok, shown) = gateway.plugin_command(&arguments).await;
+        assert!(!ok && shown.contains(reason), "{reason} in {shown}");
+        serves(&gateway, "A").await;
+    }
+    let shown = command(&gateway, &["promote", "versioned", &labels[0][..6]]).await;
+    assert!(shown.starts_with("versioned  live  "), "{shown}");
+    serves(&gateway, "B").await;
+
+    let gateway = killed_and_started(gateway).await;
+    serves(&gateway, "B").await;
+    let shown = command(&gateway, &["status", "versioned"]).await;
+    assert!(!shown.contains("by command"), "{shown}");
+    assert!(shown.contains(&as_canary), "{shown}");
+    put(&gateway, &third, "was rolled back").await;
+    serves(&gateway, "B").await;
+}
+
+#[tokio::test]
+async fn the_state_of_a_gateway_that_knew_one_rollback_is_read() {
+    let upstream = Upstream::pinned("web-1").await;
+    let gateway = setup(&upstream).start().await;
+    put(&gateway, &guest("version-b"), "plugin is live").await;
+    command(&gateway, &["rollback", "versioned"]).await;
+    gateway.signal("-KILL").await;
+    let path = record(&gateway);
+    let text = fs::read_to_string(&path).unwrap();
+    let mut old: Value = serde_json::from_str(&text).unwrap();
+    old["rolled_back"] = old["rolled_back"][0].take();
+    old["format"] = 1.into();
+    assert!(old["rolled_back"]["reason"].is_string(), "{text}");
+    fs::write(&path, old.to_string()).unwrap();
+    let gateway = gateway.restart().await;
+    gateway.logged(&["plugin refused", "was rolled back"]).await;
+    serves(&gateway, "A").await;
+    // None is null there.
+    let second = wasm::version(&guest("version-b"));
+    let shown = command(&gateway, &["promote", "versioned", &second]).await;
+    assert!(!shown.contains("rolled back"), "{shown}");
+    gateway.signal("-KILL").await;
+    let text = fs::read_to_string(&path).unwrap();
+    let mut old: Value = serde_json::from_str(&text).unwrap();
+    old["rolled_back"] = Value::Null;
+    old["format"] = 1.into();
+    fs::write(&path, old.to_string()).unwrap();
+    let gateway = gateway.restart().await;
+    serves(&gateway, "B").await;
+    let shown = command(&gateway, &["status", "versioned"]).await;
+    assert!(shown.contains("kept: "), "{shown}");
 }
 
 #[tokio::test]

@@ -34,10 +34,14 @@ pub(super) fn status(
     Ok(())
 }
 
-/// Takes the version on trial into service.
-pub(super) fn promote(gateway: &RunningGateway, plugin: &str) -> Result<(), String> {
+/// Takes the version on trial, or one that was rolled back, into service.
+pub(super) fn promote(
+    gateway: &RunningGateway,
+    plugin: &str,
+    version: Option<&str>,
+) -> Result<(), String> {
     let socket = socket(gateway)?;
-    control::promote(&socket, plugin).map_err(|error| describe(&error))?;
+    control::promote(&socket, plugin, version).map_err(|error| describe(&error))?;
     status(gateway, Some(plugin), false)
 }
 
@@ -87,6 +91,9 @@ fn table(plugins: &[PluginView], with_differences: bool) -> String {
         }
         if !plugin.kept.is_empty() {
             let _ = writeln!(text, "    kept: {}", plugin.kept.join(", "));
+        }
+        for rolled_back in &plugin.rolled_back {
+            let _ = writeln!(text, "    rolled back: {}", rolled_back.reason);
         }
     }
     text

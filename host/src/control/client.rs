@@ -44,12 +44,16 @@ pub fn status(socket: &Path) -> Result<Vec<PluginView>, ClientError> {
         .map_err(|error| ClientError::Protocol(socket.to_owned(), error.into()))
 }
 
-/// Takes the version of a plugin that is on trial into service.
+/// Takes the version of a plugin that is on trial into service, or one that was rolled back, when
+/// it is named.
 ///
 /// # Errors
-/// No gateway answers there, or nothing is on trial.
-pub fn promote(socket: &Path, plugin: &str) -> Result<(), ClientError> {
-    let target = format!("/plugins/{}/promote", escaped(plugin));
+/// No gateway answers there, or there is no such version.
+pub fn promote(socket: &Path, plugin: &str, version: Option<&str>) -> Result<(), ClientError> {
+    let mut target = format!("/plugins/{}/promote", escaped(plugin));
+    if let Some(version) = version {
+        target.push_str(&format!("?version={}", escaped(version)));
+    }
     ask(socket, Method::POST, &target).map(drop)
 }
 

@@ -35,6 +35,18 @@ pub struct PluginView {
     /// Retired versions that can be gone back to, the last one first.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub kept: Vec<String>,
+    /// Versions that were rolled back and are not tried again by themselves, the last one first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub rolled_back: Vec<RolledBackView>,
+}
+
+/// A version that was rolled back.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RolledBackView {
+    /// As `live`.
+    pub version: String,
+    /// Its stage, if it was on trial, itself, and what was wrong or who has said so.
+    pub reason: String,
 }
 
 /// A version on trial.
@@ -96,6 +108,7 @@ impl From<PluginStatus> for PluginView {
             (None, None, None) => "live",
         };
         let roles = status.live.iter().flat_map(|live| &live.roles);
+        let rolled_back = status.rolled_back.into_iter();
         Self {
             name: status.name.to_string(),
             file: status.file.display().to_string(),
@@ -104,6 +117,9 @@ impl From<PluginStatus> for PluginView {
             live: status.live.map(|live| live.version),
             trial: status.trial.as_deref().map(TrialView::from),
             kept: status.kept,
+            rolled_back: rolled_back
+                .map(|(version, reason)| RolledBackView { version, reason })
+                .collect(),
             reason: status.refused,
         }
     }

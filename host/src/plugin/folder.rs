@@ -53,7 +53,9 @@ pub enum RejectReason {
     #[error("refuses its configuration")]
     Configuration(#[source] ConfigError),
     /// It was in service or on trial, and is no more.
-    #[error("was rolled back ({0}); another file, or another sidecar, takes its place")]
+    #[error(
+        "was rolled back ({0}); another file or sidecar takes its place, and `witgate plugin promote` with the version's digits takes it all the same"
+    )]
     RolledBack(String),
     /// The file is gone, but a pool of the configuration names the plugin.
     #[error("is gone, but a pool names it in `affinity`")]

@@ -110,6 +110,14 @@ impl Source {
         label
     }
 
+    /// The same but for the file's bytes: enough to tell versions apart.
+    pub fn without_bytes(&self) -> Self {
+        Self {
+            bytes: Arc::from([]),
+            ..self.clone()
+        }
+    }
+
     /// Whether it makes the same version as the other. How that is rolled out is another matter.
     pub fn makes_the_same(&self, other: &Self) -> bool {
         let cases = |source: &Self| source.cases.as_ref().map(|cases| cases.text().to_owned());

@@ -31,6 +31,9 @@ pub struct PluginStatus {
     pub trial: Option<Arc<Trial>>,
     /// Versions that can be gone back to, the last one first.
     pub kept: Vec<String>,
+    /// Versions that were rolled back and are not tried again by themselves, and why; the last one
+    /// first.
+    pub rolled_back: Vec<(String, String)>,
     /// Why the file, as it is now, is not in service.
     pub refused: Option<String>,
     /// How often a version took another's place.
@@ -71,6 +74,7 @@ impl Board {
             live: None,
             trial: None,
             kept: Vec::new(),
+            rolled_back: Vec::new(),
             refused: None,
             swaps: 0,
             rejections: 0,

@@ -13,10 +13,12 @@ type Answer = oneshot::Sender<Result<(), CommandError>>;
 /// What an operator wants.
 #[derive(Debug)]
 pub enum Command {
-    /// The version on trial is to be in service now.
+    /// The version on trial, or one that was rolled back, is to be in service now.
     Promote {
         /// Of this plugin.
         plugin: String,
+        /// The first digits of that version; the one on trial without them.
+        version: Option<String>,
         /// Who asked.
         answer: Answer,
     },

@@ -71,9 +71,42 @@ pub enum CommandError {
     /// Nothing is on trial.
     #[error("no version of {0:?} is on trial")]
     NoTrial(String),
+    /// Nothing is on trial, but there is something that could be meant.
+    #[error("no version of {0:?} is on trial; one that was rolled back has to be named: [{1}]")]
+    NoTrialButRolledBack(String, String),
+    /// A version is named that is not there to be promoted.
+    #[error(
+        "no version {wanted:?} of {plugin:?} is on trial, or was rolled back and is in {} now, which holds {label}; rolled back were: [{rolled_back}]",
+        file.display()
+    )]
+    NotMeant {
+        /// The plugin.
+        plugin: String,
+        /// The digits that were given.
+        wanted: String,
+        /// Its file.
+        file: PathBuf,
+        /// The version that the file holds.
+        label: String,
+        /// What could have been meant.
+        rolled_back: String,
+    },
+    /// The file cannot be read, or is not trusted.
+    #[error("{}: {}", file.display(), Chain(reason))]
+    Unfit {
+        /// The plugin's file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: Box<folder::RejectReason>,
+    },
     /// There is no such version to go back to.
     #[error("no such version of {0:?} is kept; kept are: [{1}]")]
     NotKept(String, String),
+    /// There is none to go back to that was not given up as well.
+    #[error(
+        "all versions of {0:?} that are kept were rolled back themselves; name one of them: [{1}]"
+    )]
+    AllRolledBack(String, String),
     /// A kept version cannot be used any more.
     #[error("the version {0}")]
     Load(String),
@@ -139,18 +172,22 @@ impl PluginSet {
         moved.then_some(advanced)
     }
 
-    /// Takes a version on trial into service at once.
-    pub fn promoted(&self, name: &str) -> Result<Self, CommandError> {
+    /// Takes a version into service at once: the one on trial or, when `version` has its first
+    /// digits, one that was rolled back and is in the folder.
+    pub async fn promoted(
+        &self,
+        engine: &PluginEngine,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Self, CommandError> {
         let mut promoted = self.clone();
-        let entry = promoted.entry(name)?;
-        let trial = entry.trial.take();
-        let trial = trial.ok_or_else(|| CommandError::NoTrial(name.to_owned()))?;
-        entry.pass(&trial, "by command");
+        promoted.entry(name)?.promote(engine, version).await?;
         Ok(promoted)
     }
 
-    /// Gives up the version on trial; without one, goes back to a version that was in service
-    /// before: the one whose digest starts like this, or the last one.
+    /// Gives up the version on trial; without one, or with `to`, goes back to a version that was
+    /// in service before: the one whose digits start like this, or the last one that was not rolled
+    /// back itself.
     pub async fn rolled_back(
         &self,
         engine: &PluginEngine,
@@ -158,11 +195,7 @@ impl PluginSet {
         to: Option<&str>,
     ) -> Result<Self, CommandError> {
         let mut rolled_back = self.clone();
-        let entry = rolled_back.entry(name)?;
-        match (&entry.trial, to) {
-            (Some(_), None) => entry.give_up_trial("by command".to_owned()),
-            _ => entry.go_back(engine, to).await?,
-        }
+        rolled_back.entry(name)?.go_back(engine, to).await?;
         Ok(rolled_back)
     }
 

@@ -15,6 +15,7 @@ use std::{
 use witgate_compiled_code::{FolderError, open_private};
 
 use self::{files::FileError, record::Record};
+use super::rolled_back::RolledBack;
 use crate::{
     config::{PluginLimits, PrivateFolder},
     plugin::{Digest, Source},
@@ -29,8 +30,8 @@ pub struct Memory {
     pub live: Option<Source>,
     /// Those that were before, the last one at the end.
     pub kept: Vec<Source>,
-    /// What was rolled back, and why. Recalled without the file's bytes: nothing is made of it.
-    pub rolled_back: Option<(Source, String)>,
+    /// Those that were rolled back.
+    pub rolled_back: RolledBack,
 }
 
 /// The folder, as far as this process has written it.

@@ -1,26 +1,22 @@
 //! One plugin's way through its versions: what its files say is loaded, tried and taken into
 //! service, and what was in service before is kept to be gone back to.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
-};
+mod command;
+mod recall;
+
+use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use super::{
     super::{
         board::{LiveStatus, PluginStatus},
+        rolled_back::RolledBack,
         stamp::Stamp,
-        state::{self, Memory},
     },
-    Chain, CommandError, LoadContext,
+    LoadContext,
 };
 use crate::{
     config::{PluginLimits, Rollout, Sidecar, StageRules},
-    plugin::{
-        self, LoadError, PluginEngine, Signatures, Source, Stage, Trial, Trust, Verdict, Version,
-        folder,
-    },
+    plugin::{self, LoadError, Signatures, Source, Stage, Trial, Trust, Verdict, Version, folder},
 };
 
 /// Versions that were in service before and can be gone back to: their files are kept in memory.
@@ -42,8 +38,10 @@ pub(super) struct Entry {
     pub(super) trial: Option<Arc<Trial>>,
     /// Those that were before, the last one at the end.
     pub(super) kept: Vec<Source>,
-    /// What was rolled back, and why: it is not tried again while it is what the files say.
-    pub(super) rolled_back: Option<(Source, String)>,
+    /// What was rolled back: it is not tried again by itself.
+    pub(super) rolled_back: RolledBack,
+    /// What the files said when they could last be read, without the bytes.
+    pub(super) on_disk: Option<Source>,
     /// Why the file, as it is now, is not in service.
     pub(super) refused: Option<String>,
     /// How often a version took another's place.
@@ -70,70 +68,13 @@ impl Entry {
             live: before.and_then(|before| before.live.clone()),
             trial: before.and_then(|before| before.trial.clone()),
             kept: before.map_or_else(Vec::new, |before| before.kept.clone()),
-            rolled_back: before.and_then(|before| before.rolled_back.clone()),
+            rolled_back: before
+                .map_or_else(RolledBack::default, |before| before.rolled_back.clone()),
+            on_disk: before.and_then(|before| before.on_disk.clone()),
             refused: None,
             swaps: before.map_or(0, |before| before.swaps),
             rejections: before.map_or(0, |before| before.rejections),
             workers: context.workers,
-        }
-    }
-
-    /// Begins with what the process before has left in its folder: the version that was in
-    /// service, those that can be gone back to, and what was rolled back. What cannot be used any
-    /// more is told of, and the plugin's file goes on without it.
-    pub(super) async fn recall(&mut self, context: &LoadContext<'_>, dir: &Path) {
-        let plugins = self.path.parent().map(Path::to_owned).unwrap_or_default();
-        let recalled = state::recall(dir, &plugins, &self.name, &self.defaults).await;
-        let Some(memory) = recalled else {
-            return;
-        };
-        self.kept = memory.kept;
-        self.rolled_back = memory.rolled_back;
-        if let Some(source) = memory.live {
-            self.serve_again(context, source).await;
-        }
-        while self.live.is_none() && self.rolled_back.is_some() {
-            let Some(source) = self.kept.pop() else {
-                tracing::warn!(plugin = %self.name, "no version from before can be served; the file in the folder is taken although it was rolled back");
-                self.rolled_back = None;
-                return;
-            };
-            self.serve_again(context, source).await;
-        }
-    }
-
-    /// Serves with a version of the process before, if it is still fit.
-    async fn serve_again(&mut self, context: &LoadContext<'_>, source: Source) {
-        let label = source.label();
-        let vetted = self
-            .trust
-            .as_ref()
-            .map_or(Ok(()), |trust| trust.vet(&source));
-        let loaded = match vetted {
-            Ok(()) => {
-                let step = |step| context.board.step(&self.name, step);
-                plugin::load(context.engine, source, None, self.workers, step)
-                    .await
-                    .map_err(folder::RejectReason::from)
-            }
-            Err(reason) => Err(reason),
-        };
-        match loaded {
-            Ok(version) => self.live = Some(version),
-            Err(reason) => {
-                tracing::warn!(plugin = %self.name, version = %label, "the version that was in service before cannot be served again: it {}", Chain(&reason));
-            }
-        }
-    }
-
-    /// What is to outlive the process.
-    pub(super) fn memory(&self) -> Memory {
-        let live = self.live.as_ref();
-        Memory {
-            name: Arc::clone(&self.name),
-            live: live.map(|live| with_signatures(&live.source, self.signed_anew.clone())),
-            kept: self.kept.clone(),
-            rolled_back: self.rolled_back.clone(),
         }
     }
 
@@ -145,20 +86,22 @@ impl Entry {
         found: &folder::Found,
     ) -> Result<(), folder::RejectReason> {
         let source = read(found.clone(), self.defaults.clone(), self.trust.clone()).await?;
+        self.on_disk = Some(source.without_bytes());
         let is_live = |version: &Arc<Version>| version.source.makes_the_same(&source);
         if self.live.as_ref().is_some_and(is_live) {
             // Whatever was tried is not what the files say any more.
             self.trial = None;
-            self.rolled_back = None;
+            self.rolled_back.forgive(&source);
             self.signed_anew = Some(source.signatures);
             return Ok(());
         }
-        if let Some((before, reason)) = &self.rolled_back
-            && before.makes_the_same(&source)
-        {
-            return Err(folder::RejectReason::RolledBack(reason.clone()));
+        if let Some(reason) = self.rolled_back.reason(&source) {
+            if self.live.is_some() {
+                return Err(folder::RejectReason::RolledBack(reason.to_owned()));
+            }
+            tracing::warn!(plugin = %self.name, "no version from before can be served; the file in the folder is taken although it was rolled back");
+            self.rolled_back.forgive(&source);
         }
-        self.rolled_back = None;
         let on_trial = self.trial.as_ref().map(|trial| &trial.version);
         if on_trial.is_some_and(is_live) {
             return Ok(());
@@ -214,64 +157,39 @@ impl Entry {
         }
     }
 
-    pub(super) fn give_up_trial(&mut self, reason: String) {
+    /// Nothing is on trial any more, and what was is not tried again by itself.
+    fn give_up_trial(&mut self, reason: &str) {
         let Some(trial) = self.trial.take() else {
             return;
         };
         let (version, stage) = (&trial.version, trial.stage.as_str());
         tracing::error!(plugin = %version.name, version = %version.label, stage, "plugin is rolled back: {reason}");
-        self.refuse(
-            version.source.clone(),
-            format!("{stage} {}: {reason}", version.source.label()),
-        );
+        let reason = format!("{stage} {}: {reason}", version.source.label());
+        self.roll_back(&version.source, reason);
     }
 
-    fn refuse(&mut self, source: Source, reason: String) {
-        self.refused = Some(folder::RejectReason::RolledBack(reason.clone()).to_string());
-        self.rolled_back = Some((source, reason));
+    /// Remembers that a version was rolled back, which is why the file is not in service if it is
+    /// what that holds.
+    fn roll_back(&mut self, version: &Source, reason: String) {
+        if self.is_on_disk(version) {
+            let reason = folder::RejectReason::RolledBack(reason.clone());
+            self.refused = Some(reason.to_string());
+        }
+        self.rolled_back.add(version, reason);
     }
 
-    pub(super) async fn go_back(
-        &mut self,
-        engine: &PluginEngine,
-        to: Option<&str>,
-    ) -> Result<(), CommandError> {
-        let chosen = |kept: &Source| to.is_none_or(|to| kept.label().starts_with(to));
-        let Some(index) = self.kept.iter().rposition(chosen) else {
-            let kept: Vec<_> = self
-                .kept
-                .iter()
-                .map(|kept| kept.digest.to_string())
-                .collect();
-            return Err(CommandError::NotKept(
-                self.name.to_string(),
-                kept.join(", "),
-            ));
-        };
-        if let (Some(trust), Some(kept)) = (&self.trust, self.kept.get(index)) {
-            let label = kept.digest.to_string();
-            trust
-                .vet(kept)
-                .map_err(|reason| CommandError::Untrusted(label, Box::new(reason)))?;
+    /// Takes back that a version was rolled back. False when it was not.
+    fn forgive(&mut self, version: &Source) -> bool {
+        let was_rolled_back = self.rolled_back.forgive(version);
+        if was_rolled_back && self.is_on_disk(version) {
+            self.refused = None;
         }
-        let source = self.kept.remove(index);
-        let (live, workers) = (self.live.as_ref(), self.workers);
-        let loaded = plugin::load(engine, source, live, workers, |_| {}).await;
-        let version = loaded.map_err(|error| CommandError::Load(Chain(&error).to_string()))?;
-        if let Some(live) = &self.live {
-            let (from, to) = (live.source.label(), version.source.label());
-            tracing::warn!(plugin = %self.name, version = %to, replaces = %from, "plugin is rolled back by command; what was in service is not taken again until its files change (without `plugins.state`, until the next start)");
-            let is_what_the_file_says =
-                |(source, _): &(Source, String)| source.makes_the_same(&version.source);
-            if self.rolled_back.as_ref().is_some_and(is_what_the_file_says) {
-                self.rolled_back = None;
-                self.refused = None;
-            } else {
-                self.refuse(live.source.clone(), format!("{from} by command"));
-            }
-        }
-        self.go_live(version, "rolled back");
-        Ok(())
+        was_rolled_back
+    }
+
+    fn is_on_disk(&self, version: &Source) -> bool {
+        let on_disk = self.on_disk.as_ref();
+        on_disk.is_some_and(|on_disk| on_disk.makes_the_same(version))
     }
 
     /// Moves the version on trial on, or out. False when it stays where it is.
@@ -281,7 +199,7 @@ impl Entry {
         };
         match trial.verdict(now) {
             Verdict::Open | Verdict::Held(_) => return false,
-            Verdict::Failed(reason) => self.give_up_trial(reason),
+            Verdict::Failed(reason) => self.give_up_trial(&reason),
             Verdict::Passed => {
                 let canary = trial.version.source.sidecar.rollout.canary;
                 let next = canary.filter(|_| trial.stage == Stage::Shadow);
@@ -312,6 +230,12 @@ impl Entry {
             }),
             trial: self.trial.clone(),
             kept: self.kept.iter().rev().map(Source::label).collect(),
+            rolled_back: self
+                .rolled_back
+                .iter()
+                .rev()
+                .map(|(version, reason)| (version.label(), reason.to_owned()))
+                .collect(),
             refused: self.refused.clone(),
             swaps: self.swaps,
             rejections: self.rejections,

@@ -21,7 +21,7 @@ const RECORD_ENDING: &str = "json";
 const UNFINISHED: &str = "new";
 /// What is older was left by a process that has ended.
 const LEFT_BEHIND: Duration = Duration::from_secs(600);
-/// Plugins have at most 256 MiB, and so has a record, with the sidecars and cases of five versions.
+/// Plugins have at most 256 MiB, and so has a record, with the sidecars and cases of twenty versions.
 const MAX_FILE: u64 = 256 << 20;
 
 /// What is wrong with a file of the folder, or with the folder.

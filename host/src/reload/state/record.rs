@@ -1,18 +1,20 @@
 //! The record of one plugin, a JSON file: its versions without their bytes, which are in files
 //! named by the digest.
 
-use std::{path::Path, sync::Arc};
+use std::{ops::RangeInclusive, path::Path, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Memory;
+use super::{super::rolled_back::RolledBack, Memory};
 use crate::{
     config::{Cases, PluginLimits, Sidecar},
     plugin::{Digest, SignatureFile, Signatures, Source},
 };
 
-/// What this gateway writes and reads.
-const FORMAT: u32 = 1;
+/// What this gateway writes.
+const FORMAT: u32 = 2;
+/// What it reads: 1 had the last version that was rolled back alone.
+const FORMATS: RangeInclusive<u32> = 1..=FORMAT;
 
 /// What became of a plugin's versions.
 #[derive(Debug, Serialize, Deserialize)]
@@ -22,14 +24,30 @@ pub struct Record {
     live: Option<RecordedVersion>,
     /// The last one at the end.
     kept: Vec<RecordedVersion>,
-    rolled_back: Option<RolledBack>,
+    /// The last one at the end.
+    #[serde(deserialize_with = "one_or_more")]
+    rolled_back: Vec<GivenUp>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RolledBack {
+struct GivenUp {
     version: RecordedVersion,
     reason: String,
+}
+
+/// Of format 1 one or null, of format 2 a list.
+fn one_or_more<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<GivenUp>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        More(Vec<GivenUp>),
+        One(Option<Box<GivenUp>>),
+    }
+    Ok(match OneOrMore::deserialize(input)? {
+        OneOrMore::More(all) => all,
+        OneOrMore::One(one) => one.into_iter().map(|one| *one).collect(),
+    })
 }
 
 /// A version, but for its bytes.
@@ -56,7 +74,7 @@ pub enum RecordError {
     #[error("is damaged: {0}")]
     Damaged(#[from] serde_json::Error),
     /// Another version of the gateway has written it.
-    #[error("has format {0}, expected {FORMAT}")]
+    #[error("has format {0}, expected 1 to {FORMAT}")]
     Format(u32),
 }
 
@@ -69,22 +87,16 @@ impl Record {
             format: FORMAT,
             live: memory.live.as_ref().map(RecordedVersion::of),
             kept: kept.map(RecordedVersion::of).collect(),
-            rolled_back: memory
-                .rolled_back
-                .as_ref()
-                .map(|(source, reason)| RolledBack {
-                    version: RecordedVersion::of(source),
-                    reason: reason.clone(),
-                }),
+            rolled_back: memory.rolled_back.iter().map(GivenUp::of).collect(),
         }
     }
 
     /// The contents of a record.
     pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
         let record: Self = serde_json::from_slice(bytes)?;
-        match record.format {
-            FORMAT => Ok(record),
-            other => Err(RecordError::Format(other)),
+        match FORMATS.contains(&record.format) {
+            true => Ok(record),
+            false => Err(RecordError::Format(record.format)),
         }
     }
 
@@ -113,13 +125,26 @@ impl Record {
             let bytes = file(version.digest()?)?;
             source(version, Some(bytes))
         };
+        let mut rolled_back = RolledBack::default();
+        for given_up in self.rolled_back {
+            if let Some(version) = source(given_up.version, None) {
+                rolled_back.add(&version, given_up.reason);
+            }
+        }
         Memory {
             name: Arc::clone(name),
             live: self.live.and_then(whole),
             kept: self.kept.into_iter().filter_map(whole).collect(),
-            rolled_back: self.rolled_back.and_then(|rolled_back| {
-                Some((source(rolled_back.version, None)?, rolled_back.reason))
-            }),
+            rolled_back,
+        }
+    }
+}
+
+impl GivenUp {
+    fn of((version, reason): (&Source, &str)) -> Self {
+        Self {
+            version: RecordedVersion::of(version),
+            reason: reason.to_owned(),
         }
     }
 }
