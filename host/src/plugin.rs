@@ -71,7 +71,7 @@ pub use rehearsal::{MadeCall, Rehearsal, Rehearsed};
 pub use shadow::Shadow;
 pub use shared::Shared;
 pub use shares::{Share, shares};
-pub use trial::{Difference, Stage, Tally, Trial, Verdict};
+pub use trial::{Difference, Progress, Stage, Tally, Trial, Verdict};
 pub use trust::{
     NoSidecar, Proof, SignatureFile, Signatures, Trust, TrustedKey, Untrusted, signature_of,
 };

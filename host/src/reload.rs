@@ -7,6 +7,7 @@ mod announce;
 mod board;
 mod command;
 mod expiry;
+mod keep;
 mod plugins;
 mod rolled_back;
 mod stamp;
@@ -22,11 +23,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::watch as channel;
+use tokio::sync::{oneshot, watch as channel};
 use witgate_compiled_code::CompiledCode;
 
 pub use board::{Board, PluginStatus};
 pub use command::{Command, CommandSender, Commands};
+pub use keep::{Keeper, Kept};
 pub use plugins::{CommandError, PluginSet, Rejected};
 
 use self::{
@@ -51,6 +53,8 @@ const POLL: Duration = Duration::from_secs(1);
 /// Files must stay the same for this long before they are read, so that what is being written
 /// is left alone.
 const SETTLE: Duration = Duration::from_millis(100);
+/// How often it is written down how far trials are.
+const KEEP_TRIALS: Duration = Duration::from_secs(5);
 /// A file that is written without end is read after this many looks all the same.
 const MAX_LOOKS: u32 = 50;
 
@@ -124,6 +128,8 @@ pub struct Reloader {
     cache: Option<PrivateFolder>,
     /// Where versions outlive the process.
     state: Option<StateFolder>,
+    /// When what is known of them was last written down.
+    remembered: Instant,
     expiry: ExpiryWatch,
     names: Names,
     sockets: Sockets,
@@ -173,6 +179,7 @@ impl Reloader {
             seen,
             cache,
             state,
+            remembered: Instant::now(),
             expiry,
             names,
             sockets,
@@ -218,6 +225,7 @@ impl Reloader {
         mut asked: channel::Receiver<u64>,
         answered: channel::Sender<u64>,
         mut commands: Commands,
+        mut kept: Kept,
     ) {
         let mut folders = FolderWatch::new();
         loop {
@@ -231,7 +239,12 @@ impl Reloader {
                     None
                 }
                 command = commands.next() => {
+                    self.released(&mut kept).await;
                     self.obey(command, &to_workers).await;
+                    None
+                }
+                answer = kept.wanted() => {
+                    self.remember_for(answer).await;
                     None
                 }
                 changed = asked.changed() => match changed {
@@ -240,8 +253,10 @@ impl Reloader {
                 },
             };
             let everything = question.is_some();
-            self.status.released().await;
-            if self.state.as_ref().is_some_and(StateFolder::is_behind) {
+            self.released(&mut kept).await;
+            let is_behind = self.state.as_ref().is_some_and(StateFolder::is_behind);
+            let goes_on = self.plugins.has_trials() && self.remembered.elapsed() >= KEEP_TRIALS;
+            if is_behind || goes_on {
                 self.remember().await;
             }
             if self.live.has_left(Instant::now()) {
@@ -267,10 +282,21 @@ impl Reloader {
         }
     }
 
-    /// Does what an operator wants of a plugin's versions. Not while another process takes over,
-    /// which would not know of it.
+    /// Waits while changes are to be left alone, as while another process takes over, which would
+    /// not know of them.
+    async fn released(&mut self, kept: &mut Kept) {
+        let status = Arc::clone(&self.status);
+        loop {
+            tokio::select! {
+                biased;
+                () = status.released() => return,
+                answer = kept.wanted() => self.remember_for(answer).await,
+            }
+        }
+    }
+
+    /// Does what an operator wants of a plugin's versions.
     async fn obey(&mut self, command: Command, to_workers: &channel::Sender<Arc<Snapshot>>) {
-        self.status.released().await;
         let done = match &command {
             Command::Promote {
                 plugin, version, ..
@@ -290,8 +316,16 @@ impl Reloader {
         command.answer(done);
     }
 
+    /// Writes down what is to outlive the process, for somebody who waits for it.
+    async fn remember_for(&mut self, waiting: oneshot::Sender<()>) {
+        self.remember().await;
+        // Who has left does not want to know.
+        let _ = waiting.send(());
+    }
+
     /// Writes down what is to outlive the process.
     async fn remember(&mut self) {
+        self.remembered = Instant::now();
         let Some(mut state) = self.state.take() else {
             return;
         };

@@ -18,7 +18,7 @@ use crate::{
     control::ControlSocket,
     log::{self, Log},
     probe,
-    reload::{CommandSender, Commands, ReloadStatus, Reloader, StartError},
+    reload::{CommandSender, Commands, Keeper, ReloadStatus, Reloader, StartError},
     shutdown::Phase,
     snapshot::Snapshot,
     sockets::{Origin, Passed, Sockets},
@@ -151,6 +151,7 @@ struct Gateway {
     admin: Option<AdminSocket>,
     control: Option<ControlSocket>,
     commands: CommandSender,
+    keeper: Keeper,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     phase: watch::Sender<Phase>,
     reloads: watch::Sender<u64>,
@@ -176,6 +177,7 @@ impl Gateway {
         let (answers, answered) = watch::channel(0);
         let status = reloader.status();
         let (commands, asked_of_plugins) = Commands::channel();
+        let (keeper, kept) = Keeper::channel();
         let admission = Admission::new(descriptors());
         let workers = (0..config.workers.get())
             .map(|index| {
@@ -204,7 +206,7 @@ impl Gateway {
             });
         }
         tokio::spawn(probe::follow(snapshots.clone()));
-        tokio::spawn(reloader.follow(to_workers, asked, answers, asked_of_plugins));
+        tokio::spawn(reloader.follow(to_workers, asked, answers, asked_of_plugins, kept));
         Ok(Self {
             workers,
             access_log,
@@ -212,6 +214,7 @@ impl Gateway {
             admin,
             control: None,
             commands,
+            keeper,
             snapshots,
             phase,
             reloads,

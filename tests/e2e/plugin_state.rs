@@ -277,6 +277,100 @@ async fn what_was_on_trial_is_on_trial_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_canary_goes_on_after_a_restart_and_an_upgrade() {
+    let upstream = Upstream::pinned("web-1").await;
+    let gateway = setup(&upstream)
+        .sidecar(NAME, "rollout.canary = { share = 100, requests = 60 }")
+        .start()
+        .await;
+    let second = guest("version-b");
+    put(&gateway, &second, "plugin is on trial").await;
+    let client = gateway.client(Http::Two);
+    eventually!(
+        "the canary decides",
+        (client.get(URL).await.header("x-version") == "B").then_some(())
+    );
+    let requests = async |gateway: &Gateway| {
+        let (_, text) = gateway.admin("/plugins").await;
+        let plugins: Value = serde_json::from_str(&text).unwrap();
+        plugins[0]["trial"]["requests"].as_u64()
+    };
+    let more = async |gateway: &Gateway, to: u64| {
+        let client = gateway.client(Http::Two);
+        while requests(gateway).await.expect("a trial") < to {
+            assert_eq!(client.get(URL).await.header("x-version"), "B");
+        }
+    };
+
+    // At the end of a process all of them are on disk.
+    more(&gateway, 20).await;
+    gateway.terminate().await;
+    let mut gateway = gateway.restart().await;
+    assert_eq!(requests(&gateway).await, Some(20));
+    let parts = ["plugin is on trial again", "requests=20", "errors=0"];
+    gateway.logged(&parts).await;
+
+    // So are they before another process takes over.
+    more(&gateway, 40).await;
+    gateway.upgrade().await;
+    assert_eq!(requests(&gateway).await, Some(40));
+
+    // A process that is killed loses what it has seen in its last seconds.
+    more(&gateway, 50).await;
+    let path = record(&gateway);
+    eventually!("it is written down", {
+        let text = fs::read_to_string(&path).unwrap();
+        let record: Value = serde_json::from_str(&text).unwrap();
+        (record["trial"]["requests"] == 50).then_some(())
+    });
+    let gateway = killed_and_started(gateway).await;
+    assert_eq!(requests(&gateway).await, Some(50));
+    let client = gateway.client(Http::Two);
+    for _ in 0..10 {
+        assert_eq!(client.get(URL).await.header("x-version"), "B");
+    }
+    let version = wasm::version(&second);
+    gateway.logged(&["plugin is live", &version]).await;
+    let shown = command(&gateway, &["status", "versioned"]).await;
+    assert!(shown.starts_with("versioned  live  "), "{shown}");
+}
+
+#[tokio::test]
+async fn errors_of_a_trial_count_over_a_restart() {
+    let upstream = Upstream::pinned("web-1").await;
+    let gateway = setup(&upstream)
+        .sidecar(NAME, "rollout.canary = { share = 100 }")
+        .start()
+        .await;
+    put(&gateway, &guest("panics"), "plugin is on trial").await;
+    let client = gateway.client(Http::Two);
+    // One of the first hundred is within the limit of 1 %.
+    eventually!(
+        "the canary decides",
+        (client.get(BAD).await.status == 500).then_some(())
+    );
+    gateway.terminate().await;
+    let gateway = gateway.restart().await;
+    gateway
+        .logged(&["plugin is on trial again", "errors=1"])
+        .await;
+    let client = gateway.client(Http::Two);
+    assert_eq!(client.get(BAD).await.status, 500);
+    gateway
+        .logged(&["ERROR", "plugin is rolled back", "2 errors in"])
+        .await;
+    // What was put there meanwhile is another trial.
+    let wasm = guest("version-b");
+    put(&gateway, &wasm, "plugin is on trial").await;
+    gateway.terminate().await;
+    let again = wasm::stamped(&wasm, 1);
+    gateway.setup().put_plugin(NAME, &again);
+    let gateway = gateway.restart().await;
+    let shown = command(&gateway, &["status", "versioned"]).await;
+    assert!(shown.contains(": 0 requests, 0 errors"), "{shown}");
+}
+
+#[tokio::test]
 async fn a_bad_file_does_not_keep_a_gateway_that_knows_a_good_one_from_starting() {
     let upstream = Upstream::pinned("web-1").await;
     let gateway = setup(&upstream).start().await;

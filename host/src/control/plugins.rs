@@ -5,7 +5,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    plugin::{Trial, Verdict},
+    plugin::{Progress, Trial, Verdict},
     reload::PluginStatus,
 };
 
@@ -58,7 +58,7 @@ pub struct TrialView {
     pub stage: String,
     /// Percent.
     pub share: u8,
-    /// Since when, seconds.
+    /// How long it has been going on, seconds, without the time between processes.
     pub seconds: u64,
     /// Requests that it was asked about.
     pub requests: u64,
@@ -127,18 +127,19 @@ impl From<PluginStatus> for PluginView {
 
 impl From<&Trial> for TrialView {
     fn from(trial: &Trial) -> Self {
-        let tally = trial.tally();
+        let now = Instant::now();
+        let Progress { lasted, tally } = trial.progress(now);
         let differences = trial.differences().into_iter();
         Self {
             version: trial.version.source.label(),
             stage: trial.stage.as_str().to_owned(),
             share: trial.rules.share,
-            seconds: trial.began.elapsed().as_secs(),
+            seconds: lasted.as_secs(),
             requests: tally.requests,
             errors: tally.failures,
             alike: tally.alike,
             differing: tally.differing,
-            held: match trial.verdict(Instant::now()) {
+            held: match trial.verdict(now) {
                 Verdict::Held(reason) => Some(reason),
                 _ => None,
             },

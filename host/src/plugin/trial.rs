@@ -11,7 +11,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::version::Version;
@@ -42,6 +42,12 @@ impl Stage {
             Self::Canary => "canary",
         }
     }
+
+    /// The stage of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        let mut all = [Self::Shadow, Self::Canary].into_iter();
+        all.find(|stage| stage.as_str() == name)
+    }
 }
 
 /// A version on trial.
@@ -53,8 +59,9 @@ pub struct Trial {
     pub stage: Stage,
     /// Until when.
     pub rules: StageRules,
-    /// Since when.
-    pub began: Instant,
+    began: Instant,
+    /// What a process before has seen of it.
+    earlier: Progress,
     counters: PerWorker<TrialCounters>,
     stopped: AtomicBool,
     differences: Mutex<VecDeque<Difference>>,
@@ -95,7 +102,7 @@ pub enum Verdict {
 }
 
 /// How a trial goes, in numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Requests of which it was asked anything.
     pub requests: u64,
@@ -107,18 +114,36 @@ pub struct Tally {
     pub differing: u64,
 }
 
+/// How far a trial is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// How long it has been going on, without the time between processes.
+    pub lasted: Duration,
+    /// What it has come to.
+    pub tally: Tally,
+}
+
 impl Trial {
-    /// Begins a stage.
-    pub fn new(version: Arc<Version>, stage: Stage, rules: StageRules, workers: usize) -> Self {
-        Self {
+    /// Begins a stage, or goes on with one that is so far.
+    pub fn new(
+        version: Arc<Version>,
+        stage: Stage,
+        rules: StageRules,
+        workers: usize,
+        earlier: Progress,
+    ) -> Self {
+        let trial = Self {
             version,
             stage,
             rules,
             began: Instant::now(),
+            earlier,
             counters: PerWorker::new(workers),
             stopped: AtomicBool::new(false),
             differences: Mutex::default(),
-        }
+        };
+        trial.stop_if_failed();
+        trial
     }
 
     /// Whether the requests of this client are decided by it. Another version gets other
@@ -151,6 +176,10 @@ impl Trial {
     /// Counts a failure; one too many stops the trial.
     pub fn failed(&self, worker: usize) {
         self.counters.of(worker).failures.add(1);
+        self.stop_if_failed();
+    }
+
+    fn stop_if_failed(&self) {
         if self.has_failed(self.tally()) {
             self.stopped.store(true, Ordering::Relaxed);
         }
@@ -183,17 +212,30 @@ impl Trial {
 
     /// How it goes.
     pub fn tally(&self) -> Tally {
+        let sum = |earlier: u64, number: fn(&TrialCounters) -> &Counter| {
+            earlier.saturating_add(self.counters.sum(|each| number(each).get()))
+        };
+        let earlier = self.earlier.tally;
         Tally {
-            requests: self.counters.sum(|each| each.requests.get()),
-            failures: self.counters.sum(|each| each.failures.get()),
-            alike: self.counters.sum(|each| each.alike.get()),
-            differing: self.counters.sum(|each| each.differing.get()),
+            requests: sum(earlier.requests, |each| &each.requests),
+            failures: sum(earlier.failures, |each| &each.failures),
+            alike: sum(earlier.alike, |each| &each.alike),
+            differing: sum(earlier.differing, |each| &each.differing),
+        }
+    }
+
+    /// How far it is.
+    pub fn progress(&self, now: Instant) -> Progress {
+        let here = now.saturating_duration_since(self.began);
+        Progress {
+            lasted: self.earlier.lasted.saturating_add(here),
+            tally: self.tally(),
         }
     }
 
     /// What becomes of it.
     pub fn verdict(&self, now: Instant) -> Verdict {
-        let tally = self.tally();
+        let Progress { lasted, tally } = self.progress(now);
         if self.has_failed(tally) {
             let Tally {
                 requests, failures, ..
@@ -207,7 +249,6 @@ impl Trial {
             .rules
             .requests
             .is_some_and(|least| tally.requests >= least);
-        let lasted = now.saturating_duration_since(self.began);
         let long_enough = self.rules.time.is_some_and(|time| lasted >= time) && tally.requests > 0;
         if !enough && !long_enough {
             return Verdict::Open;

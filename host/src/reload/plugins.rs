@@ -153,6 +153,11 @@ impl PluginSet {
         self.entries.iter().map(Entry::status).collect()
     }
 
+    /// Whether a version is on trial.
+    pub fn has_trials(&self) -> bool {
+        self.entries.iter().any(|entry| entry.trial.is_some())
+    }
+
     /// What is to outlive the process.
     pub fn memories(&self) -> Vec<Memory> {
         self.entries.iter().map(Entry::memory).collect()
@@ -161,7 +166,7 @@ impl PluginSet {
     /// Moves versions on trial on, or out; none when nothing has changed.
     pub fn advanced(&self, workers: usize) -> Option<Self> {
         let now = Instant::now();
-        if !self.entries.iter().any(|entry| entry.trial.is_some()) {
+        if !self.has_trials() {
             return None;
         }
         let mut advanced = self.clone();

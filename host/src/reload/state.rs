@@ -1,6 +1,6 @@
 //! What outlives the process of plugins' versions: a private folder with the files of those that
 //! are or were in service, named by their digest, and a record for each plugin of which is which
-//! and what was rolled back. Files are written whole or not at all. What cannot be read or written
+//! and what was rolled back or is on trial. Files are written whole or not at all. What cannot be read or written
 //! is told of and stops nothing.
 
 mod files;
@@ -18,7 +18,7 @@ use self::{files::FileError, record::Record};
 use super::rolled_back::RolledBack;
 use crate::{
     config::{PluginLimits, PrivateFolder},
-    plugin::{Digest, Source},
+    plugin::{Digest, Progress, Source, Stage},
 };
 
 /// What is known of one plugin's versions.
@@ -32,6 +32,19 @@ pub struct Memory {
     pub kept: Vec<Source>,
     /// Those that were rolled back.
     pub rolled_back: RolledBack,
+    /// What is being tried.
+    pub trial: Option<Unfinished>,
+}
+
+/// A trial that is not over.
+#[derive(Debug, Clone)]
+pub struct Unfinished {
+    /// The version. Recalled without its bytes: what is tried is what the plugin's file holds.
+    pub version: Source,
+    /// Its stage.
+    pub stage: Stage,
+    /// How far it is.
+    pub progress: Progress,
 }
 
 /// The folder, as far as this process has written it.

@@ -35,7 +35,9 @@ impl Gateway {
     /// Serves; SIGHUP reloads, SIGUSR1 opens the access log again, SIGUSR2 replaces the process;
     /// the first SIGTERM or SIGINT drains, the second or the end of the grace period stops.
     pub(super) async fn until_the_end(mut self, signals: &mut Signals) {
-        let cut = match self.until_leave(signals).await {
+        let leave = self.until_leave(signals).await;
+        let is_told = matches!(leave, Leave::Told);
+        let cut = match leave {
             Leave::Replaced(process) => {
                 supervisor::handed_over(process);
                 tracing::info!(process, "another process has taken over");
@@ -54,6 +56,10 @@ impl Gateway {
         };
         let workers = std::mem::take(&mut self.workers);
         self.drain(workers, cut, signals).await;
+        // A process that has taken over writes for itself.
+        if is_told {
+            self.keeper.keep().await;
+        }
         self.last_lines().await;
         tracing::info!("ended");
     }
@@ -118,7 +124,12 @@ impl Gateway {
         let program = Program::clone(&self.program);
         tracing::info!(sockets = sockets.len(), "upgrade: a new process starts");
         self.status.hold(true);
-        Some(tokio::spawn(program.take_over(sockets, limit)))
+        let keeper = self.keeper.clone();
+        Some(tokio::spawn(async move {
+            // The new process begins with what is on disk.
+            keeper.keep().await;
+            program.take_over(sockets, limit).await
+        }))
     }
 
     fn hand_over(&self) -> std::io::Result<Vec<HandOver>> {

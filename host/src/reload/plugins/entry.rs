@@ -11,12 +11,16 @@ use super::{
         board::{LiveStatus, PluginStatus},
         rolled_back::RolledBack,
         stamp::Stamp,
+        state::Unfinished,
     },
     LoadContext,
 };
 use crate::{
     config::{PluginLimits, Rollout, Sidecar, StageRules},
-    plugin::{self, LoadError, Signatures, Source, Stage, Trial, Trust, Verdict, Version, folder},
+    plugin::{
+        self, LoadError, Progress, Signatures, Source, Stage, Trial, Trust, Verdict, Version,
+        folder,
+    },
 };
 
 /// Versions that were in service before and can be gone back to: their files are kept in memory.
@@ -36,6 +40,8 @@ pub(super) struct Entry {
     pub(super) signed_anew: Option<Signatures>,
     /// The version that is about to be.
     pub(super) trial: Option<Arc<Trial>>,
+    /// What the process before was trying: it goes on when it is still what the files say.
+    pub(super) unfinished: Option<Unfinished>,
     /// Those that were before, the last one at the end.
     pub(super) kept: Vec<Source>,
     /// What was rolled back: it is not tried again by itself.
@@ -67,6 +73,7 @@ impl Entry {
             signed_anew: before.and_then(|before| before.signed_anew.clone()),
             live: before.and_then(|before| before.live.clone()),
             trial: before.and_then(|before| before.trial.clone()),
+            unfinished: before.and_then(|before| before.unfinished.clone()),
             kept: before.map_or_else(Vec::new, |before| before.kept.clone()),
             rolled_back: before
                 .map_or_else(RolledBack::default, |before| before.rolled_back.clone()),
@@ -87,6 +94,8 @@ impl Entry {
     ) -> Result<(), folder::RejectReason> {
         let source = read(found.clone(), self.defaults.clone(), self.trust.clone()).await?;
         self.on_disk = Some(source.without_bytes());
+        self.unfinished
+            .take_if(|unfinished| !unfinished.version.makes_the_same(&source));
         let is_live = |version: &Arc<Version>| version.source.makes_the_same(&source);
         if self.live.as_ref().is_some_and(is_live) {
             // Whatever was tried is not what the files say any more.
@@ -109,7 +118,7 @@ impl Entry {
         let sidecar = source.sidecar.clone();
         let same_code = |version: &&Arc<Version>| version.source.digest == source.digest;
         let unchanged = self.live.iter().chain(on_trial).find(same_code).cloned();
-        let first = first_stage(&sidecar.rollout).filter(|_| self.live.is_some());
+        let first = self.first_stage(&sidecar.rollout);
         let step = |step| context.board.step(&self.name, step);
         let loaded = plugin::load(
             context.engine,
@@ -122,17 +131,40 @@ impl Entry {
         let version = loaded.map_err(|error| in_sidecar(&sidecar, error))?;
         match first {
             None => self.go_live(version, "nothing is to be tried first"),
-            Some((stage, rules)) => {
+            Some((stage, rules, earlier)) => {
                 let version = match stage {
                     Stage::Shadow => Arc::new(version.apart()),
                     Stage::Canary => version,
                 };
-                tracing::info!(plugin = %version.name, version = %version.label, stage = stage.as_str(), share = rules.share, "plugin is on trial");
-                let trial = Trial::new(version, stage, rules, context.workers);
+                match self.unfinished.take() {
+                    Some(_) => {
+                        tracing::info!(plugin = %version.name, version = %version.label, stage = stage.as_str(), share = rules.share, requests = earlier.tally.requests, errors = earlier.tally.failures, "plugin is on trial again, as far as it was")
+                    }
+                    None => {
+                        tracing::info!(plugin = %version.name, version = %version.label, stage = stage.as_str(), share = rules.share, "plugin is on trial")
+                    }
+                }
+                let trial = Trial::new(version, stage, rules, context.workers, earlier);
                 self.trial = Some(Arc::new(trial));
             }
         }
         Ok(())
+    }
+
+    /// What a new version goes through first, and how far it is in it; none when it goes live at
+    /// once. A stage that the sidecar does not have any more is not gone on with.
+    fn first_stage(&self, rollout: &Rollout) -> Option<(Stage, StageRules, Progress)> {
+        self.live.as_ref()?;
+        let rules = |stage| match stage {
+            Stage::Shadow => rollout.shadow,
+            Stage::Canary => rollout.canary,
+        };
+        let begin = |stage| Some((stage, rules(stage)?, Progress::default()));
+        let unfinished = self.unfinished.as_ref();
+        unfinished
+            .and_then(|it| Some((it.stage, rules(it.stage)?, it.progress)))
+            .or_else(|| begin(Stage::Shadow))
+            .or_else(|| begin(Stage::Canary))
     }
 
     /// Takes a version on trial into service. What a shadow has counted and stored stays behind.
@@ -215,7 +247,8 @@ impl Entry {
     fn begin_canary(&mut self, passed: &Trial, rules: StageRules, workers: usize) {
         let version = Arc::new(passed.version.in_company());
         tracing::info!(plugin = %version.name, version = %version.label, stage = Stage::Canary.as_str(), share = rules.share, "plugin is on trial");
-        let canary = Trial::new(version, Stage::Canary, rules, workers);
+        let begin = Progress::default();
+        let canary = Trial::new(version, Stage::Canary, rules, workers, begin);
         self.trial = Some(Arc::new(canary));
     }
 
@@ -249,12 +282,6 @@ fn with_signatures(source: &Source, signatures: Option<Signatures>) -> Source {
         signatures: signatures.unwrap_or_else(|| source.signatures.clone()),
         ..source.clone()
     }
-}
-
-/// What a new version goes through first; none when it goes live at once.
-fn first_stage(rollout: &Rollout) -> Option<(Stage, StageRules)> {
-    let shadow = rollout.shadow.map(|rules| (Stage::Shadow, rules));
-    shadow.or(rollout.canary.map(|rules| (Stage::Canary, rules)))
 }
 
 /// A problem with what the sidecar says, at the line where it says it. Plugins made with the SDK

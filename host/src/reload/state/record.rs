@@ -1,14 +1,14 @@
 //! The record of one plugin, a JSON file: its versions without their bytes, which are in files
 //! named by the digest.
 
-use std::{ops::RangeInclusive, path::Path, sync::Arc};
+use std::{ops::RangeInclusive, path::Path, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{super::rolled_back::RolledBack, Memory};
+use super::{super::rolled_back::RolledBack, Memory, Unfinished};
 use crate::{
     config::{Cases, PluginLimits, Sidecar},
-    plugin::{Digest, SignatureFile, Signatures, Source},
+    plugin::{Digest, Progress, SignatureFile, Signatures, Source, Stage, Tally},
 };
 
 /// What this gateway writes.
@@ -27,6 +27,22 @@ pub struct Record {
     /// The last one at the end.
     #[serde(deserialize_with = "one_or_more")]
     rolled_back: Vec<GivenUp>,
+    #[serde(default)]
+    trial: Option<RecordedTrial>,
+}
+
+/// A trial that was not over.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordedTrial {
+    version: RecordedVersion,
+    /// `shadow` or `canary`.
+    stage: String,
+    milliseconds: u64,
+    requests: u64,
+    errors: u64,
+    alike: u64,
+    differing: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -88,6 +104,7 @@ impl Record {
             live: memory.live.as_ref().map(RecordedVersion::of),
             kept: kept.map(RecordedVersion::of).collect(),
             rolled_back: memory.rolled_back.iter().map(GivenUp::of).collect(),
+            trial: memory.trial.as_ref().map(RecordedTrial::of),
         }
     }
 
@@ -125,6 +142,14 @@ impl Record {
             let bytes = file(version.digest()?)?;
             source(version, Some(bytes))
         };
+        let trial = self.trial.and_then(|trial| {
+            let (stage, progress) = trial.progress()?;
+            Some(Unfinished {
+                version: source(trial.version, None)?,
+                stage,
+                progress,
+            })
+        });
         let mut rolled_back = RolledBack::default();
         for given_up in self.rolled_back {
             if let Some(version) = source(given_up.version, None) {
@@ -136,6 +161,7 @@ impl Record {
             live: self.live.and_then(whole),
             kept: self.kept.into_iter().filter_map(whole).collect(),
             rolled_back,
+            trial,
         }
     }
 }
@@ -146,6 +172,34 @@ impl GivenUp {
             version: RecordedVersion::of(version),
             reason: reason.to_owned(),
         }
+    }
+}
+
+impl RecordedTrial {
+    fn of(trial: &Unfinished) -> Self {
+        let Progress { lasted, tally } = trial.progress;
+        Self {
+            version: RecordedVersion::of(&trial.version),
+            stage: trial.stage.as_str().to_owned(),
+            milliseconds: u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
+            requests: tally.requests,
+            errors: tally.failures,
+            alike: tally.alike,
+            differing: tally.differing,
+        }
+    }
+
+    fn progress(&self) -> Option<(Stage, Progress)> {
+        let progress = Progress {
+            lasted: Duration::from_millis(self.milliseconds),
+            tally: Tally {
+                requests: self.requests,
+                failures: self.errors,
+                alike: self.alike,
+                differing: self.differing,
+            },
+        };
+        Some((Stage::parse(&self.stage)?, progress))
     }
 }
 

@@ -1,10 +1,10 @@
 //! What of a plugin's versions outlives the process, and how the next one begins with it.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use super::{
     super::{
-        super::state::{self, Memory},
+        super::state::{self, Memory, Unfinished},
         Chain, LoadContext,
     },
     Entry, with_signatures,
@@ -13,8 +13,8 @@ use crate::plugin::{self, Source, folder};
 
 impl Entry {
     /// Begins with what the process before has left in its folder: the version that was in
-    /// service, those that can be gone back to, and those that were rolled back. What cannot be
-    /// used any more is told of, and the plugin's file goes on without it.
+    /// service, those that can be gone back to, those that were rolled back, and how far a trial
+    /// was. What cannot be used any more is told of, and the plugin's file goes on without it.
     pub(in super::super) async fn recall(&mut self, context: &LoadContext<'_>, dir: &Path) {
         let plugins = self.path.parent().map(Path::to_owned).unwrap_or_default();
         let recalled = state::recall(dir, &plugins, &self.name, &self.defaults).await;
@@ -26,6 +26,8 @@ impl Entry {
         if let Some(source) = memory.live {
             self.serve_again(context, source).await;
         }
+        // Beside another version it would be another trial.
+        self.unfinished = memory.trial.filter(|_| self.live.is_some());
         // The file may be one that was rolled back: better any version from before.
         while self.live.is_none() && !self.rolled_back.is_empty() {
             let was_good = |source: &Source| self.rolled_back.reason(source).is_none();
@@ -70,6 +72,18 @@ impl Entry {
             live: live.map(|live| with_signatures(&live.source, self.signed_anew.clone())),
             kept: self.kept.clone(),
             rolled_back: self.rolled_back.clone(),
+            trial: self.unfinished(),
         }
+    }
+
+    fn unfinished(&self) -> Option<Unfinished> {
+        let Some(trial) = &self.trial else {
+            return self.unfinished.clone();
+        };
+        Some(Unfinished {
+            version: trial.version.source.clone(),
+            stage: trial.stage,
+            progress: trial.progress(Instant::now()),
+        })
     }
 }
