@@ -321,6 +321,10 @@ pub struct TraceEntry {
 pub struct SpanEntry<'a> {
     pub span: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<&'a str>,

@@ -149,6 +149,19 @@ async fn the_log_has_the_spans_of_a_requests_way() {
         "{first}"
     );
     assert!(all.iter().any(|span| span["role"] == "routing"), "{first}");
+    // Each has an id of its own, as part of the request's span.
+    let own = first["trace"]["span"].as_str().unwrap();
+    let mut ids: Vec<_> = all
+        .iter()
+        .map(|span| span["id"].as_str().unwrap())
+        .collect();
+    assert!(all.iter().all(|span| span["parent"] == own), "{first}");
+    ids.push(own);
+    let number = ids.len();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), number, "{first}");
+    assert!(ids.iter().all(|id| id.len() == 16), "{first}");
 }
 
 #[tokio::test]
@@ -158,10 +171,15 @@ async fn a_callout_is_part_of_the_trace() {
     let asked = client.get("https://shop.example/ask/check").await;
     let line = line(&gateway, "/ask/check").await;
     let trace = &line["trace"];
+    let all = line["spans"].as_array().unwrap();
+    let of = |kind: &str| all.iter().find(|span| span["span"] == kind).unwrap();
+    // Who is asked is told of the callout's own span, which is part of the plugin's.
+    let callout = of("callout");
+    assert_eq!(callout["parent"], of("plugin")["id"], "{line}");
     let named = format!(
         "00-{}-{}-01",
         trace["id"].as_str().unwrap(),
-        trace["span"].as_str().unwrap()
+        callout["id"].as_str().unwrap()
     );
     assert!(asked.text().contains(&named), "{named} in {}", asked.text());
     let seen = spans(&line, ["span", "pool", "outcome"]);
@@ -194,6 +212,8 @@ async fn what_fails_is_told_by_its_cause() {
     let client = gateway.client(Http::Two);
     assert_eq!(client.get("https://shop.example/bad").await.status, 502);
     let line = eventually!("a line", gateway.access_lines().pop());
+    // Without a trace there is nobody to whom an id would mean anything.
+    assert!(line["spans"][0]["id"].is_null(), "{line}");
     let seen = spans(&line, ["span", "endpoint", "outcome"]);
     assert!(
         seen.contains(&["plugin", "", "plugin-trap"].map(str::to_owned)),

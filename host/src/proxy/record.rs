@@ -275,7 +275,7 @@ impl Record {
         outcome: trace::Outcome,
     ) {
         if let (Some(spans), Some(since)) = (&self.spans, since) {
-            spans.ended(what(), since, outcome);
+            spans.ended(spans.number(), what(), since, outcome);
         }
     }
 
@@ -296,6 +296,7 @@ impl Record {
     ) {
         if let Some(spans) = &self.spans {
             spans.add(trace::Span {
+                number: spans.number(),
                 what: What::Plugin(self.plugins.len()),
                 since,
                 took,
@@ -485,7 +486,7 @@ impl Record {
             spans: self
                 .spans
                 .as_ref()
-                .map(|spans| spans.entries(|place| self.called_at(place))),
+                .map(|spans| spans.entries(self.trace.as_ref(), |place| self.called_at(place))),
             fields: fields(&self.access_fields),
             duration_us: microseconds(duration),
             upstream_us: self.upstream.map(microseconds),

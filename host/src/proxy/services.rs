@@ -83,14 +83,15 @@ impl RequestServices {
         answer: oneshot::Sender<Result<CalloutAnswer, CalloutFailure>>,
     ) {
         let noted = self.asked().map(|place| (place, callout.clone()));
-        if let Some(trace) = &self.trace {
-            trace.tell(&mut callout.head.headers);
-        }
         let span = self.spans.as_ref();
-        let span = span.map(|spans| (spans, callout.pool.clone(), Instant::now()));
+        let span = span.map(|it| (it, it.number(), callout.pool.clone(), Instant::now()));
+        if let Some(trace) = &self.trace {
+            let number = span.as_ref().map(|(_, number, ..)| *number);
+            trace.tell(&mut callout.head.headers, number);
+        }
         let note = |answer: &Result<CalloutAnswer, _>| {
-            if let Some((spans, pool, since)) = span {
-                spans.ended(What::Callout(pool), since, outcome(answer));
+            if let Some((spans, number, pool, since)) = span {
+                spans.ended(number, What::Callout(pool), since, outcome(answer));
             }
             if let Some((place, callout)) = noted {
                 let answer = answer.clone();

@@ -3,7 +3,7 @@
 //! gateway, for the access log.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     time::{Duration, Instant},
 };
 
@@ -65,15 +65,17 @@ impl Context {
                 }
             }
         };
-        if let Some(value) = context.to_value() {
+        if let Some(value) = context.to_value(span) {
             headers.insert(TRACEPARENT, value);
         }
         Some(context)
     }
 
-    /// Names it in the fields of a request of the gateway's own, unless they name another.
-    pub(super) fn tell(&self, headers: &mut HeaderMap) {
-        if let Some(value) = self.to_value() {
+    /// Names it in the fields of a request of the gateway's own, unless they name another; `span` is
+    /// that request's, where the log has spans.
+    pub(super) fn tell(&self, headers: &mut HeaderMap, span: Option<u32>) {
+        let span = span.map_or(self.span, |number| self.span_within(number));
+        if let Some(value) = self.to_value(span) {
             headers.entry(TRACEPARENT).or_insert(value);
         }
     }
@@ -87,10 +89,22 @@ impl Context {
         }
     }
 
-    fn to_value(self) -> Option<HeaderValue> {
+    fn to_value(self, span: u64) -> Option<HeaderValue> {
         let flags = u8::from(self.is_sampled);
-        let text = format!("00-{:032x}-{:016x}-{flags:02x}", self.trace, self.span);
+        let text = format!("00-{:032x}-{span:016x}-{flags:02x}", self.trace);
         HeaderValue::try_from(text).ok()
+    }
+
+    /// The id of the span of this number on the request's way: a step of splitmix64, so that those
+    /// of one request differ, and those of different requests as random ones do.
+    fn span_within(&self, number: u32) -> u64 {
+        const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let mut id = (u64::from(number) + 1)
+            .wrapping_mul(STEP)
+            .wrapping_add(self.span);
+        id = (id ^ (id >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        id = (id ^ (id >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (id ^ (id >> 31)).max(1)
     }
 }
 
@@ -140,11 +154,14 @@ pub(super) fn endpoint(pool: &Pool, place: usize) -> String {
 pub(super) struct Spans {
     began: Instant,
     all: RefCell<Vec<Span>>,
+    numbers: Cell<u32>,
 }
 
 /// A part of a request's way.
 #[derive(Debug)]
 pub(super) struct Span {
+    /// What tells it from the others of the request.
+    pub(super) number: u32,
     /// What it was.
     pub(super) what: What,
     /// From when.
@@ -183,12 +200,19 @@ impl Spans {
         Self {
             began,
             all: RefCell::default(),
+            numbers: Cell::default(),
         }
     }
 
+    /// The number of another one.
+    pub(super) fn number(&self) -> u32 {
+        self.numbers.replace(self.numbers.get().wrapping_add(1))
+    }
+
     /// Adds one that ends now.
-    pub(super) fn ended(&self, what: What, since: Instant, outcome: Outcome) {
+    pub(super) fn ended(&self, number: u32, what: What, since: Instant, outcome: Outcome) {
         self.add(Span {
+            number,
             what,
             since,
             took: since.elapsed(),
@@ -211,16 +235,24 @@ impl Spans {
         }
     }
 
-    /// As the log has them, in the order of their beginnings; `plugin` has name, version and role
-    /// of the one at a place.
+    /// As the log has them, in the order of their beginnings, with ids where there is a trace;
+    /// `plugin` has name, version and role of the one at a place.
     pub(super) fn entries<'a>(
         &self,
+        trace: Option<&Context>,
         plugin: impl Fn(usize) -> Option<(&'a str, &'a str, &'a str)>,
     ) -> Vec<SpanEntry<'a>> {
         let mut all = self.all.borrow_mut();
         all.sort_by_key(|span| span.since);
+        let hex = |id: u64| format!("{id:016x}");
         let entries = all.iter().map(|span| {
+            let parent = |trace: &Context| match around(&all, span) {
+                Some(around) => trace.span_within(around.number),
+                None => trace.span,
+            };
             let mut entry = SpanEntry {
+                id: trace.map(|trace| hex(trace.span_within(span.number))),
+                parent: trace.map(parent).map(hex),
                 start_us: micros(span.since.saturating_duration_since(self.began)),
                 us: micros(span.took),
                 ..SpanEntry::default()
@@ -253,6 +285,18 @@ impl Spans {
             entry
         });
         entries.collect()
+    }
+}
+
+/// The call of a plugin that a callout was made in; a request's calls come one after the other.
+fn around<'a>(all: &'a [Span], span: &Span) -> Option<&'a Span> {
+    let is_around = |other: &&Span| {
+        matches!(other.what, What::Plugin(_))
+            && (other.since..=other.since + other.took).contains(&span.since)
+    };
+    match span.what {
+        What::Callout(_) => all.iter().rfind(is_around),
+        _ => None,
     }
 }
 
@@ -361,8 +405,46 @@ mod tests {
         let spans = Spans::new(Instant::now());
         for _ in 0..MAX_SPANS + 5 {
             let what = What::Connect("a".to_owned());
-            spans.ended(what, Instant::now(), Outcome::Word("ok"));
+            spans.ended(spans.number(), what, Instant::now(), Outcome::Word("ok"));
         }
-        assert_eq!(spans.entries(|_| None).len(), MAX_SPANS);
+        assert_eq!(spans.entries(None, |_| None).len(), MAX_SPANS);
+    }
+
+    #[test]
+    fn each_span_has_an_id_and_callouts_are_within_their_plugins_call() {
+        let (context, _) = enter(TraceContext::Start, &[]);
+        let context = context.expect("a context");
+        let began = Instant::now();
+        let spans = Spans::new(began);
+        let add = |what, since: u64, took: u64| {
+            let number = spans.number();
+            spans.add(Span {
+                number,
+                what,
+                since: began + Duration::from_micros(since),
+                took: Duration::from_micros(took),
+                outcome: Outcome::Word("ok"),
+            });
+        };
+        add(What::Plugin(0), 0, 10);
+        add(What::Callout("auth".to_owned()), 12, 5);
+        add(What::Plugin(1), 10, 10);
+        add(What::Connect("a".to_owned()), 15, 10);
+        let entries = spans.entries(Some(&context), |_| None);
+        let mut ids: Vec<_> = entries.iter().filter_map(|it| it.id.clone()).collect();
+        let parents = entries.iter().filter_map(|it| it.parent.clone());
+        let own = format!("{:016x}", context.span);
+        let expected = [own.clone(), own.clone(), ids[1].clone(), own.clone()];
+        assert_eq!(parents.collect::<Vec<_>>(), expected);
+        ids.push(own);
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 5, "{ids:?}");
+        assert!(
+            spans
+                .entries(None, |_| None)
+                .iter()
+                .all(|it| it.id.is_none())
+        );
     }
 }
