@@ -93,6 +93,7 @@ fn request() -> Lendable<Request> {
         connection: Arc::new(connection),
         original: None,
         access_fields: Vec::new(),
+        imports: None,
     })
 }
 

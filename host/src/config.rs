@@ -6,6 +6,7 @@
 
 mod balance;
 mod case_callouts;
+mod case_imports;
 mod case_tls;
 mod cases;
 mod check;
@@ -48,6 +49,7 @@ use std::{
 
 pub use balance::{Balance, HashOn};
 pub use case_callouts::{CaseAnswer, CaseCallout, CaseFailure, RawCallout};
+pub use case_imports::{CaseClock, CaseImports, CaseKv, KvRefusal, RawImports};
 pub use case_tls::{CaseClient, CaseTls, RawClient, RawTls};
 pub use cases::{
     Case, CaseBody, CaseBodyFailure, CaseOutcome, CaseRoute, CaseStick, Cases, Expected, RawCase,

@@ -17,6 +17,7 @@ mod error;
 mod facts;
 pub mod folder;
 mod getters;
+mod imports;
 mod instance;
 mod kv;
 mod lines;
@@ -63,6 +64,7 @@ pub use facts::{
     ClientCertificate, Connection, Lendable, Original, PoolFacts, Request, RequestId, Response,
     TlsSession,
 };
+pub use imports::Imports;
 pub use load::{LoadStep, load};
 pub use local::{LocalPlugin, PluginNames};
 pub use numbers::{Numbers, Total, VALUE_BUCKETS, Values};

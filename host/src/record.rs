@@ -14,7 +14,7 @@ use std::{
 
 use crate::{
     config,
-    plugin::{Heard, LocalPlugin, RecordedCall, RecordedLine, Request, Response},
+    plugin::{Heard, Imports, LocalPlugin, RecordedCall, RecordedLine, Request, Response, Version},
 };
 
 /// Lines that may wait for the writer, and how long one may be, bytes.
@@ -63,6 +63,11 @@ impl Recorder {
         let named = |plugins: &Vec<String>| plugins.iter().any(|name| name == plugin);
         request % 100 < u128::from(self.rules.share)
             && self.rules.plugins.as_ref().is_none_or(named)
+    }
+
+    /// Has what a call of this version reads of its imports noted, as far as that is kept.
+    pub fn imports(&self, version: &Version) -> Option<Box<Imports>> {
+        Imports::noted_for(&self.rules.imports, &version.source.sidecar.grants)
     }
 
     /// Keeps a decision; never waits.

@@ -69,6 +69,7 @@ mod probes;
 mod rate_limiter;
 mod real_clients;
 mod record;
+mod record_imports;
 mod record_waiting;
 mod request_deadline;
 mod retries;

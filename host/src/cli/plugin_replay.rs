@@ -47,7 +47,7 @@ async fn replay(file: &Path, record: &Path, of: Option<&str>, all: bool) -> Resu
         }
         let cut = tried.missing.iter().find_map(|missing| match missing {
             Missing::Cut(what) => Some(what),
-            Missing::Callout(_) => None,
+            Missing::Callout(_) | Missing::Import(_) => None,
         });
         if let Some(what) = cut {
             unknown += 1;
@@ -61,11 +61,14 @@ async fn replay(file: &Path, record: &Path, of: Option<&str>, all: bool) -> Resu
         differing += 1;
         if all || differing <= SHOWN as u64 {
             for missing in tried.missing {
-                if let Missing::Callout(asked) = missing {
-                    say(&format!(
-                        "{place}: {request}: now an answer is asked for that the record does not have, {asked}\n"
-                    ));
-                }
+                let asked = match missing {
+                    Missing::Callout(asked) => asked,
+                    Missing::Import(asked) => format!("of {asked}"),
+                    Missing::Cut(_) => continue,
+                };
+                say(&format!(
+                    "{place}: {request}: now an answer is asked for that the record does not have, {asked}\n"
+                ));
             }
             for difference in tried.differences {
                 say(&format!(

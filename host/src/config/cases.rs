@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     case_callouts::{CaseCallout, RawCallout},
+    case_imports::{CaseImports, RawImports},
     case_tls::{CaseTls, RawTls},
     check::Check,
     error::{ConfigError, Problems, Source},
@@ -48,6 +49,8 @@ pub struct Case {
     pub body: CaseBody,
     /// What the plugin may ask, and is answered.
     pub callouts: Vec<CaseCallout>,
+    /// What the clock, random numbers and its store say to the plugin.
+    pub imports: CaseImports,
     /// The client's address.
     pub peer: SocketAddr,
     /// The gateway's.
@@ -198,6 +201,8 @@ pub struct RawCase {
     pub body_failure: Option<CaseBodyFailure>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub callouts: Vec<RawCallout>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imports: Option<RawImports>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peer: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -385,6 +390,8 @@ impl Check<'_> {
             }
         };
         let callouts = self.case_callouts(&key("callouts"), raw.callouts);
+        let imports = raw.imports.unwrap_or_default();
+        let imports = self.case_imports(&key("imports"), imports);
         let version = raw.version.as_deref().map(http_version);
         let version = version.and_then(|version| self.problems.take(&key("version"), version));
         let tls = self.case_tls(&key("tls"), &uri, raw.tls);
@@ -410,6 +417,7 @@ impl Check<'_> {
                 failure: raw.body_failure,
             },
             callouts,
+            imports,
             peer,
             local,
             listener: raw.listener.unwrap_or_else(|| "public".to_owned()),

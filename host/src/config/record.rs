@@ -4,7 +4,7 @@ use std::{ops::RangeInclusive, path::PathBuf};
 
 use http::HeaderName;
 
-use super::{check::Check, raw};
+use super::{check::Check, grants::Grant, raw};
 
 const SHARE: RangeInclusive<i64> = 1..=100;
 const SIZE: RangeInclusive<u64> = (64 << 10)..=(1 << 40);
@@ -30,6 +30,9 @@ pub struct Record {
     /// How much is kept of the body of each answer to a plugin's callout, bytes. 0 to 64 KiB;
     /// default 4 KiB.
     pub callout_bytes: usize,
+    /// What is kept of what plugins read of the clock, of random numbers and of their store. Default
+    /// nothing.
+    pub imports: Vec<Grant>,
     /// How large the file becomes, bytes. 64 KiB to 1 TiB; default 256 MiB.
     pub max_size: u64,
 }
@@ -57,8 +60,20 @@ impl Check<'_> {
                 BODY,
                 4 << 10,
             ),
+            imports: self.imports(&raw.imports.unwrap_or_default()),
             max_size,
         }
+    }
+
+    fn imports(&mut self, raw: &[String]) -> Vec<Grant> {
+        let kinds = [Grant::Clock, Grant::Random, Grant::Kv];
+        let choices = kinds.map(|kind| (kind.as_str(), Some(kind)));
+        let raw = raw.iter().enumerate();
+        raw.filter_map(|(index, name)| {
+            let key = format!("record.imports[{index}]");
+            self.choice(&key, Some(name), &choices, None)
+        })
+        .collect()
     }
 
     fn header_names(&mut self, key: &str, raw: &[String]) -> Vec<HeaderName> {

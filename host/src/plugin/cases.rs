@@ -13,6 +13,7 @@ use super::{
         ClientCertificate, Connection, Lendable, Original, PoolFacts, Request, RequestId, Response,
         TlsSession,
     },
+    imports::Imports,
     instance::Instance,
     recorded, shown,
     version::Version,
@@ -84,6 +85,8 @@ pub enum Missing {
     Cut(String),
     /// A callout that it does not speak of.
     Callout(String),
+    /// The clock, random numbers or the store, of which it speaks, but not of this.
+    Import(String),
 }
 
 /// A version that recorded decisions are tried on, one after the other.
@@ -121,6 +124,15 @@ impl Replay {
 pub(super) async fn tried(instance: &mut Instance, case: &Case) -> Tried {
     let mut request = request(case);
     let services = CaseServices::of(case);
+    let mut missing = Vec::new();
+    // Each call is answered from the first answer on.
+    let mut again = |request: &mut Lendable<Request>| {
+        services.again();
+        let begin = Imports::known_from(&case.imports);
+        if let Some(imports) = std::mem::replace(&mut request.imports, begin) {
+            missing.extend(imports.missing());
+        }
+    };
     let pool = Arc::new(PoolFacts {
         name: case.pool.0.clone(),
         generation: 1,
@@ -146,7 +158,7 @@ pub(super) async fn tried(instance: &mut Instance, case: &Case) -> Tried {
         let decided = instance
             .route(&mut request, &services, Instant::now())
             .await;
-        services.again();
+        again(&mut request);
         let found = decided.map(|decision| {
             let narrowed = recorded::route(&decision).narrowed(wanted);
             (as_far_as(wanted, &decision), CaseDecision::Route(narrowed))
@@ -155,6 +167,7 @@ pub(super) async fn tried(instance: &mut Instance, case: &Case) -> Tried {
     }
     if let Some(wanted) = &expected.prefer {
         let preferred = instance.prefer(&mut request, &pool, Instant::now()).await;
+        again(&mut request);
         let found = preferred.map(|preference| {
             let text = shown::preference(&preference);
             (text.clone(), CaseDecision::Prefer(text))
@@ -165,7 +178,7 @@ pub(super) async fn tried(instance: &mut Instance, case: &Case) -> Tried {
         let edits = instance
             .rewrite_request(&mut request, &services, Instant::now())
             .await;
-        services.again();
+        again(&mut request);
         let found = edits.map(|edits| written(&edits, shown::request_edit));
         compare("rewrite_request", shown::list(wanted), found);
     }
@@ -174,6 +187,7 @@ pub(super) async fn tried(instance: &mut Instance, case: &Case) -> Tried {
         let edits = instance
             .rewrite_response(&mut request, &mut response, &services, Instant::now())
             .await;
+        again(&mut request);
         let found = edits.map(|edits| written(&edits, shown::response_edit));
         compare("rewrite_response", shown::list(wanted), found);
     }
@@ -192,6 +206,7 @@ pub(super) async fn tried(instance: &mut Instance, case: &Case) -> Tried {
                 Instant::now(),
             )
             .await;
+        again(&mut request);
         let found = edits.map(|edits| {
             let edits: Vec<_> = edits.iter().map(shown::response_edit).collect();
             let stick = CaseStick {
@@ -202,9 +217,10 @@ pub(super) async fn tried(instance: &mut Instance, case: &Case) -> Tried {
         });
         compare("stick", shown::list(&wanted.edits), found);
     }
+    missing.extend(services.missing());
     Tried {
         differences: all,
-        missing: services.missing(),
+        missing,
     }
 }
 
@@ -312,6 +328,7 @@ pub(super) fn request(case: &Case) -> Lendable<Request> {
             })
         }),
         access_fields: Vec::new(),
+        imports: Imports::known_from(&case.imports),
     })
 }
 

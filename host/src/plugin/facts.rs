@@ -16,7 +16,7 @@ use http::{
     uri::{Authority, PathAndQuery},
 };
 
-use super::access_fields::AccessField;
+use super::{access_fields::AccessField, imports::Imports};
 
 /// A request as plugins see it and as it goes upstream once they have edited it.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct Request {
     pub original: Option<Box<Original>>,
     /// What plugins want in the access log.
     pub access_fields: Vec<AccessField>,
+    /// What the plain imports of a call about it are answered, where that is noted or known.
+    pub imports: Option<Box<Imports>>,
 }
 
 /// What a request was for before plugins changed it.

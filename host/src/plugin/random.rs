@@ -15,14 +15,28 @@ impl Host for State {
             return Err(wasmtime::Error::msg(message));
         }
         let mut bytes = vec![0; usize::try_from(length)?];
-        fill(&mut bytes)?;
+        self.fill(&mut bytes)?;
         Ok(bytes)
     }
 
     fn number(&mut self) -> Result<u64> {
         let mut bytes = [0; 8];
-        fill(&mut bytes)?;
-        Ok(u64::from_ne_bytes(bytes))
+        self.fill(&mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+}
+
+impl State {
+    fn fill(&mut self, bytes: &mut [u8]) -> Result<()> {
+        let known = self.known().and_then(|known| known.random(bytes.len()));
+        match known {
+            Some(known) => bytes.copy_from_slice(&known),
+            None => fill(bytes)?,
+        }
+        if let Some(noted) = self.noted() {
+            noted.random(bytes);
+        }
+        Ok(())
     }
 }
 

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     BodyFailure, BodyStart, Callout, CalloutAnswer, CalloutFailure, ClientCertificate, Decision,
-    Outcome, PoolFacts, Preference, Request, RequestEdit, Response, ResponseEdit, TlsSession,
-    Version, shown,
+    Imports, Outcome, PoolFacts, Preference, Request, RequestEdit, Response, ResponseEdit,
+    TlsSession, Version, shown,
 };
 use crate::config::{
     self, CaseBodyFailure, CaseClient, CaseFailure, CaseOutcome, CaseRoute, CaseStick, RawBody,
-    RawCallout, RawCase, RawClient, RawPool, RawResponse, RawTls,
+    RawCallout, RawCase, RawClient, RawImports, RawPool, RawResponse, RawTls,
 };
 
 /// What stands where a value was left out.
@@ -102,6 +102,8 @@ impl RecordedLine {
             listener: Some(connection.listener.to_string()),
             ..RawCase::default()
         };
+        let imports = request.imports.as_deref().and_then(Imports::noted);
+        case.imports = imports.map(RawImports::of);
         if let Some(response) = response {
             case.response = Some(RawResponse {
                 status: response.head.status.as_u16(),

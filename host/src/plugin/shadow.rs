@@ -30,7 +30,10 @@ impl Shadow {
         Self {
             plugin: Rc::clone(plugin),
             trial: Arc::clone(trial),
-            request: Lendable::new(request.clone()),
+            request: Lendable::new(Request {
+                imports: None,
+                ..request.clone()
+            }),
         }
     }
 

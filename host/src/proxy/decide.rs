@@ -111,6 +111,7 @@ impl Exchange<'_> {
             return Ok(Wanted::Any);
         };
         let shadow = slot.shadow(Role::Affinity, &self.request);
+        self.note_imports(plugin);
         self.begin_call().await;
         let called = plugin
             .prefer(&mut self.request, &local.facts, self.call_began)
@@ -241,6 +242,7 @@ impl Exchange<'_> {
         if is_honoured && shadow.is_none() && plugin.version.does_without(Calls::STICK_HONOURED) {
             return Ok(());
         }
+        self.note_imports(plugin);
         self.begin_call().await;
         let called = plugin
             .stick(&mut self.request, facts, id, outcome, self.call_began)
@@ -291,12 +293,20 @@ impl Exchange<'_> {
 
     /// Notes what a plugin is answered while it waits, if its decision is recorded, since without
     /// that it could not be made again, or if a version on trial is to be answered the same.
-    fn listen(&self, plugin: &LocalPlugin, shadow: Option<&Shadow>) {
+    fn listen(&mut self, plugin: &LocalPlugin, shadow: Option<&Shadow>) {
+        self.note_imports(plugin);
         if plugin.version.waits() || shadow.is_some() {
             let reuses = |shadow: &Shadow| shadow.callouts() == ShadowCallouts::Reuse;
             let listen = shadow.is_some_and(reuses) || self.recorder(plugin).is_some();
             self.services.listen(listen);
         }
+    }
+
+    /// The same of what it reads of the clock, of random numbers and of its store.
+    fn note_imports(&mut self, plugin: &LocalPlugin) {
+        let recorder = self.recorder(plugin);
+        let imports = recorder.and_then(|recorder| recorder.imports(&plugin.version));
+        self.request.imports = imports;
     }
 
     /// Records a decision, if it is one of those that are kept.

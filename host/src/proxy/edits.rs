@@ -331,6 +331,7 @@ mod tests {
             connection: Arc::new(connection),
             original: None,
             access_fields: Vec::new(),
+            imports: None,
         }
     }
 

@@ -53,6 +53,7 @@ impl Rules<'_> {
             connection,
             original,
             access_fields: Vec::new(),
+            imports: None,
         })
     }
 

@@ -105,6 +105,9 @@ tables! {
         /// How much is kept of the body of each answer that a plugin's callout got.
         #[schema(range = "size, 0 to 64KiB", default = r#""4KiB""#)]
         callout_bytes: Option<Size>,
+        /// What is kept of what plugins read of these. What a store says may be secret.
+        #[schema(range = r#"list of `"clock"`, `"random"`, `"kv"`"#, default = "nothing")]
+        imports: Option<Vec<String>>,
         /// Nothing more is written when the file is as large as that;
         /// `witgate_record_lost_lines_total` counts what was not.
         #[schema(range = "size, 64KiB to 1024GiB", default = r#""256MiB""#)]
