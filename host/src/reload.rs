@@ -4,37 +4,40 @@
 //! with its reason while everything stays as it was.
 
 mod announce;
+mod apply;
 mod board;
 mod command;
 mod expiry;
+mod folders;
+mod inputs;
 mod keep;
 mod plugins;
 mod rolled_back;
 mod stamp;
 mod state;
+mod status;
 mod watch;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use tokio::sync::{oneshot, watch as channel};
-use witgate_compiled_code::CompiledCode;
 
 pub use board::{Board, PluginStatus};
 pub use command::{Command, CommandSender, Commands};
 pub use keep::{Keeper, Kept};
 pub use plugins::{CommandError, PluginSet, Rejected};
+pub use status::ReloadStatus;
 
 use self::{
     announce::{announce, warn_of_shares, warn_of_undeclared_pools},
+    apply::update,
     expiry::ExpiryWatch,
-    plugins::LoadContext,
+    folders::{keep_code, keep_state, limit_memory},
+    inputs::inputs,
     stamp::Signature,
     state::StateFolder,
     watch::FolderWatch,
@@ -42,8 +45,8 @@ use self::{
 use crate::{
     config::{Config, ConfigError, PrivateFolder},
     names::{LookupStatus, Names},
-    plugin::{Compiler, PluginEngine, Trust},
-    snapshot::{self, Snapshot},
+    plugin::{Compiler, PluginEngine},
+    snapshot::Snapshot,
     sockets::Sockets,
 };
 
@@ -57,40 +60,6 @@ const SETTLE: Duration = Duration::from_millis(100);
 const KEEP_TRIALS: Duration = Duration::from_secs(5);
 /// A file that is written without end is read after this many looks all the same.
 const MAX_LOOKS: u32 = 50;
-
-/// What the outside may know about reloads.
-#[derive(Debug, Default)]
-pub struct ReloadStatus {
-    /// Changes that were swapped in.
-    pub applied: AtomicU64,
-    /// Changes that were refused, in whole or for some plugin.
-    pub refused: AtomicU64,
-    /// Plugin files that were rejected.
-    pub plugins_rejected: AtomicU64,
-    /// Whether the last change was refused.
-    pub last_refused: AtomicBool,
-    /// What is known of each plugin.
-    pub plugins: Board,
-    /// Whether changes are left alone.
-    held: channel::Sender<bool>,
-}
-
-impl ReloadStatus {
-    /// Leaves changes alone, until told otherwise: what is handed over must not change.
-    pub fn hold(&self, held: bool) {
-        self.held.send_replace(held);
-    }
-
-    async fn released(&self) {
-        // It fails when the sender is gone, which is here.
-        drop(self.held.subscribe().wait_for(|held| !held).await);
-    }
-
-    /// Whether the last change was refused.
-    pub fn is_refused(&self) -> bool {
-        self.last_refused.load(Ordering::Relaxed)
-    }
-}
 
 /// Why the gateway cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -387,215 +356,5 @@ impl Reloader {
             last = now;
         }
         last
-    }
-
-    /// Tries the files as they are now. True when there is something new to serve.
-    async fn apply(&mut self, everything: bool) -> bool {
-        let (config, mut refused) = self.read_config();
-        let opened = keep_code(&self.engine, &config, &mut self.cache)
-            .and_then(|()| keep_state(&config, &mut self.state));
-        if let Err(error) = opened {
-            return self.refuse(&error);
-        }
-        let (engine, board) = (&self.engine, &self.status.plugins);
-        let updated = update(&self.plugins, engine, &config, everything, board, None).await;
-        let (plugins, rejected) = match updated {
-            Ok(updated) => updated,
-            Err(error) => return self.refuse(&error),
-        };
-        refused |= plugins.any_refused();
-        self.report(&rejected);
-        let in_service = plugins.in_service();
-        let before = Arc::clone(&self.live);
-        let addresses = self.names.add(&config).await;
-        let sockets = self.sockets.clone();
-        let built = tokio::task::spawn_blocking(move || {
-            Snapshot::build(config, in_service, &addresses, Some(&before), &sockets)
-        })
-        .await;
-        match built {
-            Ok(Ok(snapshot)) => {
-                announce(&self.live, &snapshot);
-                if !refused {
-                    tracing::info!("everything on disk is live");
-                }
-                self.live = Arc::new(snapshot);
-                limit_memory(&self.engine, &self.live.config);
-                self.status.plugins.show(plugins.statuses());
-                self.plugins = plugins;
-                self.names.keep(&self.live.config);
-                self.finish(refused);
-                true
-            }
-            Ok(Err(error)) => self.refuse(&error),
-            Err(panic) => self.refuse(&panic),
-        }
-    }
-
-    /// The configuration as the file says, else the one in service; and whether it was refused.
-    fn read_config(&mut self) -> (Arc<Config>, bool) {
-        match Config::load(&self.path) {
-            Ok(mut config) => {
-                keep_until_the_next_start(&mut config, &self.live.config);
-                let config = Arc::new(config);
-                self.tried = Arc::clone(&config);
-                (config, false)
-            }
-            Err(error) => {
-                tracing::error!(
-                    "configuration refused, the last good one stays in service:\n{error}"
-                );
-                (Arc::clone(&self.live.config), true)
-            }
-        }
-    }
-
-    fn report(&self, rejected: &[Rejected]) {
-        self.status
-            .plugins_rejected
-            .fetch_add(rejected.len() as u64, Ordering::Relaxed);
-        for rejected in rejected {
-            match &rejected.kept {
-                Some(kept) => {
-                    tracing::error!(kept = %kept.label, "plugin refused, the version before it stays in service: {rejected}")
-                }
-                None => tracing::error!("plugin refused: {rejected}"),
-            }
-        }
-    }
-
-    fn refuse(&self, error: &dyn std::error::Error) -> bool {
-        tracing::error!("reload refused, everything stays as it was:\n{error}");
-        self.status.plugins.show(self.plugins.statuses());
-        self.finish(true);
-        false
-    }
-
-    fn finish(&self, refused: bool) {
-        let counter = if refused {
-            &self.status.refused
-        } else {
-            &self.status.applied
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        self.status.last_refused.store(refused, Ordering::Relaxed);
-    }
-}
-
-fn limit_memory(engine: &PluginEngine, config: &Config) {
-    if let Some(folder) = &config.plugins {
-        engine.limit_memory(folder.total_memory, folder.total_bodies);
-    }
-}
-
-/// Opens the folder for compiled code when another one is configured than is open.
-fn keep_code(
-    engine: &PluginEngine,
-    config: &Config,
-    open: &mut Option<PrivateFolder>,
-) -> Result<(), ConfigError> {
-    let wanted = config.plugins.as_ref();
-    let wanted = wanted.and_then(|plugins| plugins.cache.clone());
-    if *open == wanted {
-        return Ok(());
-    }
-    let kept = wanted.as_ref().map(|cache| {
-        CompiledCode::open(&cache.dir, cache.size).map_err(|error| {
-            config.error("plugins.cache", format!("{}: {error}", cache.dir.display()))
-        })
-    });
-    engine.keep_code_in(kept.transpose()?);
-    *open = wanted;
-    Ok(())
-}
-
-/// Opens the folder in which versions outlive the process, when another one is configured than is
-/// open. One that cannot be used for now is told of, and serving goes on without it.
-fn keep_state(config: &Config, open: &mut Option<StateFolder>) -> Result<(), ConfigError> {
-    let wanted = config.plugins.as_ref();
-    let wanted = wanted.and_then(|plugins| plugins.state.as_ref());
-    if open.as_ref().map(StateFolder::folder) != wanted {
-        *open = wanted
-            .map(|folder| {
-                StateFolder::open(folder).map_err(|error| {
-                    let problem = format!("{}: {error}", folder.dir.display());
-                    config.error("plugins.state", problem)
-                })
-            })
-            .transpose()?;
-    }
-    Ok(())
-}
-
-async fn update(
-    plugins: &PluginSet,
-    engine: &PluginEngine,
-    config: &Config,
-    everything: bool,
-    board: &Board,
-    state: Option<&Path>,
-) -> Result<(PluginSet, Vec<Rejected>), ConfigError> {
-    let Some(folder) = &config.plugins else {
-        return Ok((PluginSet::default(), Vec::new()));
-    };
-    let needed: Vec<_> = config
-        .pools
-        .iter()
-        .filter_map(|pool| pool.affinity.as_deref())
-        .collect();
-    let trust = folder.trust.as_ref().map(Trust::load).transpose();
-    let trust = trust
-        .map_err(|(index, error)| config.error(&format!("plugins.trust.keys[{index}]"), error))?
-        .map(Arc::new);
-    let context = LoadContext {
-        engine,
-        defaults: &folder.limits,
-        trust: trust.as_ref(),
-        workers: config.workers.get(),
-        board,
-        state,
-    };
-    plugins
-        .updated(&context, &folder.dir, everything, &needed)
-        .await
-        .map_err(|error| config.error("plugins.dir", format!("{}: {error}", folder.dir.display())))
-}
-
-/// What is set up once keeps its value; a new one is told about, not used.
-fn keep_until_the_next_start(config: &mut Config, live: &Config) {
-    let same = config.workers == live.workers
-        && config.admin == live.admin
-        && config.control == live.control
-        && config.log == live.log
-        && config.access_log == live.access_log;
-    if !same {
-        tracing::warn!(
-            "`workers`, `admin`, `control`, `log` and `access_log` take effect at the next start"
-        );
-    }
-    config.workers = live.workers;
-    config.admin = live.admin;
-}
-
-/// All files whose change may mean a change of what is served.
-fn inputs<'a>(path: &Path, configs: impl IntoIterator<Item = &'a Arc<Config>>) -> Vec<PathBuf> {
-    let mut inputs = vec![path.to_owned()];
-    configs
-        .into_iter()
-        .for_each(|config| add_inputs(config, &mut inputs));
-    inputs.sort();
-    inputs.dedup();
-    inputs
-}
-
-fn add_inputs(config: &Config, inputs: &mut Vec<PathBuf>) {
-    inputs.extend(snapshot::files(config).map(Path::to_owned));
-    if let Some(folder) = &config.plugins {
-        inputs.push(folder.dir.clone());
-        for found in crate::plugin::folder::scan(&folder.dir).unwrap_or_default() {
-            inputs.extend(found.files());
-        }
-        let trust = folder.trust.iter();
-        inputs.extend(trust.flat_map(|trust| trust.files().cloned()));
     }
 }
