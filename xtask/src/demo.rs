@@ -4,6 +4,7 @@
 mod check;
 mod curl;
 mod load;
+mod pages;
 mod stage;
 mod swap;
 mod tour;

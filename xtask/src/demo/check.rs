@@ -1,9 +1,9 @@
-//! Checks the demo by itself: the walk along its tour, then plugins swapped under load. Says
-//! what broke.
+//! Checks the demo by itself: the walk along its tour, the commands of the pages that show it, then
+//! plugins swapped under load. Says what broke.
 
 use anyhow::Result;
 
-use super::{curl::Http, stage::Stage, swap, walk::Walk};
+use super::{curl::Http, pages, stage::Stage, swap, walk::Walk};
 use crate::{project::Project, step::step};
 
 /// Starts everything on a copy of the quickstart and looks at all of it.
@@ -29,6 +29,9 @@ fn all(project: &Project, walk: &Walk) -> Result<()> {
             .into_iter()
             .try_for_each(|http| walk.tour(http))?;
         walk.admin()
+    })?;
+    step("Follow the quick start and the example's README", || {
+        pages::follow(project, walk)
     })?;
     step("Swap plugins under load", || {
         swap::under_load(walk, &plugins)
