@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use witgate_tests::{TempDir, peers, readme};
+use witgate_tests::{TempDir, gateway::binary, peers, readme};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -25,6 +25,20 @@ fn pages(folder: &str) -> Vec<PathBuf> {
         .collect();
     pages.sort();
     pages
+}
+
+/// The book's pages, and those that stand beside what they are about.
+fn all_pages() -> Vec<PathBuf> {
+    let mut all = [pages("docs"), pages("."), pages("examples")].concat();
+    all.push(root().join("plugin-sdk/README.md"));
+    all.push(root().join("wit/README.md"));
+    for folder in ["plugins", "examples"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let page = entry.unwrap().path().join("README.md");
+            all.extend(Some(page).filter(|page| page.is_file()));
+        }
+    }
+    all
 }
 
 #[test]
@@ -140,17 +154,7 @@ fn anchors(page: &str) -> BTreeSet<String> {
 
 #[test]
 fn each_link_leads_somewhere() {
-    let mut all = pages("docs");
-    all.extend(pages("."));
-    all.extend(pages("examples"));
-    all.push(root().join("plugin-sdk/README.md"));
-    all.push(root().join("wit/README.md"));
-    for folder in ["plugins", "examples"] {
-        for entry in fs::read_dir(root().join(folder)).unwrap() {
-            let page = entry.unwrap().path().join("README.md");
-            all.extend(Some(page).filter(|page| page.is_file()));
-        }
-    }
+    let all = all_pages();
     let mut broken = Vec::new();
     for page in &all {
         let text = read(page);
@@ -173,4 +177,52 @@ fn each_link_leads_somewhere() {
     }
     assert!(all.len() > 20, "{all:?}");
     assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+/// The command lines of a page that begin with one of our programs, without what stands behind them:
+/// comments, what their output goes into, and options for others.
+fn own_commands(page: &str) -> Vec<String> {
+    let shown = readme::blocks(page, "console").join("\n");
+    let shown = shown.lines().filter_map(|line| line.strip_prefix("$ "));
+    let run = readme::blocks(page, "sh").join("\n").replace("\\\n", " ");
+    let alone = |line: &str| {
+        let line = line.trim().trim_start_matches("! ");
+        let ends = [" #", " >", " 2>", " |", " &", " -- "].iter();
+        let end = ends.filter_map(|mark| line.find(mark)).min();
+        line[..end.unwrap_or(line.len())].replace("target/debug/", "")
+    };
+    let begins = |line: &String| line.starts_with("witgate ") || line.starts_with("cargo xtask ");
+    shown.chain(run.lines()).map(alone).filter(begins).collect()
+}
+
+/// What cannot be run without a gateway, an export or twenty minutes is at least spelled as the
+/// programs take it: with `--help` behind it, which is answered once all before it is understood.
+#[test]
+fn each_command_of_our_programs_is_one_that_they_take() {
+    let xtask = binary().with_file_name("xtask");
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", binary().parent().unwrap().display());
+    let mut tried = BTreeSet::new();
+    for page in all_pages() {
+        for command in own_commands(&read(&page)) {
+            if !tried.insert(command.clone()) {
+                continue;
+            }
+            let asked = command.replace("cargo xtask", xtask.to_str().unwrap());
+            let asked = format!("{asked} --help");
+            let done = std::process::Command::new("sh")
+                .args(["-c", &asked])
+                .env("PATH", &path)
+                .env("PLUGINS", "plugins")
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert!(
+                done.status.success(),
+                "{}: {command}: {said}",
+                page.display()
+            );
+        }
+    }
+    assert!(tried.len() >= 40, "{}: {tried:?}", tried.len());
 }
