@@ -8,7 +8,7 @@ use std::{
     cell::Cell,
     rc::Rc,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use http::{StatusCode, Uri, Version, header::HOST, request::Parts};
@@ -39,6 +39,8 @@ pub(super) struct Record {
     open: Rc<OpenConnection>,
     served: Served,
     pub(super) started: Instant,
+    /// The same by the calendar, for the access log, while that is on.
+    time: Option<SystemTime>,
     peer: std::net::SocketAddr,
     method: http::Method,
     uri: Uri,
@@ -100,7 +102,9 @@ impl Record {
         open.requests.begin();
         watch.begin();
         let started = Instant::now();
-        let keeps_spans = snapshot.shared.config.trace.spans && open.local.access_log.is_on();
+        let is_logged = open.local.access_log.is_on();
+        let time = is_logged.then(SystemTime::now);
+        let keeps_spans = snapshot.shared.config.trace.spans && is_logged;
         Box::new(Self {
             id: open.local.next_id(),
             open,
@@ -108,6 +112,7 @@ impl Record {
             spans: keeps_spans.then(|| Rc::new(Spans::new(started))),
             served: Served::All(snapshot),
             started,
+            time,
             peer: connection.peer,
             method: head.method.clone(),
             uri: head.uri.clone(),

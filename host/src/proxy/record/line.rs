@@ -20,12 +20,15 @@ use crate::{
 impl Record {
     pub(super) fn entry(&self, now: Instant) -> Entry<'_> {
         let duration = now.saturating_duration_since(self.started);
+        // The log may have been turned on since.
+        let began = || SystemTime::now().checked_sub(duration);
+        let time = self.time.or_else(began).unwrap_or(SystemTime::UNIX_EPOCH);
         let running = self.running_pool();
         let passage = self.passage.as_deref();
         let (bytes_in, bytes_out) = self.bytes();
         let endpoint = self.tried();
         Entry {
-            time: humantime::format_rfc3339_millis(SystemTime::now() - duration),
+            time: humantime::format_rfc3339_millis(time),
             id: self.id,
             listener: &self.open.listener.name,
             peer: self.peer,
