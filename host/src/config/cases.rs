@@ -494,7 +494,9 @@ fn request_line(text: &str) -> Result<(Method, Uri), String> {
     let method = method.parse().map_err(|_| wrong())?;
     let uri: Uri = url.trim().parse().map_err(|_| wrong())?;
     match (uri.scheme_str(), uri.authority()) {
-        (Some("http" | "https"), Some(_)) => Ok((method, uri)),
+        (Some("http" | "https"), Some(authority)) if !authority.as_str().contains('@') => {
+            Ok((method, uri))
+        }
         _ => Err(wrong()),
     }
 }
