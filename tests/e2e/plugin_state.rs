@@ -224,6 +224,43 @@ async fn each_version_that_was_rolled_back_stays_so_until_it_is_promoted() {
 }
 
 #[tokio::test]
+async fn a_file_that_was_rolled_back_ends_the_trial_of_another() {
+    let upstream = Upstream::pinned("web-1").await;
+    let gateway = setup(&upstream)
+        .sidecar(NAME, "rollout.canary = { share = 100 }")
+        .start()
+        .await;
+    let given_up = guest("panics");
+    put(&gateway, &given_up, "plugin is on trial").await;
+    command(&gateway, &["rollback", "versioned"]).await;
+    put(&gateway, &guest("version-b"), "plugin is on trial").await;
+    serves(&gateway, "B").await;
+    put(&gateway, &given_up, "was rolled back").await;
+    serves(&gateway, "A").await;
+    let shown = command(&gateway, &["status", "versioned"]).await;
+    assert!(!shown.contains("canary ("), "{shown}");
+}
+
+#[tokio::test]
+async fn a_file_that_was_not_rolled_back_is_better_than_an_older_version() {
+    let upstream = Upstream::pinned("web-1").await;
+    let gateway = setup(&upstream).start().await;
+    put(&gateway, &guest("version-b"), "plugin is live").await;
+    put(&gateway, &guest("panics"), "plugin is live").await;
+    command(&gateway, &["rollback", "versioned"]).await;
+    serves(&gateway, "B").await;
+    gateway.signal("-KILL").await;
+    gateway.setup().put_plugin(NAME, &guest("version-b"));
+    fs::write(file_of(&folder(&gateway), &guest("version-b")), b"damaged").unwrap();
+    let gateway = gateway.restart().await;
+    gateway
+        .logged(&["WARN", "is damaged: it does not hold what its name says"])
+        .await;
+    // Not A, which is kept.
+    serves(&gateway, "B").await;
+}
+
+#[tokio::test]
 async fn the_state_of_a_gateway_that_knew_one_rollback_is_read() {
     let upstream = Upstream::pinned("web-1").await;
     let gateway = setup(&upstream).start().await;

@@ -256,7 +256,7 @@ impl PluginSet {
             let mut entry = Entry::new(&found, stamps, context, before);
             context.board.begin(&entry.name);
             if let Some(state) = context.state {
-                entry.recall(context, state).await;
+                entry.recall(context, state, &found).await;
             }
             if let Err(reason) = entry.load(context, &found).await {
                 let rejection = Rejected {

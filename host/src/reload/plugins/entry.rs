@@ -106,7 +106,10 @@ impl Entry {
         }
         if let Some(reason) = self.rolled_back.reason(&source) {
             if self.live.is_some() {
-                return Err(folder::RejectReason::RolledBack(reason.to_owned()));
+                let reason = reason.to_owned();
+                // Whatever was tried is not what the files say any more.
+                self.trial = None;
+                return Err(folder::RejectReason::RolledBack(reason));
             }
             tracing::warn!(plugin = %self.name, "no version from before can be served; the file in the folder is taken although it was rolled back");
             self.rolled_back.forgive(&source);

@@ -7,7 +7,7 @@ use super::{
         super::state::{self, Memory, Unfinished},
         Chain, LoadContext,
     },
-    Entry, with_signatures,
+    Entry, read, with_signatures,
 };
 use crate::plugin::{self, Source, folder};
 
@@ -15,7 +15,12 @@ impl Entry {
     /// Begins with what the process before has left in its folder: the version that was in
     /// service, those that can be gone back to, those that were rolled back, and how far a trial
     /// was. What cannot be used any more is told of, and the plugin's file goes on without it.
-    pub(in super::super) async fn recall(&mut self, context: &LoadContext<'_>, dir: &Path) {
+    pub(in super::super) async fn recall(
+        &mut self,
+        context: &LoadContext<'_>,
+        dir: &Path,
+        found: &folder::Found,
+    ) {
         let plugins = self.path.parent().map(Path::to_owned).unwrap_or_default();
         let recalled = state::recall(dir, &plugins, &self.name, &self.defaults).await;
         let Some(memory) = recalled else {
@@ -28,8 +33,15 @@ impl Entry {
         }
         // Beside another version it would be another trial.
         self.unfinished = memory.trial.filter(|_| self.live.is_some());
-        // The file may be one that was rolled back: better any version from before.
-        while self.live.is_none() && !self.rolled_back.is_empty() {
+        if self.live.is_some() || self.rolled_back.is_empty() {
+            return;
+        }
+        let file = read(found.clone(), self.defaults.clone(), self.trust.clone()).await;
+        if file.is_ok_and(|file| self.rolled_back.reason(&file).is_none()) {
+            return;
+        }
+        // The file was rolled back, or cannot be read: better any version from before.
+        while self.live.is_none() {
             let was_good = |source: &Source| self.rolled_back.reason(source).is_none();
             let last = self.kept.len().checked_sub(1);
             let Some(place) = self.kept.iter().rposition(was_good).or(last) else {
