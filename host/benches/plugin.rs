@@ -58,7 +58,7 @@ async fn load(engine: &PluginEngine, name: &str, sidecar: &str) -> LocalPlugin {
     let version = plugin::load(engine, source, None, 1, |_| {})
         .await
         .expect("a good plugin");
-    LocalPlugin::new(version, 0, None)
+    LocalPlugin::alone(version)
 }
 
 fn request() -> Lendable<Request> {

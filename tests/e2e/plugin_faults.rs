@@ -11,6 +11,7 @@ use std::{
 use witgate_tests::{
     Http,
     client::{Answer, Client},
+    eventually,
     gateway::{Gateway, Pool, Setup},
     load::Load,
     over_h1_and_h2,
@@ -282,6 +283,31 @@ async fn an_instance_serves_as_many_calls_as_it_may() {
         let instances = r#"witgate_plugin_instances{plugin="faulty"}"#;
         assert_eq!(gateway.metric(instances).await, left, "{sidecar}");
     }
+}
+
+#[tokio::test]
+async fn an_instance_whose_calls_are_nearly_over_has_a_successor_already() {
+    let (_upstream, gateway) = with(&guest("panics"), "recycle_after = 100").await;
+    let client = gateway.client(Http::Two);
+    let ask = async |times: u32| {
+        for _ in 0..times {
+            assert_eq!(client.get(GOOD).await.status, 200);
+        }
+    };
+    let made = r#"witgate_plugin_instances_made_total{plugin="faulty"}"#;
+    let instances = r#"witgate_plugin_instances{plugin="faulty"}"#;
+    ask(94).await;
+    assert_eq!(gateway.metric(made).await, 1.0);
+    ask(2).await;
+    // It is made beside the requests.
+    eventually!(
+        "a successor",
+        (gateway.metric(made).await == 2.0).then_some(())
+    );
+    assert_eq!(gateway.metric(instances).await, 2.0);
+    ask(10).await;
+    assert_eq!(gateway.metric(made).await, 2.0);
+    assert_eq!(gateway.metric(instances).await, 1.0, "the first is gone");
 }
 
 #[tokio::test]

@@ -123,7 +123,7 @@ fn local_plugin(
     known.map_or_else(
         || {
             let version = Arc::clone(version);
-            Rc::new(LocalPlugin::new(version, worker, trial.cloned()))
+            Rc::new(LocalPlugin::serving(version, worker, trial.cloned()))
         },
         Rc::clone,
     )

@@ -46,6 +46,8 @@ pub struct LocalPlugin {
         reason = "an instance is large and moves twice a call"
     )]
     idle: RefCell<Vec<Box<Instance>>>,
+    /// Where there is one that takes the place of an instance which has served its calls.
+    successor: Option<Rc<Successor>>,
     busy: Cell<u32>,
     /// Instances that it may have.
     most: Cell<u32>,
@@ -54,17 +56,46 @@ pub struct LocalPlugin {
     reported: Cell<Option<(Instant, usize)>>,
 }
 
+/// An instance that is made ahead of its time, since one that is made while requests wait for it
+/// keeps them waiting for as long as its configuration takes.
+#[derive(Default)]
+struct Successor {
+    instance: RefCell<Option<Box<Instance>>>,
+    /// It is being made.
+    underway: Cell<bool>,
+}
+
+/// The part of an instance's calls that is left when its successor is made, and that it may serve
+/// beyond them while it is not there.
+const AHEAD: u32 = 20;
+/// Overtime without a bound, percent.
+const ALL_OF_IT: u8 = 100;
+
 impl LocalPlugin {
-    /// A version on the worker of this number, perhaps on trial; instances are made when they
+    /// A version outside of any gateway, whose calls may go on for as long as they like within
+    /// their deadline: there is nobody whom they would keep waiting. Instances are made when they
     /// are needed.
-    pub fn new(version: Arc<Version>, worker: usize, trial: Option<Arc<Trial>>) -> Self {
+    pub fn alone(version: Arc<Version>) -> Self {
+        Self::new(version, 0, None, ALL_OF_IT)
+    }
+
+    /// A version on the worker of this number, perhaps on trial. For a thread on which tasks can
+    /// be started: instances whose calls are nearly over have a successor made beside the requests.
+    pub fn serving(version: Arc<Version>, worker: usize, trial: Option<Arc<Trial>>) -> Self {
+        let overtime = version.limits.overtime;
+        let mut plugin = Self::new(version, worker, trial, overtime);
+        plugin.successor = Some(Rc::default());
+        plugin
+    }
+
+    fn new(version: Arc<Version>, worker: usize, trial: Option<Arc<Trial>>, overtime: u8) -> Self {
         let names = PluginNames {
             name: Arc::clone(&version.name),
             label: Arc::clone(&version.label),
         };
         Self {
             overtime: Arc::new(Overtime::new(
-                version.limits.overtime,
+                overtime,
                 version.limits.deadline,
                 Some(version.component.runtime.ticker.clone()),
             )),
@@ -75,6 +106,7 @@ impl LocalPlugin {
             worker,
             trial,
             idle: RefCell::default(),
+            successor: None,
             busy: Cell::new(0),
             reported: Cell::new(None),
         }
@@ -253,7 +285,8 @@ impl LocalPlugin {
 
     async fn instance(&self) -> Result<Box<Instance>, CallError> {
         let idle = self.idle.borrow_mut().pop();
-        if let Some(instance) = idle {
+        let successor = || self.successor.as_ref()?.instance.borrow_mut().take();
+        if let Some(instance) = idle.or_else(successor) {
             return Ok(instance);
         }
         // Boxed, as few calls come by here and each would have room for it.
@@ -266,8 +299,40 @@ impl LocalPlugin {
     fn is_reused(&self, instance: &Instance) -> bool {
         match self.version.limits.isolation {
             Isolation::Request => false,
-            Isolation::Reuse(calls) => calls.is_none_or(|calls| instance.calls() < calls),
+            Isolation::Reuse(None) => true,
+            Isolation::Reuse(Some(most)) => {
+                let (calls, ahead) = (instance.calls(), most / AHEAD);
+                if calls == most - ahead && calls < most {
+                    self.make_successor();
+                }
+                let is_awaited = self.successor.as_ref().is_some_and(|it| it.underway.get());
+                calls < most || (is_awaited && calls < most.saturating_add(ahead))
+            }
         }
+    }
+
+    /// What its making comes to when it fails, the next call finds out, which makes one itself.
+    fn make_successor(&self) {
+        let Some(successor) = &self.successor else {
+            return;
+        };
+        if successor.instance.borrow().is_some() || successor.underway.replace(true) {
+            return;
+        }
+        let (into, version) = (Rc::downgrade(successor), Arc::clone(&self.version));
+        let (worker, overtime) = (self.worker, Arc::clone(&self.overtime));
+        tokio::task::spawn_local(async move {
+            let started = Instance::start(&version).await;
+            let Some(successor) = into.upgrade() else {
+                return;
+            };
+            successor.underway.set(false);
+            if let Ok(instance) = started {
+                let mut instance = Box::new(instance);
+                instance.serve_on(worker, &overtime);
+                *successor.instance.borrow_mut() = Some(instance);
+            }
+        });
     }
 
     fn succeeded(&self) {

@@ -43,7 +43,7 @@ pub struct MadeCall {
 impl Rehearsal {
     /// Of this version.
     pub fn of(version: Arc<Version>) -> Self {
-        Self(LocalPlugin::new(version, 0, None))
+        Self(LocalPlugin::alone(version))
     }
 
     /// Whether the version decides as a case says, on an instance of its own; what it decides
