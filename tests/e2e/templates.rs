@@ -109,9 +109,7 @@ async fn work(language: &str) {
         ("60", "rewriter"),
     ] {
         let project = built(dir.path(), template, language).await;
-        if !["js", "python"].contains(&language) {
-            holds(&project).await; // the others take ten seconds for that, and the gateway does it, too
-        }
+        holds(&project).await;
         goes_live(&gateway, &project, place).await;
     }
     gateway.configure(|setup| setup.pool("web", pool().with("affinity = \"affinity\"")));

@@ -1,7 +1,7 @@
 //! `cargo xtask release`: the gateway as it is meant to run. It is compiled with counters, serves
 //! the loads that `cargo xtask bench` measures, and is compiled again with what was counted
 //! (profile-guided optimisation): the code that requests run stands together, and is inlined
-//! where that pays. A request costs a seventh less for it.
+//! where that pays.
 
 use std::{
     fs, io,
