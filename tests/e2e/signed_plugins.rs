@@ -193,7 +193,11 @@ async fn keys_are_followed_and_bind_rollbacks_as_well() {
     let (ok, shown) = gateway.plugin_command(&["rollback", "answers"]).await;
     assert!(ok, "{shown}");
     answers(&client, "first").await;
-    let (ok, shown) = gateway.plugin_command(&["rollback", "answers"]).await;
+    // What was rolled back has to be named.
+    let second = wasm::version(&answering("second"));
+    let (ok, shown) = gateway
+        .plugin_command(&["rollback", "answers", "--to", &second])
+        .await;
     assert!(ok, "{shown}");
     answers(&client, "second").await;
 
@@ -202,8 +206,10 @@ async fn keys_are_followed_and_bind_rollbacks_as_well() {
     gateway
         .logged_after(entries, &["is by another key", &signer.id(), &next.id()])
         .await;
-    let (ok, shown) = gateway.plugin_command(&["rollback", "answers"]).await;
     let version = wasm::version(&answering("first"));
+    let (ok, shown) = gateway
+        .plugin_command(&["rollback", "answers", "--to", &version])
+        .await;
     assert!(
         !ok && shown.contains(&version) && shown.contains("is by another key"),
         "{shown}"
