@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_scenario_that_is_not_there_is_told_with_those_that_are() {
         let error = chosen(&["h3".to_owned()]).map_err(|error| error.to_string());
-        let told = "there is no scenario \"h3\"; there are h1, h1-1000";
+        let told = "there is no scenario \"h3\"; there are h1, h1-envoy, h1-1000";
         assert!(error.is_err_and(|error| error.starts_with(told)));
         assert!(chosen(&["h2".to_owned()]).is_ok_and(|found| found.len() == 1));
         assert!(chosen(&[]).is_ok_and(|found| found.len() > 10));

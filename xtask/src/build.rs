@@ -55,7 +55,8 @@ pub(crate) fn with_flag(project: &Project, dir: &Path, flag: &str) -> Result<Pat
         .args(["--release", "--workspace", "--bin", "witgate"])
         .args(["--target", host.as_str(), "--target-dir"])
         .arg(dir)
-        .env("RUSTFLAGS", flag);
+        // Not `RUSTFLAGS`, which is split at spaces; a folder may have one.
+        .env("CARGO_ENCODED_RUSTFLAGS", flag);
     command::run(&mut build)?;
     Ok(dir.join(host).join("release/witgate"))
 }
