@@ -99,6 +99,8 @@ async fn work(language: &str) {
     let pool = || Pool::pinned(&upstreams.each_ref());
     let mut gateway = Setup::new()
         .variable("RAYON_NUM_THREADS", "1")
+        // The first call of an interpreter takes long while other tests run beside it.
+        .plugin_defaults("deadline = \"5s\"\novertime = 100")
         .default_pool("web", pool())
         .start()
         .await;
